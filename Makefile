@@ -1,0 +1,63 @@
+PY := .venv/bin/python
+MEMBERS := libs/common libs/fleet services/identity services/registry services/billing services/reporting services/csms-gateway deploy/local
+OURS := common fleet identity registry billing reporting csms-gateway local-stack
+LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
+PYTHON ?= python3.11
+export PYTHONDONTWRITEBYTECODE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo charger token test lint format bench lock migration docs clean-data clean
+
+help: ## print these targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The environment is made anew when the lock or a package's declaration changes.
+.venv/ready: requirements.lock $(addsuffix /pyproject.toml,$(MEMBERS))
+	@echo "making the Python environment (.venv) …"
+	@test -x $(PY) || $(PYTHON) -m venv .venv
+	@.venv/bin/pip install --quiet --disable-pip-version-check $$(grep -o '^uv==[^ ]*' requirements.lock)
+	@.venv/bin/uv pip sync --quiet --python $(PY) --require-hashes requirements.lock
+	@.venv/bin/uv pip install --quiet --python $(PY) --no-deps --no-build-isolation $(addprefix -e ,$(MEMBERS))
+	@touch $@
+
+run: .venv/ready ## start everything on embedded PostgreSQL and NATS, with demo data
+	@$(PY) -m local_stack.up
+
+demo: .venv/ready ## simulated chargers drive sessions against the running stack
+	@$(PY) -m local_stack.demo
+
+charger: .venv/ready ## one simulated charger charges once: make charger TAG=04A2B3C4
+	@$(PY) -m local_stack.charger $(TAG)
+
+test: .venv/ready ## run every test on servers of its own
+	@$(PY) -m pytest
+
+lint: .venv/ready ## ruff and mypy --strict
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+
+format: .venv/ready ## put the code into its layout
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+token: .venv/ready ## print an access token of the demo login
+	@$(PY) -m local_stack.sign_in
+
+bench: .venv/ready ## print what a message, a session and a socket cost, beside a bare ocpp-library server
+	@$(PY) -m bench
+
+docs: .venv/ready ## write docs/{events,problems,settings}.md and docs/openapi/*.json from the code
+	@$(PY) -m local_stack.docs
+
+migration: .venv/ready ## write a service's next migration: make migration SERVICE=billing MESSAGE="what changed"
+	@$(PY) -m local_stack.revision $(SERVICE) "$(MESSAGE)"
+
+lock: ## resolve requirements.lock anew
+	@.venv/bin/uv pip compile --quiet $(LOCK) $(addprefix --no-emit-package ,$(OURS)) --group dev $(addsuffix /pyproject.toml,$(MEMBERS)) -o requirements.lock
+
+clean-data: ## drop the local stack's database and streams
+	@$(PY) -m local_stack.up --drop
+
+clean: ## remove the environment and caches
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

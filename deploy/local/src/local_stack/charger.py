@@ -1,0 +1,27 @@
+"""A simulated charger of the demo charges once: python -m local_stack.charger [card]"""
+
+import sys
+
+from fleet import cli
+from local_stack import place
+
+
+def main(card: str | None = None) -> int:
+    demo = place.remembered()
+    if not demo:
+        sys.exit("there is no demo yet; start it with: make run")
+    station = demo["stations"][0]
+    return cli.main(
+        [
+            "charge",
+            *("--url", demo["urls"]["ocpp"]),
+            *("--station", station["id"]),
+            *("--password", station["password"]),
+            *("--tag", card or demo["cards"][0]),
+            *("--kwh", "12.5", "--minutes", "40"),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

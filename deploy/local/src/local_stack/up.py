@@ -1,0 +1,203 @@
+"""The one-command stack: python -m local_stack.up [--drop]
+
+Starts PostgreSQL and NATS (or uses yours: CSMS_DATABASE_URL, CSMS_NATS_URL), migrates, starts every
+service in one process, makes the demo, and stops all of it on Ctrl-C.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import httpx
+
+from common.run import SERVICES, PortTaken, bind
+from common.settings import Settings
+from csms_gateway.settings import Settings as GatewaySettings
+from local_stack import demo_data, place
+from local_stack.servers import Nats, NotStarted, Postgres
+
+READY_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 20.0
+ADMIN = "admin@openlade.localhost"
+
+
+class Stopped(Exception):
+    """Ctrl-C or a termination signal."""
+
+
+def _on_signal(number: int, _: FrameType | None) -> None:
+    raise Stopped(signal.Signals(number).name)
+
+
+@contextlib.contextmanager
+def _step(what: str) -> Iterator[None]:
+    """One line of progress with its time."""
+    print(f"  {what} …", end="", flush=True)
+    started = time.monotonic()
+    yield
+    print(f" {time.monotonic() - started:.1f} s", flush=True)
+
+
+def _check_ports(settings: Settings, gateway: GatewaySettings) -> None:
+    """Raises PortTaken before anything is started."""
+    for name in SERVICES:
+        variable = name.replace("-", "_").upper()
+        bind(settings.host, settings.port(name), variable).close()
+    bind(gateway.ocpp_host, gateway.ocpp_port, "OCPP").close()
+
+
+class Stack:
+    """The running stack; stop() ends what start() began."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self._servers: list[Postgres | Nats] = []
+        self._services: subprocess.Popen[bytes] | None = None
+        self.environment: dict[str, str] = {}
+
+    def start(self, password: str) -> None:
+        """Raises PortTaken or NotStarted."""
+        environment = dict(os.environ)
+        environment.setdefault("CSMS_LOG_LEVEL", "warning")
+        environment.setdefault("CSMS_LOG_FORMAT", "text")
+        environment |= {"CSMS_BOOTSTRAP_EMAIL": ADMIN, "CSMS_BOOTSTRAP_PASSWORD": password}
+        placeholder = environment.get("CSMS_DATABASE_URL") or "postgresql://unused"
+        settings = Settings(database_url=placeholder)  # type: ignore[arg-type]
+        gateway = GatewaySettings(database_url=placeholder)  # type: ignore[arg-type]
+        _check_ports(settings, gateway)
+        self.home.mkdir(parents=True, exist_ok=True)
+        if "CSMS_DATABASE_URL" not in environment:
+            postgres = Postgres(self.home / "postgres")
+            with _step("PostgreSQL"):
+                self._servers.append(postgres)
+                postgres.start()
+            environment["CSMS_DATABASE_URL"] = postgres.url()
+        if "CSMS_NATS_URL" not in environment:
+            nats = Nats(self.home / "nats")
+            with _step("NATS"):
+                self._servers.append(nats)
+                nats.start()
+            environment["CSMS_NATS_URL"] = nats.url
+        self.environment = environment
+        run = [sys.executable, "-m", "common.run"]
+        with _step("migrations"):
+            done = subprocess.run([*run, "migrate", "all"], env=environment, check=False)  # noqa: S603
+            if done.returncode:
+                raise NotStarted("the migrations failed; see above")
+        with _step("services"):
+            self._services = subprocess.Popen(  # noqa: S603 - our own program
+                [*run, "serve", "all"], env=environment, start_new_session=True
+            )
+            self._wait_ready(settings)
+
+    def _wait_ready(self, settings: Settings) -> None:
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        for name in SERVICES:
+            url = f"http://{settings.host}:{settings.port(name)}/readyz"
+            while not self._ready(url):
+                if self.ended() or time.monotonic() > deadline:
+                    raise NotStarted(f"{name} did not become ready; see above")
+                time.sleep(0.1)
+
+    @staticmethod
+    def _ready(url: str) -> bool:
+        try:
+            return httpx.get(url, timeout=5).status_code == httpx.codes.OK
+        except httpx.HTTPError:
+            return False
+
+    def ended(self) -> bool:
+        """Whether the services ended by themselves."""
+        return self._services is not None and self._services.poll() is not None
+
+    def stop(self) -> None:
+        if self._services and self._services.poll() is None:
+            self._services.terminate()
+            try:
+                self._services.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self._services.kill()
+                self._services.wait()
+        for server in reversed(self._servers):
+            server.stop()
+
+
+def _banner(demo: dict[str, Any]) -> str:
+    urls = demo["urls"]
+    station = demo["stations"][0]
+    lines = [
+        "",
+        "OpenLade is running. Ctrl-C stops it and keeps the data (make clean-data drops it).",
+        "",
+        f"  chargers   {urls['ocpp']}/<station id>",
+        *(f"  {name:<10} {urls[name]}/docs" for name in SERVICES),
+        "",
+        f"  login      {demo['login']['email']}  {demo['login']['password']}",
+        f"  platform   {ADMIN}  {demo['admin_password']}",
+        f"  station    {station['id']}  {station['password']}",
+        f"  cards      {', '.join(demo['cards'])}",
+        "",
+        "In another terminal:",
+        "  make charger                  # a simulated charger: tap, charge, stop",
+        "  export TOKEN=$(make -s token)",
+    ]
+    examples = {
+        "identity": "cards", "registry": "statuses", "billing": "records?limit=1",
+        "reporting": "breakdowns?by=month,station", "csms-gateway": "transactions",
+    }  # fmt: skip
+    lines += [
+        f'  curl -sH "Authorization: Bearer $TOKEN" "{urls[name]}/v1/{path}"'
+        for name, path in examples.items()
+    ]
+    return "\n".join([*lines, ""])
+
+
+def _drop(home: Path) -> None:
+    if home.exists():
+        Postgres(home / "postgres").end_a_leftover()
+        shutil.rmtree(home)
+    print(f"dropped {home}")
+
+
+def main(*arguments: str) -> None:
+    home = place.home()
+    if arguments == ("--drop",):
+        _drop(home)
+        return
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _on_signal)
+    demo = place.remembered()
+    password = demo.get("admin_password") or secrets.token_urlsafe(16)
+    stack = Stack(home)
+    print("OpenLade starts", flush=True)
+    try:
+        stack.start(password)
+        with _step("demo data"):
+            demo = demo_data.ensure(demo, ADMIN, password, stack.environment)
+            place.remember(demo)
+        print(_banner(demo), flush=True)
+        while not stack.ended():
+            time.sleep(0.3)
+        sys.exit("the services ended; see above")
+    except (PortTaken, NotStarted, demo_data.Failed) as failed:
+        print()
+        sys.exit(str(failed))
+    except Stopped:
+        print("\nstopping …", flush=True)
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        stack.stop()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

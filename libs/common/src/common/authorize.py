@@ -1,0 +1,39 @@
+"""The question "may this card charge here now?", asked by the gateway, answered by identity.
+
+One of the two request/reply exceptions over NATS. No answer within TIMEOUT_S is an answer too:
+the asker has its own rule for it.
+"""
+
+from typing import Final, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+SUBJECT: Final = "csms.rpc.identity.authorize"
+TIMEOUT_S: Final = 2.0  # a driver stands at the charger; most give up an Authorize after some 30 s
+
+# A subset of the words that OCPP 1.6 (IdTagInfo) and 2.x (AuthorizationStatusEnumType) share.
+AuthorizeStatus = Literal["Accepted", "Blocked", "Expired", "Invalid"]
+
+
+class AuthorizeQuestion(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    operator_id: UUID
+    station_id: str
+    evse_id: int | None = Field(default=None, description="None: not yet known at Authorize")
+    id_token: str = Field(description="as the charger sent it; compared without case")
+
+
+class AuthorizeAnswer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    status: AuthorizeStatus
+    why: str = Field(description="one sentence for staff, not for the charger")
+    # Told whenever the card is known, refused or not: the gateway files the attempt under it.
+    card_id: UUID | None = None
+    user_id: UUID | None = None
+    expires_at: AwareDatetime | None = Field(
+        default=None, description="when the card's validity ends; OCPP's expiryDate"
+    )
+    parent_id_token: str | None = None

@@ -1,0 +1,114 @@
+"""One Postgres, one schema and one role a service, one commit per request or event.
+
+The handle is called db, never session: here a session is a car being charged.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Final, Literal
+from uuid import UUID
+
+from fastapi import Depends, Request
+from sqlalchemy import MetaData, text
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
+
+from common.auth import Caller
+
+# Row-level security compares operator_id with this setting; PLATFORM sees every operator.
+OPERATOR_SETTING: Final = "csms.operator"
+PLATFORM: Final = "*"
+Operator = UUID | Literal["*"]
+
+CONSTRAINT_NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+def new_metadata() -> MetaData:
+    return MetaData(naming_convention=CONSTRAINT_NAMES)
+
+
+def schema(service: str) -> str:
+    return service.replace("-", "_")
+
+
+def role(service: str) -> str:
+    return f"csms_{schema(service)}"
+
+
+def server_settings(service: str) -> dict[str, str]:
+    """Each connection is its service's role with its schema in front, whoever logged in."""
+    return {
+        "application_name": service,
+        "search_path": schema(service),
+        "role": role(service),
+        "timezone": "UTC",
+    }
+
+
+def engine(url: str, service: str, *, pool_size: int = 10) -> AsyncEngine:
+    url = url.replace("postgresql://", "postgresql+asyncpg://", 1)
+    arguments = {"server_settings": server_settings(service)}
+    return create_async_engine(
+        url,
+        connect_args=arguments,
+        pool_size=pool_size,
+        max_overflow=0,
+        # A restarted Postgres must not cost one failed request a pooled connection.
+        pool_pre_ping=True,
+    )
+
+
+class Connections:
+    """A service's way into its own schema."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._make = async_sessionmaker(engine, expire_on_commit=False)
+        self.emitted = asyncio.Event()
+
+    @asynccontextmanager
+    async def begin(self, operator: Operator) -> AsyncIterator[AsyncSession]:
+        """One transaction that sees one operator's rows, or every one's for PLATFORM.
+
+        Commits at the end; then wakes the outbox relay if an event was emitted.
+        """
+        async with self._make.begin() as db:
+            await set_operator(db, operator)
+            yield db
+        if db.info.pop("emitted", False):
+            self.emitted.set()
+
+
+async def set_operator(db: AsyncSession, operator: Operator) -> None:
+    # is_local: the setting ends with the transaction, so a pooled connection never carries it on.
+    await db.execute(
+        text("select set_config(:name, :operator, true)"),
+        {"name": OPERATOR_SETTING, "operator": str(operator)},
+    )
+
+
+async def _callers_transaction(request: Request, caller: Caller) -> AsyncIterator[AsyncSession]:
+    async with request.app.state.connections.begin(caller.operator_id or PLATFORM) as db:
+        yield db
+
+
+async def _platform_transaction(request: Request) -> AsyncIterator[AsyncSession]:
+    async with request.app.state.connections.begin(PLATFORM) as db:
+        yield db
+
+
+# scope="function" commits before the response is sent. FastAPI's default commits after it,
+# so a failed commit would already have been reported to the caller as a success.
+Db = Annotated[AsyncSession, Depends(_callers_transaction, scope="function")]
+# For the few routes that must look before they know the operator, such as signing in.
+PlatformDb = Annotated[AsyncSession, Depends(_platform_transaction, scope="function")]

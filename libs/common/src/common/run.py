@@ -1,0 +1,126 @@
+"""The only entry point, on a laptop and in Kubernetes.
+
+python -m common.run serve NAME... | all
+python -m common.run migrate NAME... | all
+python -m common.run revision NAME MESSAGE      write the next migration from tables.py
+python -m common.run dead-letters NAME          list events whose handling failed for good
+python -m common.run replay NAME                handle them once more
+"""
+
+import asyncio
+import contextlib
+import errno
+import signal
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from socket import SO_REUSEADDR, SOL_SOCKET, socket
+from typing import Any
+
+import uvicorn
+from sqlalchemy import select
+
+from common import database, inbox, logs, migrate
+from common.settings import Settings
+
+# In the order in which they start.
+SERVICES = ("identity", "registry", "billing", "reporting", "csms-gateway")
+
+
+class PortTaken(Exception):
+    """Another program listens where a service should."""
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals alone: uvicorn's own handling assumes one server per process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def app(service: str) -> Any:
+    return import_module(f"{database.schema(service)}.app").create_app()
+
+
+def bind(host: str, port: int, name: str) -> socket:
+    """Raises PortTaken."""
+    listener = socket()
+    listener.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortTaken(f"port {port} ({name}) is taken; set CSMS_{name}_PORT") from None
+        raise
+    return listener
+
+
+async def serve(names: list[str]) -> None:
+    settings = Settings()  # type: ignore[call-arg]
+    servers: list[tuple[_Server, socket]] = []
+    for name in names:
+        variable = name.replace("-", "_").upper()
+        # Bind every port before anything starts, so a taken port is one line and an exit code.
+        listener = bind(settings.host, settings.port(name), variable)
+        config = uvicorn.Config(app(name), log_config=None, access_log=False, lifespan="on")
+        servers.append((_Server(config), listener))
+
+    def stop() -> None:
+        for server, _ in servers:
+            server.should_exit = True
+
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(signal_number, stop)
+
+    async def run(server: _Server, listener: socket) -> None:
+        await server.serve(sockets=[listener])
+        stop()
+
+    async with asyncio.TaskGroup() as group:
+        for server, listener in servers:
+            group.create_task(run(server, listener))
+    if not all(server.started for server, _ in servers):
+        sys.exit("a service did not start; see the log above")
+
+
+async def _dead_letters(name: str, *, again: bool) -> None:
+    settings = Settings()  # type: ignore[call-arg]
+    engine = database.engine(str(settings.database_url), name)
+    connections = database.Connections(engine)
+    if again:
+        worked, dead = await inbox.replay(connections, app(name).state.handlers)
+        print(f"{worked} handled, {dead} still dead")  # noqa: T201 - a command's answer
+    else:
+        async with connections.begin(database.PLATFORM) as db:
+            dead_ones = inbox.failed_event.c.dead_at.is_not(None)
+            for row in await db.execute(select(inbox.failed_event).where(dead_ones)):
+                print(row.dead_at, row.subject, row.event_id, row.error)  # noqa: T201
+    await engine.dispose()
+
+
+def main(verb: str = "", *wanted: str) -> None:
+    names = list(SERVICES) if wanted == ("all",) else list(wanted)
+    settings = Settings()  # type: ignore[call-arg]
+    logs.install(settings.log_level, settings.log_format)
+    url = str(settings.database_url)
+    match verb, names:
+        case "migrate", [_, *_]:
+            for name in names:
+                migrate.upgrade(name, url)
+        case "serve", [_, *_]:
+            try:
+                asyncio.run(serve(names))
+            except PortTaken as taken:
+                sys.exit(str(taken))
+        case "revision", [name, message]:
+            print(migrate.revision(name, url, message))  # noqa: T201 - a command's answer
+        case (("dead-letters" | "replay"), [name]):
+            asyncio.run(_dead_letters(name, again=verb == "replay"))
+        case _:
+            sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

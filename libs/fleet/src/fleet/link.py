@@ -1,0 +1,296 @@
+"""One charger's WebSocket: kept open, one own call at a time, the other side's answered at once."""
+
+import asyncio
+import logging
+import random
+import ssl
+import time
+import uuid
+from base64 import b64encode
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, NoReturn
+from urllib.parse import quote
+
+import orjson
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.typing import Subprotocol
+
+from fleet.schemas import violation
+from fleet.v16 import SUBPROTOCOL, Payload
+
+log = logging.getLogger(__name__)
+
+CALL, CALLRESULT, CALLERROR = 2, 3, 4
+PING_S = 30  # mobile networks drop idle mappings after minutes, some after one
+CLOSE_S = 2  # a charger that goes does not wait for a polite goodbye
+MAX_FRAME = 1 << 20  # bytes; long OCMF values and local lists fit
+
+
+class CallFailed(Exception):
+    """The charger's own call brought no answer it can use."""
+
+
+class Refused(CallFailed):
+    """The other side sent a CALLERROR, or an answer that its schema forbids."""
+
+    def __init__(self, code: str, description: str) -> None:
+        super().__init__(f"{code}: {description}" if description else code)
+        self.code = code
+
+
+class TimedOut(CallFailed):
+    """No answer within the call timeout."""
+
+
+class LinkLost(CallFailed):
+    """There is no connection, or it closed before the answer came."""
+
+
+class CallError(Exception):
+    """Answers a call of the other side with a CALLERROR."""
+
+    def __init__(self, code: str, description: str = "") -> None:
+        super().__init__(code)
+        self.code = code
+        self.description = description
+
+
+@dataclass(frozen=True)
+class Backoff:
+    """How long to wait before the next attempt: doubling, with half of it left to chance."""
+
+    min_s: float = 0.5
+    max_s: float = 60
+
+    def delay_s(self, failures: int, dice: random.Random) -> float:
+        longest_s = min(self.max_s, self.min_s * float(2 ** min(failures, 20)))
+        return dice.uniform(longest_s / 2, longest_s)
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a charger connects, and as whom. `url` is the part before the station id."""
+
+    url: str
+    station_id: str
+    password: str | None = None
+    tls: ssl.SSLContext | None = None
+
+    @property
+    def full_url(self) -> str:
+        return f"{self.url.rstrip('/')}/{quote(self.station_id, safe='')}"
+
+    def connect(self) -> connect:
+        headers = {}
+        if self.password is not None:
+            secret = b64encode(f"{self.station_id}:{self.password}".encode()).decode()
+            headers["Authorization"] = f"Basic {secret}"
+        options: dict[str, Any] = {} if self.tls is None else {"ssl": self.tls}
+        return connect(
+            self.full_url,
+            subprotocols=[Subprotocol(SUBPROTOCOL)],
+            compression=None,  # it costs the server 50 KiB a socket
+            additional_headers=headers,
+            proxy=None,
+            max_size=MAX_FRAME,
+            ping_interval=PING_S,
+            ping_timeout=PING_S,
+            close_timeout=CLOSE_S,
+            **options,
+        )
+
+
+class Link:
+    """Connects for ever, until cancelled or told to stay away.
+
+    `answer` is given action and payload of each incoming call and returns the answer or raises
+    CallError; it must not wait. `on_call` is told action, seconds and outcome ("ok" or the error's
+    name) of each own call. `on_failure` gets a line for each new reason for being offline.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        answer: Callable[[str, Payload], Payload],
+        on_call: Callable[[str, float, str], None],
+        on_failure: Callable[[str], None],
+        call_timeout_s: float,
+        backoff: Backoff,
+        dice: random.Random,
+    ) -> None:
+        self.address = address
+        self.failure: str | None = None
+        self.violations = 0
+        self.opened = asyncio.Event()
+        self.closed = asyncio.Event()
+        self.closed.set()
+        self._wanted = asyncio.Event()
+        self._wanted.set()
+        self._answer = answer
+        self._on_call = on_call
+        self._on_failure = on_failure
+        self._call_timeout_s = call_timeout_s
+        self._backoff = backoff
+        self._dice = dice
+        self._failures = 0
+        self._socket: ClientConnection | None = None
+        self._one_at_a_time = asyncio.Lock()
+        self._pending: tuple[str, asyncio.Future[list[Any]]] | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the charger is meant to be online."""
+        return self._wanted.is_set()
+
+    def seek(self) -> None:
+        self._failures = 0
+        self._wanted.set()
+
+    async def leave(self, *, abruptly: bool = False) -> None:
+        """Close and stay away until `seek`."""
+        self._wanted.clear()
+        await self.drop(abruptly=abruptly)
+
+    async def drop(self, *, abruptly: bool = False) -> None:
+        """Close; the link comes back by itself if it is wanted.
+
+        Abruptly is without a close frame.
+        """
+        if self._socket is None:
+            return
+        if abruptly:
+            self._socket.transport.abort()
+        await self._socket.close()
+        await self.closed.wait()
+
+    async def run(self) -> NoReturn:
+        while True:
+            await self._wanted.wait()
+            try:
+                async with self.address.connect() as socket:
+                    try:
+                        if self.wanted:
+                            await self._use(socket)
+                    finally:
+                        # Or the library takes the end of the program for an internal error.
+                        await socket.close()
+            except InvalidStatus as error:
+                status = error.response.status_code
+                self._fail(f"the server refuses the connection: HTTP {status}")
+            except (OSError, WebSocketException, TimeoutError) as error:
+                self._fail(f"no connection: {error or type(error).__name__}")
+            if self.wanted:
+                delay_s = self._backoff.delay_s(self._failures, self._dice)
+                self._failures += 1
+                log.debug("%s: %s, next in %.1f s", self.address.station_id, self.failure, delay_s)
+                await asyncio.sleep(delay_s)
+
+    async def call(self, action: str, payload: Payload) -> Payload:
+        """Send a call and return its answer. Raises CallFailed."""
+        async with self._one_at_a_time:
+            began = time.monotonic()
+            outcome = "ok"
+            try:
+                return await self._exchange(action, payload)
+            except CallFailed as error:
+                outcome = error.code if isinstance(error, Refused) else type(error).__name__
+                raise
+            finally:
+                self._on_call(action, time.monotonic() - began, outcome)
+
+    async def send_garbage(self) -> None:
+        if self._socket:
+            with suppress(ConnectionClosed):
+                await self._socket.send('[2,"this is not JSON')
+
+    async def _exchange(self, action: str, payload: Payload) -> Payload:
+        socket = self._socket
+        if socket is None:
+            raise LinkLost("not connected")
+        message_id = str(uuid.uuid4())
+        answered: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        self._pending = (message_id, answered)
+        try:
+            async with asyncio.timeout(self._call_timeout_s):
+                await _send(socket, [CALL, message_id, action, payload])
+                frame = await answered
+        except TimeoutError:
+            raise TimedOut(f"{action}: no answer in {self._call_timeout_s:g} s") from None
+        except ConnectionClosed as error:
+            raise LinkLost(f"{action}: {error}") from None
+        finally:
+            self._pending = None
+        self._failures = 0
+        if frame[0] == CALLERROR:
+            raise Refused(str(frame[2]), str(frame[3]) if len(frame) > 3 else "")
+        return self._checked(f"{action}Response", frame[2])
+
+    def _checked(self, message: str, payload: Any) -> Payload:
+        wrong = violation(message, payload)
+        if wrong is None and isinstance(payload, dict):
+            return payload
+        self.violations += 1
+        log.warning("%s: the server's %s: %s", self.address.station_id, message, wrong)
+        raise Refused("FormationViolation", wrong or "the answer is no object")
+
+    async def _use(self, socket: ClientConnection) -> None:
+        self._socket = socket
+        self.failure = None
+        self.closed.clear()
+        self.opened.set()
+        try:
+            async for text in socket:
+                await self._receive(socket, text)
+        except ConnectionClosed as error:
+            log.debug("%s: %s", self.address.station_id, error)
+        finally:
+            self._socket = None
+            self.opened.clear()
+            self.closed.set()
+            reason = f"{socket.close_code} {socket.close_reason or ''}".rstrip()
+            self._fail(f"the connection closed: {reason}")
+            if self._pending and not self._pending[1].done():
+                self._pending[1].set_exception(LinkLost(self.failure))
+
+    def _fail(self, reason: str) -> None:
+        if reason != self.failure:
+            self._on_failure(reason)
+        self.failure = reason
+
+    async def _receive(self, socket: ClientConnection, text: str | bytes) -> None:
+        try:
+            frame = orjson.loads(text)
+            kind, message_id = frame[0], str(frame[1])
+        except (ValueError, LookupError, TypeError):
+            log.warning("%s: not a frame: %.100r", self.address.station_id, text)
+            self.violations += 1
+            return
+        if kind == CALL and len(frame) == 4:
+            await _send(socket, self._reply(message_id, str(frame[2]), frame[3]))
+        elif kind in {CALLRESULT, CALLERROR} and len(frame) >= 3:
+            if self._pending and self._pending[0] == message_id:
+                if not self._pending[1].done():
+                    self._pending[1].set_result(frame)
+            else:
+                log.info("%s: an answer nobody waits for", self.address.station_id)
+        else:
+            log.warning("%s: unknown frame: %.100r", self.address.station_id, text)
+            self.violations += 1
+
+    def _reply(self, message_id: str, action: str, payload: Any) -> list[Any]:
+        wrong = violation(action, payload)
+        try:
+            if wrong is not None or not isinstance(payload, dict):
+                self.violations += 1
+                raise CallError("FormationViolation", wrong or "the payload is no object")
+            return [CALLRESULT, message_id, self._answer(action, payload)]
+        except CallError as error:
+            return [CALLERROR, message_id, error.code, error.description[:255], {}]
+
+
+async def _send(socket: ClientConnection, frame: list[Any]) -> None:
+    await socket.send(orjson.dumps(frame), text=True)

@@ -1,0 +1,318 @@
+import asyncio
+from base64 import b64encode
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from websockets.asyncio.server import serve
+from websockets.http11 import Request, Response
+
+from fleet import Charger, NotReady, Vehicle
+
+from .fake_csms import FakeCsms
+
+
+async def test_a_whole_session_while_simulated_time_runs(csms: FakeCsms, charger: Charger) -> None:
+    charger.transaction_data = True
+    async with charger:
+        await charger.wait_ready()
+        result = await charger.charge(1, "04A2B3C4", energy_wh=1_500)
+        await charger.drain()
+    start = csms.payloads("StartTransaction")
+    stop = csms.payloads("StopTransaction")
+    assert len(start) == len(stop) == 1
+    assert start[0]["meterStart"] == 1_234_567
+    assert stop[0] | {"timestamp": "", "transactionData": []} == {
+        "transactionId": 1,
+        "meterStop": 1_236_067,
+        "idTag": "04A2B3C4",
+        "reason": "Local",
+        "timestamp": "",
+        "transactionData": [],
+    }
+    assert (result.transaction_id, result.energy_wh, result.status) == (1, 1_500, "Accepted")
+    took = datetime.fromisoformat(stop[0]["timestamp"]) - datetime.fromisoformat(
+        start[0]["timestamp"]
+    )
+    assert timedelta(minutes=8) < took < timedelta(minutes=9)
+    meter_values = csms.payloads("MeterValues")
+    assert len(meter_values) == 8
+    assert {payload["transactionId"] for payload in meter_values} == {1}
+    assert csms.statuses(0) == ["Available"]
+    assert csms.statuses(1) == [
+        "Available",
+        "Preparing",
+        "Charging",
+        "SuspendedEV",
+        "Finishing",
+        "Available",
+    ]
+
+
+async def test_a_backdated_hour_takes_no_time_and_ends_now(
+    csms: FakeCsms, charger: Charger
+) -> None:
+    charger.time_scale = 1
+    began = datetime.now(UTC)
+    async with charger:
+        await charger.wait_ready()
+        result = await charger.charge(1, "04A2B3C4", energy_wh=11_000, backdate=True)
+    now = datetime.now(UTC)
+    assert now - began < timedelta(seconds=2)
+    assert began - timedelta(seconds=1) <= result.ended_at <= now
+    assert timedelta(hours=1) < result.ended_at - result.started_at < timedelta(hours=1, minutes=1)
+    assert result.energy_wh == 11_000
+    samples = [payload["meterValue"][0] for payload in csms.payloads("MeterValues")]
+    times = [datetime.fromisoformat(sample["timestamp"]) for sample in samples]
+    registers = [int(sample["sampledValue"][0]["value"]) for sample in samples]
+    assert [b - a for a, b in pairwise(times)] == [timedelta(minutes=1)] * 59
+    assert registers == sorted(registers)
+    assert result.started_at < times[0] and times[-1] <= result.ended_at
+
+
+async def test_a_session_with_energy_and_time_keeps_the_socket_until_the_time_is_over(
+    csms: FakeCsms, charger: Charger
+) -> None:
+    async with charger:
+        await charger.wait_ready()
+        result = await charger.charge(
+            1, "04A2B3C4", energy_wh=5_000, duration_s=3600, started_ago_s=7200
+        )
+    assert result.energy_wh == 5_000
+    assert result.ended_at - result.started_at == timedelta(hours=1)
+    powers = [p["meterValue"][0]["sampledValue"][1]["value"] for p in csms.payloads("MeterValues")]
+    assert powers[-1] == "0" and "11000" in powers
+
+
+@pytest.mark.parametrize("action", ["StartTransaction", "MeterValues", "StopTransaction"])
+@pytest.mark.parametrize("plan", ["fails", "silences"])
+async def test_a_retry_has_a_new_message_id_and_the_same_payload(
+    csms: FakeCsms, charger: Charger, action: str, plan: str
+) -> None:
+    charger = Charger(csms.url, "DEMO-1", delay_s=0.01, call_timeout_s=0.1)
+    getattr(csms, plan)[action] = 4
+    async with charger:
+        await charger.wait_ready()
+        result = await charger.charge(1, "04A2B3C4", duration_s=90, backdate=True)
+    sent = csms.sent(action)
+    assert len(sent) == 5
+    assert len({frame.message_id for frame in sent}) == 5
+    assert all(frame.payload == sent[0].payload for frame in sent)
+    assert result.transaction_id == 1
+    in_order = ["StartTransaction", "MeterValues", "StopTransaction"]
+    order = [frame.action for frame in csms.sent(*in_order)]
+    assert sorted(order, key=in_order.index) == order
+
+
+async def test_a_message_the_server_calls_malformed_is_given_up_after_some_attempts(
+    csms: FakeCsms, charger: Charger
+) -> None:
+    csms.fail_code = "FormationViolation"
+    csms.fails["StartTransaction"] = 99
+    async with charger:
+        await charger.wait_ready()
+        result = await charger.charge(1, "04A2B3C4", energy_wh=100, backdate=True)
+    assert len(csms.sent("StartTransaction")) == 3
+    assert (result.transaction_id, result.status) == (None, "NotDelivered")
+    assert csms.payloads("StopTransaction")[0]["transactionId"] == -1
+
+
+async def test_a_session_of_an_offline_charger_is_delivered_later_with_its_own_times(
+    csms: FakeCsms, charger: Charger
+) -> None:
+    charger = Charger(csms.url, "DEMO-1", allow_offline=True, time_scale=600, reconnect_min_s=0.05)
+    async with charger:
+        await charger.wait_ready()
+        await charger.go_offline()
+        await charger.plug_in(1, Vehicle())
+        assert await charger.tap(1, "04A2B3C4") == "Accepted"
+        began_at = charger.clock()
+        await asyncio.sleep(0.5)
+        await charger.unplug(1)
+        ended_at = charger.clock()
+        assert csms.sent("StartTransaction", "Authorize") == []
+        await asyncio.sleep(0.3)
+        await charger.go_online()
+        await charger.drain()
+    start, stop = csms.payloads("StartTransaction")[0], csms.payloads("StopTransaction")[0]
+    leeway = timedelta(seconds=60)  # a tenth of a second
+    assert abs(datetime.fromisoformat(start["timestamp"]) - began_at) < leeway
+    assert abs(datetime.fromisoformat(stop["timestamp"]) - ended_at) < leeway
+    assert stop["reason"] == "EVDisconnected"
+    assert stop["transactionId"] == 1
+    assert len(csms.payloads("MeterValues")) >= 4
+    assert len(csms.sent("BootNotification")) == 1
+
+
+async def test_a_session_that_begins_online_goes_on_while_the_connection_is_gone(
+    csms: FakeCsms, charger: Charger
+) -> None:
+    async with charger:
+        await charger.wait_ready()
+        session = asyncio.ensure_future(charger.charge(1, "04A2B3C4", energy_wh=1_500))
+        await csms.until("MeterValues", 2)
+        await charger.go_offline(abruptly=True)
+        sent = len(csms.sent("MeterValues"))
+        await asyncio.sleep(0.2)
+        assert charger.queued >= 1
+        await charger.go_online()
+        result = await session
+        await charger.drain()
+    assert result.energy_wh == 1_500
+    meter_values = csms.payloads("MeterValues")
+    assert {payload["transactionId"] for payload in meter_values} == {1}
+    times = {payload["meterValue"][0]["timestamp"] for payload in meter_values}
+    assert len(times) == 8 > sent  # one may have come twice: its answer was lost
+
+
+async def test_an_offline_charger_that_must_ask_does_not_start(
+    csms: FakeCsms, charger: Charger
+) -> None:
+    async with charger:
+        await charger.wait_ready()
+        await charger.go_offline()
+        result = await charger.charge(1, "04A2B3C4", energy_wh=100)
+    assert (result.status, result.transaction_id, result.energy_wh) == ("Offline", None, 0)
+    assert charger.queued == 0
+
+
+async def test_after_the_server_drops_it_a_charger_reports_status_and_does_not_boot_again(
+    csms: FakeCsms, charger: Charger
+) -> None:
+    async with charger:
+        await csms.until("StatusNotification", 2)
+        await charger.plug_in(1, Vehicle())
+        await csms.until("StatusNotification", 3)
+        await csms.close()
+        await asyncio.sleep(0.2)
+        await csms.open()
+        await csms.until("StatusNotification", 5)
+        assert charger.online
+        assert await charger.tap(1, "04A2B3C4") == "Accepted"
+        await csms.until("StartTransaction")
+    assert csms.statuses(0) == ["Available", "Available"]
+    assert csms.statuses(1)[:3] == ["Available", "Preparing", "Preparing"]
+    assert len(csms.sent("BootNotification")) == 1
+
+
+async def test_a_charger_is_silent_until_its_boot_is_accepted(
+    csms: FakeCsms, charger: Charger
+) -> None:
+    csms.boots = ["Pending"]
+    async with charger:
+        with pytest.raises(NotReady, match="Pending"):
+            await charger.wait_ready(0.3)
+        assert [frame.action for frame in csms.frames] == ["BootNotification"]
+        await csms.until("BootNotification", 2)
+        await charger.wait_ready(1)
+        await csms.until("StatusNotification", 2)
+
+
+async def test_heartbeats_come_at_the_interval_of_the_boot(
+    csms: FakeCsms, charger: Charger
+) -> None:
+    csms.interval = 1
+    async with charger:
+        await csms.until("Heartbeat")
+
+
+async def test_a_refused_tag_starts_nothing(csms: FakeCsms, charger: Charger) -> None:
+    csms.authorized["BADCARD"] = "Blocked"
+    async with charger:
+        await charger.wait_ready()
+        result = await charger.charge(1, "BADCARD", energy_wh=100)
+        await charger.drain()
+        assert charger.connector(1).status == "Available"
+    assert (result.status, result.transaction_id, result.energy_wh) == ("Blocked", None, 0)
+    assert csms.sent("StartTransaction") == []
+
+
+@pytest.mark.parametrize("backdate", [True, False])
+async def test_a_tag_refused_at_the_start_stops_the_transaction(
+    csms: FakeCsms, charger: Charger, backdate: bool
+) -> None:
+    csms.started["LATEBAD"] = "ConcurrentTx"
+    async with charger:
+        await charger.wait_ready()
+        result = await charger.charge(1, "LATEBAD", energy_wh=5_000, backdate=backdate)
+    assert (result.status, result.transaction_id) == ("ConcurrentTx", 1)
+    assert csms.payloads("StopTransaction")[0]["reason"] == "DeAuthorized"
+    assert result.energy_wh < 1_000
+
+
+async def test_the_same_card_again_stops_whatever_its_case(
+    csms: FakeCsms, charger: Charger
+) -> None:
+    async with charger:
+        await charger.wait_ready()
+        assert await charger.tap(1, "04a2b3c4") == "Accepted"
+        assert charger.connector(1).session is None
+        await charger.plug_in(1, Vehicle())
+        await csms.until("StartTransaction")
+        assert await charger.tap(1, "OTHER") == "Invalid"
+        assert await charger.tap(1, "04A2B3C4") == "Accepted"
+        await csms.until("StopTransaction")
+    assert len(csms.sent("Authorize")) == 2
+
+
+async def test_two_connectors_charge_at_once_and_keep_their_transactions_apart(
+    csms: FakeCsms,
+) -> None:
+    async with Charger(csms.url, "TWO", connectors=2, time_scale=600) as charger:
+        await charger.wait_ready()
+        first, second = await asyncio.gather(
+            charger.charge(1, "CARD1", energy_wh=1_000), charger.charge(2, "CARD2", energy_wh=500)
+        )
+    assert {first.transaction_id, second.transaction_id} == {1, 2}
+    for payload in csms.payloads("MeterValues"):
+        result = first if payload["connectorId"] == 1 else second
+        assert payload["transactionId"] == result.transaction_id
+
+
+async def test_it_logs_in_with_basic_authentication_and_an_encoded_station_id(
+    csms: FakeCsms,
+) -> None:
+    async with Charger(csms.url, "DE*ABC/1 ü", "s3cret:x") as charger:
+        await charger.wait_ready()
+    request = csms.requests[0]
+    assert request.path == "/ocpp/DE%2AABC%2F1%20%C3%BC"
+    expected = b64encode("DE*ABC/1 ü:s3cret:x".encode()).decode()
+    assert request.headers["Authorization"] == f"Basic {expected}"
+    assert request.headers["Sec-WebSocket-Protocol"] == "ocpp1.6"
+    assert "Sec-WebSocket-Extensions" not in request.headers
+
+
+async def test_a_server_that_refuses_is_named_and_asked_ever_less_often() -> None:
+    asked = []
+
+    def refuse(_socket: object, request: Request) -> Response:
+        asked.append(request)
+        return Response(401, "Unauthorized", request.headers.__class__())
+
+    lines: list[str] = []
+    async with serve(lambda _socket: asyncio.sleep(0), "127.0.0.1", 0, process_request=refuse) as s:
+        url = f"ws://127.0.0.1:{next(iter(s.sockets)).getsockname()[1]}/ocpp"
+        async with Charger(url, "X", reconnect_min_s=0.05, on_event=lines.append) as charger:
+            with pytest.raises(NotReady, match="HTTP 401"):
+                await charger.wait_ready(1)
+    assert 3 <= len(asked) <= 7
+    assert lines == ["X: the server refuses the connection: HTTP 401"]
+
+
+async def test_a_crash_of_background_work_comes_out_of_the_block(csms: FakeCsms) -> None:
+    def explode(_text: str) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        async with Charger(csms.url, "X", on_event=explode):
+            await asyncio.sleep(5)
+
+
+async def test_an_error_of_the_block_comes_out_as_it_is(csms: FakeCsms, charger: Charger) -> None:
+    async def fail() -> None:
+        async with charger:
+            await charger.wait_ready()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        await fail()

@@ -1,0 +1,91 @@
+from collections import Counter
+
+import pytest
+
+from fleet import Charger, Faults
+from fleet.transaction_queue import QueueFull, Report, Retry, TransactionQueue
+
+from .fake_csms import FakeCsms
+
+
+def faulty(csms: FakeCsms, faults: Faults) -> Charger:
+    return Charger(csms.url, "FAULTY", delay_s=0.01, faults=faults)
+
+
+async def test_duplicated_messages_have_new_ids_and_the_same_content(csms: FakeCsms) -> None:
+    async with faulty(csms, Faults(duplicate=True)) as charger:
+        await charger.wait_ready()
+        result = await charger.charge(1, "CARD", duration_s=150, backdate=True)
+        await charger.drain()
+    assert result.transaction_id == 1
+    for action in ("StartTransaction", "MeterValues", "StopTransaction", "Authorize"):
+        frames = csms.sent(action)
+        contents = Counter(str(frame.payload) for frame in frames)
+        assert set(contents.values()) == {2}
+        assert len({frame.message_id for frame in frames}) == len(frames)
+
+
+async def test_a_lost_answer_leads_to_a_retry(csms: FakeCsms) -> None:
+    async with faulty(csms, Faults(drop_answers=2)) as charger:
+        await charger.wait_ready()
+        result = await charger.charge(1, "CARD", duration_s=30, backdate=True)
+    assert len(csms.sent("StartTransaction")) == len(csms.sent("StopTransaction")) == 3
+    assert len(csms.transactions) == 1
+    assert result.transaction_id == 1
+
+
+async def test_a_clock_in_1970_stays_there(csms: FakeCsms) -> None:
+    charger = faulty(csms, Faults())
+    charger.faults.clock_offset_s = -charger.clock().timestamp() + 1000
+    async with charger:
+        await charger.wait_ready()
+        await charger.charge(1, "CARD", duration_s=30, backdate=True)
+        await charger.drain()
+    sent = csms.payloads("StartTransaction") + csms.payloads("StatusNotification")
+    assert all(payload["timestamp"].startswith("1970-01-01T00:1") for payload in sent)
+
+
+async def test_zero_and_missing_transaction_ids(csms: FakeCsms) -> None:
+    async with faulty(csms, Faults(zero_transaction_id=True, kilowatt_hours=True)) as charger:
+        await charger.wait_ready()
+        await charger.charge(1, "CARD", duration_s=90, backdate=True)
+        charger.faults.zero_transaction_id = False
+        charger.faults.omit_transaction_id = True
+        await charger.charge(1, "CARD", duration_s=90, backdate=True)
+    first, second = csms.payloads("MeterValues")
+    assert first["transactionId"] == 0 and "transactionId" not in second
+    assert first["meterValue"][0]["sampledValue"][0]["unit"] == "kWh"
+    assert [stop["transactionId"] for stop in csms.payloads("StopTransaction")] == [0, 2]
+
+
+async def test_garbage_goes_before_each_transaction_message(csms: FakeCsms) -> None:
+    async with faulty(csms, Faults(garbage=True)) as charger:
+        await charger.wait_ready()
+        await charger.charge(1, "CARD", duration_s=90, backdate=True)
+    assert len(csms.garbage) == 3
+
+
+def report(action: str, number: int = 0) -> Report:
+    return Report(action, lambda: {"n": number}, lambda _answer: None)
+
+
+async def test_a_full_queue_loses_meter_values_and_nothing_else() -> None:
+    queue = TransactionQueue(4, Retry())
+    for action in ("StartTransaction", "MeterValues", "MeterValues", "MeterValues"):
+        queue.put(report(action))
+    queue.put(report("MeterValues"))
+    assert (len(queue), queue.dropped) == (4, 1)
+    for _ in range(3):
+        queue.put(report("StartTransaction"))
+    assert (len(queue), queue.dropped) == (4, 4)
+    with pytest.raises(QueueFull):
+        queue.put(report("StartTransaction"))
+    queue.put(report("StopTransaction"))
+    assert len(queue) == 5
+
+
+async def test_a_long_backdated_session_does_not_overflow_a_small_queue(csms: FakeCsms) -> None:
+    async with Charger(csms.url, "SMALL", queue_size=8, sample_interval_s=10) as charger:
+        await charger.wait_ready()
+        await charger.charge(1, "CARD", duration_s=3600, backdate=True)
+    assert len(csms.sent("MeterValues")) == 360

@@ -1,0 +1,18 @@
+"""Wiring for billing."""
+
+from fastapi import FastAPI
+
+from billing import records, sessions, tariffs
+from billing.consumers import HANDLERS
+from billing.settings import Settings
+from common import service
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    return service.create(
+        "billing",
+        settings or Settings(),  # type: ignore[call-arg]
+        [tariffs.router, sessions.router, records.router],
+        HANDLERS,
+        title="billing",
+    )

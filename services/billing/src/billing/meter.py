@@ -1,0 +1,96 @@
+"""Meter readings: kept as the charger sent them, and the newest register of each session."""
+
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from billing import tables
+from common.events import MeterReport, MeterSample, MeterValuesReported
+
+REGISTER: Final = "Energy.Active.Import.Register"
+# Where the car is; OCPP leaves the default, Outlet, out. Inlet counts the whole station.
+REGISTER_LOCATIONS: Final = ("", "Outlet")
+
+COLUMN_TYPES: Final = {
+    "operator_id": "uuid", "session_id": "uuid", "station_id": "text", "evse_id": "integer",
+    "sampled_at": "timestamptz", "received_at": "timestamptz", "measurand": "text",
+    "phase": "text", "location": "text", "context": "text", "value": "numeric", "unit": "text",
+}  # fmt: skip
+# Arrays, not a row of parameters a sample: a statement takes 32,767 parameters, a batch has any
+# number of samples. No conflict target: either of the two unique indexes may find the repeat.
+INSERT_SAMPLES: Final = text(
+    f"insert into meter_sample ({', '.join(COLUMN_TYPES)}) select * from unnest("  # noqa: S608
+    + ", ".join(f"cast(:{name} as {kind}[])" for name, kind in COLUMN_TYPES.items())
+    + ") on conflict do nothing"
+)
+# Absolute and by the charger's own time, so late and repeated batches change nothing.
+ADVANCE_REGISTERS: Final = text(
+    "insert into register (operator_id, session_id, sampled_at, value_wh) select * from unnest("
+    "cast(:operator_id as uuid[]), cast(:session_id as uuid[]), "
+    "cast(:sampled_at as timestamptz[]), cast(:value_wh as numeric[])) "
+    "on conflict (session_id) do update "
+    "set sampled_at = excluded.sampled_at, value_wh = excluded.value_wh "
+    "where (register.sampled_at, register.value_wh) < (excluded.sampled_at, excluded.value_wh)"
+)
+
+
+async def keep_readings(db: AsyncSession, event: MeterValuesReported) -> None:
+    """Two statements whatever the size of the batch; of any operators' stations."""
+    # In one order everywhere, so that replicas with overlapping batches cannot deadlock.
+    rows = sorted(_samples(event.reports), key=_sample_key)
+    if not rows:
+        return
+    columns = {name: [row[name] for row in rows] for name in COLUMN_TYPES}
+    await db.execute(INSERT_SAMPLES, columns)
+    newest = newest_registers(event.reports)
+    if newest:
+        await db.execute(ADVANCE_REGISTERS, {n: [row[n] for row in newest] for n in newest[0]})
+
+
+def _samples(reports: Iterable[MeterReport]) -> Iterator[dict[str, Any]]:
+    for report in reports:
+        of_report = report.model_dump(exclude={"samples"})
+        for sample in report.samples:
+            yield {**of_report, **sample.model_dump()}
+
+
+def _sample_key(row: dict[str, Any]) -> tuple[Any, ...]:
+    of = (str(row["session_id"] or ""), row["station_id"], row["evse_id"])
+    return (*of, *(row[name] for name in tables.SAMPLE_KEY))
+
+
+def is_register(sample: MeterSample) -> bool:
+    """Whether a reading is the energy delivered to the car so far, over all phases."""
+    return (
+        sample.measurand == REGISTER
+        and sample.unit == "Wh"
+        and not sample.phase
+        and sample.location in REGISTER_LOCATIONS
+    )
+
+
+def newest_registers(reports: Iterable[MeterReport]) -> list[dict[str, Any]]:
+    """One row a session, in the order of session ids; of two readings at one moment the higher."""
+    newest: dict[UUID, dict[str, Any]] = {}
+    for report in reports:
+        if report.session_id is None:
+            continue
+        for sample in filter(is_register, report.samples):
+            row = {
+                "operator_id": report.operator_id,
+                "session_id": report.session_id,
+                "sampled_at": sample.sampled_at,
+                "value_wh": sample.value,
+            }
+            before = newest.get(report.session_id)
+            if before is None or _age(before) < _age(row):
+                newest[report.session_id] = row
+    return [newest[session_id] for session_id in sorted(newest)]
+
+
+def _age(row: dict[str, Any]) -> tuple[Any, Decimal]:
+    return row["sampled_at"], row["value_wh"]

@@ -1,0 +1,23 @@
+"""What billing needs of an operator: its time zone."""
+
+from zoneinfo import ZoneInfo
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from billing import tables
+from common.events import OperatorChanged
+
+
+async def keep_operator(db: AsyncSession, event: OperatorChanged) -> None:
+    """Raises ZoneInfoNotFoundError: better the zone before than one that no report can use."""
+    ZoneInfo(event.time_zone)
+    new = insert(tables.Operator).values(
+        operator_id=event.operator_id, version=event.version, time_zone=event.time_zone
+    )
+    newer = new.on_conflict_do_update(
+        index_elements=["operator_id"],
+        set_={"version": new.excluded.version, "time_zone": new.excluded.time_zone},
+        where=tables.Operator.version < new.excluded.version,
+    )
+    await db.execute(newer)

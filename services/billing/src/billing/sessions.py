@@ -1,0 +1,247 @@
+"""Sessions: what the gateway told of each, running ones with their cost so far.
+
+A session is known from its start, its end, or both in any order. The end carries all of it: it
+overrides the start, and the first end stays.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any, Final, Literal
+from uuid import UUID
+
+from fastapi import APIRouter
+from pydantic import AwareDatetime, BaseModel, Field
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from billing import rating, records, tables, tariffs
+from billing.filters import OfStation
+from billing.incidents import IncidentOut, Review, open_incidents
+from common import paging
+from common.auth import Caller, scoped
+from common.clock import now
+from common.database import Db
+from common.events import Incident, SessionEnded, SessionStarted
+from common.money import Money
+from common.paging import Cursor, Limit, Page
+from common.problems import NotFound
+
+router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
+
+State = Literal["running", "ended"]
+
+TOLD_AT_START: Final = (
+    "transaction_id", "station_id", "evse_id", "connector_id", "id_token", "card_id", "user_id",
+    "token_status", "started_at", "meter_start_wh",
+)  # fmt: skip
+TOLD_AT_END: Final = ("ended_at", "meter_stop_wh", "energy_wh", "stop_reason")
+
+
+class SessionOut(BaseModel):
+    id: UUID
+    operator_id: UUID
+    state: State
+    transaction_id: str
+    station_id: str
+    evse_id: int
+    connector_id: int
+    id_token: str
+    card_id: UUID | None
+    user_id: UUID | None
+    token_status: str
+    started_at: AwareDatetime
+    ended_at: AwareDatetime | None
+    meter_start_wh: int | None
+    meter_stop_wh: int | None
+    energy_wh: int | None = Field(description="so far, while it runs; null: not known")
+    metered_at: AwareDatetime | None = Field(
+        description="the charger's time of its last register"
+    )
+    cost: Money | None = Field(description="gross; so far, while it runs; null: not known")
+    tariff_id: UUID | None
+    record_id: UUID | None = Field(description="null: not closed")
+    stop_reason: str | None
+    incidents: list[IncidentOut]
+    review: Review
+
+
+@router.get("", summary="List sessions", dependencies=[scoped("sessions:read")])
+async def list_sessions(
+    db: Db,
+    caller: Caller,
+    station_id: OfStation = None,
+    user_id: UUID | None = None,
+    card_id: UUID | None = None,
+    state: State | None = None,
+    limit: Limit = paging.LIMIT_DEFAULT,
+    cursor: Cursor = None,
+) -> Page[SessionOut]:
+    """Newest first."""
+    session = tables.Session
+    equal = (
+        # Row-level security does the same; stated here so that the index is used.
+        (session.operator_id, caller.operator_id),
+        (session.station_id, station_id),
+        (session.user_id, user_id),
+        (session.card_id, card_id),
+        (session.state, state),
+    )
+    query = select(session).where(
+        *(column == value for column, value in equal if value is not None)
+    )
+    found, after = await paging.rows(
+        db, query, session.id, limit=limit, cursor=cursor, newest_first=True
+    )
+    return Page[SessionOut](items=await _outs(db, found), next_cursor=after)
+
+
+@router.get("/{session_id}", summary="One session", dependencies=[scoped("sessions:read")])
+async def get_session(session_id: UUID, db: Db) -> SessionOut:
+    session = await db.get(tables.Session, session_id)
+    if session is None:
+        raise NotFound("there is no such session")
+    return (await _outs(db, [session]))[0]
+
+
+async def _outs(db: AsyncSession, sessions: Sequence[tables.Session]) -> list[SessionOut]:
+    """One query a kind of detail, not one a session."""
+    ids = [session.id for session in sessions]
+    registers = await _by_key(db, tables.Register, tables.Register.session_id, ids)
+    closed = await _by_key(db, tables.Record, tables.Record.session_id, ids)
+    wanted = {session.tariff_id for session in sessions if session.tariff_id}
+    priced_by = await _by_key(db, tables.Tariff, tables.Tariff.id, list(wanted))
+    incidents: dict[UUID, list[IncidentOut]] = {session_id: [] for session_id in ids}
+    of_these = select(tables.Incident).where(tables.Incident.session_id.in_(ids))
+    for incident in await db.scalars(of_these.order_by(tables.Incident.opened_at)):
+        incidents[incident.session_id].append(IncidentOut.model_validate(incident))
+    moment = now()
+    return [
+        _out(
+            session,
+            registers.get(session.id),
+            closed.get(session.id),
+            priced_by.get(session.tariff_id),
+            incidents[session.id],
+            moment,
+        )
+        for session in sessions
+    ]
+
+
+async def _by_key(db: AsyncSession, table: Any, column: Any, keys: list[UUID]) -> dict[Any, Any]:
+    found = await db.scalars(select(table).where(column.in_(keys)))
+    return {getattr(row, column.key): row for row in found}
+
+
+def _out(
+    session: tables.Session,
+    register: tables.Register | None,
+    record: tables.Record | None,
+    tariff: tables.Tariff | None,
+    incidents: list[IncidentOut],
+    moment: datetime,
+) -> SessionOut:
+    running = session.state == "running"
+    energy_wh = energy_so_far_wh(session, register) if running else session.energy_wh
+    cost = None
+    if record is not None:
+        cost = Money(amount=record.total_gross, currency=record.currency)
+    elif running and tariff is not None and energy_wh is not None:
+        cost = _cost_so_far(session, tariff, energy_wh, moment)
+    fields = {
+        name: getattr(session, name)
+        for name in SessionOut.model_fields
+        if hasattr(tables.Session, name)
+    }
+    return SessionOut(
+        **fields
+        | {
+            "energy_wh": energy_wh,
+            "metered_at": register.sampled_at if register else None,
+            "cost": cost,
+            "record_id": record.id if record else None,
+            "incidents": incidents,
+        }
+    )
+
+
+def energy_so_far_wh(session: tables.Session, register: tables.Register | None) -> int | None:
+    """None: the start was not metered. A register that went back (it may reset) counts as 0."""
+    if session.meter_start_wh is None:
+        return None
+    if register is None:
+        return 0
+    reading_wh = int(register.value_wh.quantize(Decimal(1), rounding=ROUND_HALF_UP))
+    return max(reading_wh - session.meter_start_wh, 0)
+
+
+def _cost_so_far(
+    session: tables.Session, tariff: tables.Tariff, energy_wh: int, moment: datetime
+) -> Money:
+    facts = rating.Facts(
+        energy_wh=energy_wh,
+        duration_s=rating.duration_s(session.started_at, moment),
+        token_accepted=session.token_status == rating.ACCEPTED,
+    )
+    priced = rating.rate(facts, records.prices_of(tariff))
+    return Money(amount=priced.total.gross, currency=tariff.currency)
+
+
+async def begin_session(db: AsyncSession, event: SessionStarted) -> None:
+    """Known already, running or ended: nothing changes but the incidents."""
+    assert event.operator_id is not None
+    tariff = await tariffs.find_valid(db, event.operator_id, event.started_at)
+    new = insert(tables.Session).values(
+        _row(event, TOLD_AT_START), state="running", tariff_id=tariff.id if tariff else None
+    )
+    await db.execute(new.on_conflict_do_nothing())
+    await _open_all(db, event, tariff)
+
+
+async def end_session(db: AsyncSession, event: SessionEnded) -> None:
+    """End a session, known or not, and close its record if it can be priced."""
+    assert event.operator_id is not None
+    valid = await tariffs.find_valid(db, event.operator_id, event.started_at)
+    row = _row(event, TOLD_AT_START + TOLD_AT_END)
+    row |= {"state": "ended", "tariff_id": valid.id if valid else None}
+    new = insert(tables.Session).values(row)
+    changed: dict[str, Any] = {name: new.excluded[name] for name in row if name not in {"id", "operator_id"}}
+    # The price is locked at the start; an end that comes later does not choose another.
+    changed["tariff_id"] = func.coalesce(tables.Session.tariff_id, new.excluded.tariff_id)
+    ended = new.on_conflict_do_update(
+        index_elements=["id"], set_=changed, where=tables.Session.state == "running"
+    ).returning(tables.Session)
+    session = await db.scalar(ended, execution_options={"populate_existing": True})
+    tariff = valid
+    if session is not None and session.tariff_id not in {None, valid and valid.id}:
+        tariff = await db.get_one(tables.Tariff, session.tariff_id)
+    await _open_all(db, event, tariff)
+    if session is not None and tariff is not None:
+        await records.close_records(db, [session], tariff)
+
+
+def _row(event: SessionStarted | SessionEnded, told: tuple[str, ...]) -> dict[str, Any]:
+    facts = {name: getattr(event, name) for name in told}
+    return {"id": event.session_id, "operator_id": event.operator_id, **facts}
+
+
+async def _open_all(
+    db: AsyncSession, event: SessionStarted | SessionEnded, tariff: tables.Tariff | None
+) -> None:
+    found = [*event.incidents, *_doubts(event, tariff)]
+    await open_incidents(db, event.operator_id, event.session_id, found, event.occurred_at)
+
+
+def _doubts(
+    event: SessionStarted | SessionEnded, tariff: tables.Tariff | None
+) -> Iterator[Incident]:
+    """Why a session cannot be priced although the gateway let it pass."""
+    if tariff is None:
+        yield Incident(kind="no_tariff", detail=f"no tariff was valid at {event.started_at}")
+    if isinstance(event, SessionEnded):
+        if event.ended_at < event.started_at:
+            yield Incident(kind="clock", detail="the end lies before the start")
+        if event.energy_wh is not None and event.energy_wh < 0:
+            yield Incident(kind="register_backwards", detail=f"{event.energy_wh} Wh")

@@ -1,0 +1,113 @@
+"""One running billing for all of its tests, and events as the gateway sends them."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from stack import Issuer, Running, Servers, one_service
+
+from billing.consumers import HANDLERS
+from common import inbox
+from common.clock import now
+from common.events import Event, MeterReport, MeterSample, SessionEnded, SessionStarted
+from common.ids import uuid7
+
+START = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
+WRITE = ("tariffs:read", "tariffs:write")
+READ = ("tariffs:read", "sessions:read", "records:read")
+
+
+class Billing(Running):
+    """A running billing with an operator of the test's own."""
+
+    operator_id: UUID
+
+    @classmethod
+    def of(cls, service: Running) -> "Billing":
+        new = cls.__new__(cls)
+        new.__dict__.update(service.__dict__)
+        new.operator_id = uuid7()
+        return new
+
+    async def handle(self, *events: Event) -> list[bool]:
+        """As the consumer does, in this order, in one batch."""
+        received = [(event.subject, event.model_dump_json().encode()) for event in events]
+        return await inbox.handle(self.app.state.connections, HANDLERS, received)
+
+    async def tariff(self, **fields: Any) -> dict[str, Any]:
+        body = {
+            "name": "house",
+            "currency": "EUR",
+            "vat_percent": "19",
+            "energy_price": "0.49",
+            "valid_from": "2026-01-01T00:00:00Z",
+        }
+        async with self.as_(self.operator_id, *WRITE) as client:
+            answer = await client.post("/v1/tariffs", json=body | fields)
+        assert answer.status_code == 201, answer.text
+        tariff: dict[str, Any] = answer.json()
+        return tariff
+
+    async def get(self, path: str, operator_id: UUID | None = None, **query: Any) -> Any:
+        async with self.as_(operator_id or self.operator_id, *READ) as client:
+            answer = await client.get(f"/v1/{path}", params=query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def record(self, session_id: UUID) -> dict[str, Any] | None:
+        """The one record of a session; None if there is none."""
+        items = (await self.get("records", session_id=session_id))["items"]
+        assert len(items) <= 1
+        return items[0] if items else None
+
+    def started(self, **fields: Any) -> SessionStarted:
+        return SessionStarted.model_validate(self._facts() | fields)
+
+    def ended(self, **fields: Any) -> SessionEnded:
+        """10 kWh in two hours."""
+        more = {
+            "ended_at": START + timedelta(hours=2),
+            "meter_stop_wh": 11_000,
+            "energy_wh": 10_000,
+            "stop_reason": "EVDisconnected",
+        }
+        return SessionEnded.model_validate(self._facts() | more | fields)
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "operator_id": self.operator_id,
+            "session_id": uuid7(),
+            "transaction_id": "17",
+            "station_id": "CP-1",
+            "evse_id": 1,
+            "connector_id": 1,
+            "id_token": "04A2B3C4",
+            "card_id": None,
+            "user_id": None,
+            "token_status": "Accepted",
+            "started_at": START,
+            "meter_start_wh": 1_000,
+        }
+
+    def report(self, session_id: UUID | None, samples: Sequence[MeterSample]) -> MeterReport:
+        return MeterReport(
+            operator_id=self.operator_id,
+            station_id="CP-1",
+            evse_id=1,
+            session_id=session_id,
+            received_at=now(),
+            samples=tuple(samples),
+        )
+
+
+@pytest.fixture(scope="session")
+async def service(servers: Servers, issuer: Issuer) -> AsyncIterator[Running]:
+    async with one_service(servers, issuer, "billing") as running:
+        yield running
+
+
+@pytest.fixture
+def billing(service: Running) -> Billing:
+    return Billing.of(service)

@@ -1,0 +1,222 @@
+"""One charger on its socket, whatever version it speaks."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID, uuid4
+
+from prometheus_client import Counter, Histogram
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+
+from common.logs import station_id as logged_station
+from csms_gateway import frames, schemas
+
+if TYPE_CHECKING:
+    from csms_gateway.gateway import Gateway
+
+log = logging.getLogger(__name__)
+
+MESSAGES = Counter(
+    "csms_gateway_messages_total", "Calls from chargers", ["version", "action", "outcome"]
+)
+SECONDS = Histogram(
+    "csms_gateway_answer_seconds", "From a charger's call to our answer", ["action"]
+)
+DEVIATIONS = Counter(
+    "csms_gateway_deviations_total", "Harmless breaches of the schema", ["action", "deviation"]
+)
+STRANGE = Counter("csms_gateway_strange_frames_total", "Frames that are none", ["what"])
+
+# A charger that sends nothing but garbage would fill the log; real ones recover by reconnecting.
+BAD_FRAMES_MAX: Final = 20
+POLICY_VIOLATION: Final = 1008
+UNSUPPORTED_DATA: Final = 1003
+
+Handler = Callable[["Charger", dict[str, Any]], Awaitable[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Version:
+    """What differs between the versions of OCPP: names of errors and who answers which action."""
+
+    name: str  # of the ocpp package's schema folder: v16
+    actions: Mapping[str, Handler]
+    bad_frame: str  # the error code for what is no frame
+
+
+class CallFailed(Exception):
+    """The charger answered with CALLERROR."""
+
+    def __init__(self, code: str, description: str) -> None:
+        super().__init__(f"{code}: {description}")
+        self.code = code
+        self.description = description
+
+
+class NoAnswer(Exception):
+    """The charger did not answer in time, or its connection closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A station that may connect; max power in W by EVSE, where known."""
+
+    station_id: str
+    operator_id: UUID
+    power_by_evse: Mapping[int, int]
+
+
+class Charger:
+    def __init__(
+        self,
+        gateway: "Gateway",
+        socket: ServerConnection,
+        version: Version,
+        station: Admitted,
+        generation: int,
+        connected_at: datetime,
+    ) -> None:
+        self.gateway = gateway
+        self.version = version
+        self.station = station
+        self.station_id = station.station_id
+        self.operator_id = station.operator_id
+        self.generation = generation
+        self.connected_at = connected_at
+        # Sessions seen on this socket by transaction id, so that meter values need no query.
+        self.sessions: dict[str, UUID] = {}
+        self.open_by_evse: dict[int, UUID | None] = {}
+        self.commands = asyncio.Lock()
+        self._socket = socket
+        self._calls = asyncio.Lock()
+        self._pending: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._bad_frames = 0
+
+    async def serve(self) -> None:
+        """Answer the charger's calls, one after the other, until its socket closes."""
+        logged_station.set(self.station_id)
+        try:
+            async for text in self._socket:
+                await self._receive(text)
+        except ConnectionClosed:
+            pass
+        finally:
+            for future in self._pending.values():
+                if not future.done():
+                    future.set_exception(NoAnswer("the connection closed"))
+
+    async def close(self, code: int, reason: str) -> None:
+        await self._socket.close(code, reason)
+
+    async def call(self, action: str, payload: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        """Call the charger; one call at a time, as OCPP-J 4.1.1 asks.
+
+        Only our side's lock is held: the charger's own calls are answered meanwhile. Raises
+        CallFailed, NoAnswer or schemas.Violation (we would have sent something invalid).
+        """
+        schemas.check_outgoing(self.version.name, action, payload)
+        async with self._calls:
+            message_id = str(uuid4())
+            future = asyncio.get_running_loop().create_future()
+            self._pending[message_id] = future
+            try:
+                await self._send(
+                    "call", action, message_id, frames.call(message_id, action, payload)
+                )
+                return await asyncio.wait_for(future, timeout_s)
+            except TimeoutError:
+                raise NoAnswer(f"no answer within {timeout_s:.0f} s") from None
+            except ConnectionClosed:
+                raise NoAnswer("the connection closed") from None
+            finally:
+                del self._pending[message_id]
+
+    async def _send(self, kind: Any, action: str | None, message_id: str, frame: str) -> None:
+        await self._socket.send(frame)
+        self.gateway.log.add(
+            self.operator_id, self.station_id, "out", kind, action, message_id, frame
+        )
+
+    async def _receive(self, text: str | bytes) -> None:
+        if isinstance(text, bytes):
+            STRANGE.labels("binary").inc()
+            await self.close(UNSUPPORTED_DATA, "OCPP-J is text")
+            return
+        try:
+            # NUL is legal JSON, but PostgreSQL stores none; the log keeps the frame as it was.
+            frame = frames.parse(text.replace("\\u0000", "\\ufffd") if "\\u0000" in text else text)
+        except frames.BadFrame as bad:
+            await self._on_bad_frame(bad, text)
+            return
+        match frame:
+            case frames.Call():
+                self._note("call", frame.action, frame.message_id, text)
+                await self._answer(frame)
+            case frames.CallResult():
+                self._note("result", None, frame.message_id, text)
+                self._settle(frame.message_id, frame.payload)
+            case frames.CallError():
+                self._note("error", None, frame.message_id, text)
+                self._settle(frame.message_id, CallFailed(frame.code, frame.description))
+
+    def _note(self, kind: Any, action: str | None, message_id: str | None, text: str) -> None:
+        self.gateway.log.add(
+            self.operator_id, self.station_id, "in", kind, action, message_id, text
+        )
+
+    async def _on_bad_frame(self, bad: frames.BadFrame, text: str) -> None:
+        STRANGE.labels("frame").inc()
+        log.warning("%s sent what is no frame: %s", self.station_id, bad)
+        self._note("bad", None, None, text)
+        self._bad_frames += 1
+        if self._bad_frames > BAD_FRAMES_MAX:
+            await self.close(POLICY_VIOLATION, "too many frames that are none")
+        elif bad.call:
+            error = frames.error(bad.message_id, self.version.bad_frame, str(bad))
+            await self._send("error", None, bad.message_id, error)
+
+    def _settle(self, message_id: str, answer: dict[str, Any] | CallFailed) -> None:
+        future = self._pending.get(message_id)
+        if future is None or future.done():
+            # Late, or an answer to a call never made: known and harmless.
+            STRANGE.labels("answer").inc()
+        elif isinstance(answer, CallFailed):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
+
+    async def _answer(self, call: frames.Call) -> None:
+        started = time.perf_counter()
+        outcome, frame = await self._handled(call)
+        await self._send(
+            "result" if outcome == "ok" else "error", call.action, call.message_id, frame
+        )
+        known = call.action if call.action in self.version.actions else "other"
+        MESSAGES.labels(self.version.name, known, outcome).inc()
+        SECONDS.labels(known).observe(time.perf_counter() - started)
+
+    async def _handled(self, call: frames.Call) -> tuple[str, str]:
+        """The outcome (ok or an OCPP error code) and the frame to answer with."""
+        version = self.version.name
+        handler = self.version.actions.get(call.action)
+        if handler is None:
+            code = "NotSupported" if schemas.known(version, call.action) else "NotImplemented"
+            return code, frames.error(call.message_id, code, f"{call.action} is not answered here")
+        try:
+            for deviation in schemas.check_incoming(version, call.action, call.payload):
+                DEVIATIONS.labels(call.action, deviation).inc()
+            answer = await handler(self, call.payload)
+            schemas.check_outgoing(version, f"{call.action}Response", answer)
+        except schemas.Violation as violation:
+            return violation.code, frames.error(call.message_id, violation.code, str(violation))
+        except Exception:
+            # R1: what could not be stored is not accepted; the charger will send it again.
+            log.exception("%s of %s failed", call.action, self.station_id)
+            error = frames.error(call.message_id, "InternalError", "not stored; send it again")
+            return "InternalError", error
+        return "ok", frames.result(call.message_id, answer)

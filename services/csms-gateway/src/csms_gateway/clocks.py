@@ -1,0 +1,45 @@
+"""Pure: when did it happen? A charger's own time is right unless it cannot be.
+
+DOMAIN: meter and time of a session come from the charger. But clocks stand in 1970 or an hour off,
+and an offline session is rightly delivered with times hours old. The two are told apart by the
+socket: a charger that was connected at the time it claims would have sent the message then.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+TOLERANCE = timedelta(seconds=60)
+EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)  # no session of ours is older; a clock that says so is
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    at: datetime
+    doubt: str | None  # why the charger's own time was not taken
+    late: bool  # delivered long after it happened: an offline session
+
+
+def read(raw: str) -> datetime | None:
+    """RFC 3339 or ISO 8601; a time without an offset is UTC. None: no time at all."""
+    try:
+        at = datetime.fromisoformat(raw)
+        return (at.replace(tzinfo=UTC) if at.tzinfo is None else at).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def settle(raw: str, received_at: datetime, connected_at: datetime) -> Settled:
+    """Choose between the charger's time and the time of receipt."""
+    claimed = read(raw)
+    if claimed is None:
+        return Settled(received_at, f"the charger's time {raw!r} cannot be read", late=False)
+    if claimed < EARLIEST:
+        return Settled(received_at, f"the charger's clock says {raw}", late=False)
+    if claimed > received_at + TOLERANCE:
+        return Settled(received_at, f"the charger's clock is ahead: {raw}", late=False)
+    if claimed >= received_at - TOLERANCE:
+        return Settled(claimed, None, late=False)
+    if claimed > connected_at + TOLERANCE:
+        # It was connected all the time since, so it would have told us then.
+        return Settled(received_at, f"the charger's clock is behind: {raw}", late=False)
+    return Settled(claimed, None, late=True)

@@ -1,0 +1,176 @@
+"""Which socket is a station's: generations, takeover, and what the others are told (R4)."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import asyncpg
+from fastapi import APIRouter, Path
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from pydantic import BaseModel, ConfigDict, Field
+
+from common import ids
+from common.auth import scoped
+from common.clock import now
+from common.database import Db
+from common.events import StationConnectionChanged
+from common.problems import NotFound
+from csms_gateway import tables
+from csms_gateway.charger import Charger
+from csms_gateway.gateway import Gateway
+
+log = logging.getLogger(__name__)
+
+CLOSE_RETRY_S = 2.0
+DRAIN_S = 10.0
+REPLACED = 1008  # policy violation: the station has opened a newer socket
+
+# The row decides: of two sockets the one that wrote it last is the newer.
+OPEN = """
+insert into connection as c (
+    station_id, operator_id, generation, replica, protocol, connected_at, closed_at
+) values ($1, $2, 1, $3, $4, $5, null)
+on conflict (station_id) do update set
+    operator_id = $2, generation = c.generation + 1, replica = $3, protocol = $4,
+    connected_at = $5, closed_at = null
+returning generation
+"""
+CLOSE = """
+update connection set closed_at = $3
+where station_id = $1 and generation = $2 and closed_at is null
+"""
+
+StationPath = Annotated[str, Path(max_length=48, description="the station's OCPP id")]
+
+
+def subject(station_id: str) -> str:
+    """The subject that only the replica holding the station's socket listens to."""
+    # Hex: station ids may hold characters that mean something in a NATS subject.
+    return f"csms.command.{station_id.encode().hex()}"
+
+
+async def open_generation(
+    gateway: Gateway, station_id: str, operator_id: UUID, protocol: str, at: datetime
+) -> int:
+    generation: int = await gateway.pool.fetchval(
+        OPEN, station_id, operator_id, gateway.replica, protocol, at
+    )
+    return generation
+
+
+def _changed(charger: Charger, *, connected: bool) -> StationConnectionChanged:
+    return StationConnectionChanged(
+        id=ids.uuid7(),
+        operator_id=charger.operator_id,
+        station_id=charger.station_id,
+        generation=charger.generation,
+        replica=charger.gateway.replica,
+        connected=connected,
+        protocol=charger.version.name,
+    )
+
+
+class Held:
+    """The sockets this replica holds, one a station."""
+
+    def __init__(self, gateway: Gateway, client: Client) -> None:
+        self._gateway = gateway
+        self._client = client
+        self._chargers: dict[str, Charger] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def get(self, station_id: str) -> Charger | None:
+        return self._chargers.get(station_id)
+
+    def __len__(self) -> int:
+        return len(self._chargers)
+
+    def all(self) -> list[Charger]:
+        return list(self._chargers.values())
+
+    async def serve(self, charger: Charger, on_notice: Callable[[Charger], None]) -> None:
+        """Hold a charger's socket until it closes."""
+        older = self._chargers.get(charger.station_id)
+        if older and older.generation > charger.generation:
+            await charger.close(REPLACED, "replaced by a newer connection")
+            return
+        self._chargers[charger.station_id] = charger
+        if older:
+            self._replace(older)
+
+        async def noticed(message: Msg) -> None:
+            # "generation N" when a newer socket opened, anywhere; empty when a command waits.
+            newer = int(message.data) if message.data else 0
+            if newer > charger.generation:
+                self._replace(charger)
+            elif not newer:
+                on_notice(charger)
+
+        subscription = await self._client.subscribe(subject(charger.station_id), cb=noticed)
+        try:
+            notice = str(charger.generation).encode()
+            await self._client.publish(subject(charger.station_id), notice)
+            await self._gateway.publisher.event(_changed(charger, connected=True))
+            on_notice(charger)
+            await charger.serve()
+        finally:
+            if self._chargers.get(charger.station_id) is charger:
+                del self._chargers[charger.station_id]
+            await subscription.unsubscribe()
+            closed = self._gateway.tasks.spawn(self._closed(charger), f"close {charger.station_id}")
+            self._closing.add(closed)
+            closed.add_done_callback(self._closing.discard)
+
+    async def drained(self) -> None:
+        """Wait until every closed socket is written down, or DRAIN_S."""
+        if self._closing:
+            await asyncio.wait(self._closing, timeout=DRAIN_S)
+
+    def _replace(self, charger: Charger) -> None:
+        # Closing waits for the peer, which may be gone; the newer socket must not wait for that.
+        work = charger.close(REPLACED, "replaced by a newer connection")
+        self._gateway.tasks.spawn(work, f"replace {charger.station_id}")
+
+    async def _closed(self, charger: Charger) -> None:
+        """Write down that a socket closed; a newer generation makes this a no-op."""
+        at = now()
+        while True:
+            try:
+                await self._gateway.pool.execute(CLOSE, charger.station_id, charger.generation, at)
+                await self._gateway.publisher.event(_changed(charger, connected=False))
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                if self._gateway.pool.is_closing():
+                    return
+                log.warning("the end of a connection is not stored yet: %s", error)
+                await asyncio.sleep(CLOSE_RETRY_S)
+            else:
+                return
+
+
+router = APIRouter(tags=["connections"])
+
+
+class ConnectionOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    station_id: str
+    generation: int = Field(description="grows with each connection of the station")
+    protocol: str
+    connected_at: datetime
+    closed_at: datetime | None = Field(description="null while the socket is open")
+
+
+@router.get(
+    "/v1/stations/{station_id}/connection",
+    summary="The newest connection of a station",
+    dependencies=[scoped("status:read")],
+)
+async def get_connection(station_id: StationPath, db: Db) -> ConnectionOut:
+    row = await db.get(tables.Connection, station_id)
+    if row is None:
+        raise NotFound(f"station {station_id!r} has never connected")
+    return ConnectionOut.model_validate(row)

@@ -1,0 +1,46 @@
+"""What csms-gateway keeps of registry's stations."""
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common import inbox
+from common.events import StationChanged, StationCredentialSet
+from csms_gateway.tables import Station
+
+
+async def keep_station(db: AsyncSession, event: StationChanged) -> None:
+    new = insert(Station).values(
+        station_id=event.station_id,
+        operator_id=event.operator_id,
+        version=event.version,
+        active=event.active,
+        evses=[evse.model_dump() for evse in event.evses],
+    )
+    columns = ("operator_id", "version", "active", "evses")
+    newer = new.on_conflict_do_update(
+        index_elements=["station_id"],
+        set_={name: new.excluded[name] for name in columns},
+        where=Station.version < new.excluded.version,
+    )
+    await db.execute(newer)
+
+
+async def keep_credential(db: AsyncSession, event: StationCredentialSet) -> None:
+    new = insert(Station).values(
+        station_id=event.station_id,
+        operator_id=event.operator_id,
+        credential_version=event.version,
+        password_hash=event.password_hash,
+    )
+    newer = new.on_conflict_do_update(
+        index_elements=["station_id"],
+        set_={
+            "credential_version": new.excluded.credential_version,
+            "password_hash": new.excluded.password_hash,
+        },
+        where=Station.credential_version < new.excluded.credential_version,
+    )
+    await db.execute(newer)
+
+
+HANDLERS: inbox.Handlers = {StationChanged: keep_station, StationCredentialSet: keep_credential}

@@ -1,0 +1,77 @@
+"""What one running gateway replica holds."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from uuid import UUID, uuid4
+
+import asyncpg
+
+from common.clock import now
+from common.database import OPERATOR_SETTING, PLATFORM, server_settings
+from common.events import GatewayBeat
+from common.service import Parts
+from csms_gateway.authorizing import Authorizer
+from csms_gateway.message_log import MessageLog
+from csms_gateway.publishing import Publisher
+from csms_gateway.settings import Settings
+
+log = logging.getLogger(__name__)
+
+BEAT_S = 10.0  # registry calls a replica dead after 45 s without one
+POOL_SIZE = 8
+
+
+class Gateway:
+    """One replica. Its id is new at each start, so a restarted one never owns old sockets."""
+
+    def __init__(self, parts: Parts, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self.replica: UUID = uuid4()
+        self.settings: Settings = parts.settings
+        self.parts = parts
+        self.pool = pool
+        self.tasks = parts.tasks
+        self.publisher = Publisher(parts.nats, parts.stream, pool, parts.connections)
+        self.authorizer = Authorizer(parts.nats)
+        self.log = MessageLog(pool, self.settings.message_log_keep_days)
+        self.started_at = now()
+
+    async def beat(self) -> None:
+        while True:
+            await self.publisher.event(GatewayBeat(replica=self.replica))
+            await asyncio.sleep(BEAT_S)
+
+
+@asynccontextmanager
+async def running(parts: Parts) -> AsyncIterator[Gateway]:
+    """The replica with its background loops; what is left in the log is written at the end."""
+    # Chargers of every operator share these connections: each statement names its operator itself.
+    # The setting is the connection's for good, unlike the tenant's of a REST request.
+    settings = server_settings("csms-gateway") | {OPERATOR_SETTING: PLATFORM}
+    pool = await asyncpg.create_pool(
+        str(parts.settings.database_url).replace("+asyncpg", ""),
+        min_size=1,
+        max_size=POOL_SIZE,
+        command_timeout=10,
+        server_settings=settings,
+    )
+    gateway = Gateway(parts, pool)
+    loops = {
+        "meter batches": gateway.publisher.run_meter,
+        "status batches": gateway.publisher.run_status,
+        "message log": gateway.log.run,
+        "log partitions": gateway.log.keep_partitions,
+        "beat": gateway.beat,
+    }
+    for name, loop in loops.items():
+        gateway.tasks.forever(partial(loop), name)
+    try:
+        yield gateway
+    finally:
+        try:
+            await gateway.log.flush()
+        except (OSError, asyncpg.PostgresError):
+            log.warning("the end of the message log could not be written")
+        await pool.close()

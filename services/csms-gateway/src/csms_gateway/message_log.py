@@ -1,0 +1,126 @@
+"""The OCPP message log: what each charger and we said to each other.
+
+Written in the background in batches, at most FLUSH_S late: a gateway killed in between loses that
+much of the log and nothing else (R1 is about the facts, which are stored before the answer).
+"""
+
+import asyncio
+import logging
+from collections import deque
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import asyncpg
+from fastapi import APIRouter, Query
+from prometheus_client import Counter
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import select
+
+from common import ids, paging
+from common.auth import scoped
+from common.clock import now
+from common.database import Db
+from csms_gateway import tables
+
+log = logging.getLogger(__name__)
+
+FLUSH_S = 0.5
+WAITING_MAX = 50_000  # some 20 MB; beyond it the oldest are dropped and counted
+BATCH = 2000
+# One array a column: PostgreSQL has no COPY into a table with row-level security.
+INSERT = """
+insert into message (
+    id, received_at, operator_id, station_id, direction, kind, action, message_id, frame
+) select * from unnest(
+    $1::uuid[], $2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[],
+    $8::text[], $9::text[]
+)
+"""
+PARTITIONS_EVERY_S = 3600.0
+
+DROPPED = Counter("csms_gateway_log_dropped_total", "Log rows dropped because too many waited")
+
+Direction = Literal["in", "out"]
+Kind = Literal["call", "result", "error", "bad"]
+
+
+class MessageLog:
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", keep_days: int) -> None:
+        self._pool = pool
+        self._keep_days = keep_days
+        self._rows: deque[tuple[Any, ...]] = deque(maxlen=WAITING_MAX)
+
+    def add(
+        self,
+        operator_id: UUID,
+        station_id: str,
+        direction: Direction,
+        kind: Kind,
+        action: str | None,
+        message_id: str | None,
+        frame: str,
+    ) -> None:
+        if len(self._rows) == WAITING_MAX:
+            DROPPED.inc()
+        # PostgreSQL's text cannot hold NUL, which a garbage frame may well contain.
+        frame = frame.replace("\0", "\\u0000") if "\0" in frame else frame
+        row = (now(), operator_id, station_id, direction, kind, action, message_id, frame)
+        self._rows.append(row)
+
+    async def flush(self) -> None:
+        while self._rows:
+            rows = [self._rows.popleft() for _ in range(min(len(self._rows), BATCH))]
+            # Ids are made here, in order, off the path on which the charger waits.
+            new_ids = [ids.uuid7() for _ in rows]
+            await self._pool.execute(INSERT, new_ids, *zip(*rows, strict=True))
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH_S)
+            await self.flush()
+
+    async def keep_partitions(self) -> None:
+        while True:
+            await self._pool.execute("select keep_message_partitions($1)", self._keep_days)
+            await asyncio.sleep(PARTITIONS_EVERY_S)
+
+
+router = APIRouter(tags=["messages"])
+
+
+class MessageOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    received_at: datetime
+    station_id: str
+    direction: Direction = Field(description="in: from the charger, out: to it")
+    kind: Kind
+    action: str | None
+    message_id: str | None
+    frame: str = Field(description="as it was on the wire")
+
+
+@router.get(
+    "/v1/stations/{station_id}/messages",
+    summary="The OCPP message log of a station, newest first",
+    dependencies=[scoped("messages:read")],
+)
+async def list_messages(
+    station_id: str,
+    db: Db,
+    action: Annotated[str | None, Query(max_length=64)] = None,
+    direction: Direction | None = None,
+    limit: paging.Limit = paging.LIMIT_DEFAULT,
+    cursor: paging.Cursor = None,
+) -> paging.Page[MessageOut]:
+    query = select(tables.Message).where(tables.Message.station_id == station_id)
+    if action:
+        query = query.where(tables.Message.action == action)
+    if direction:
+        query = query.where(tables.Message.direction == direction)
+    rows, after = await paging.rows(
+        db, query, tables.Message.id, limit=limit, cursor=cursor, newest_first=True
+    )
+    return paging.Page(items=[MessageOut.model_validate(row) for row in rows], next_cursor=after)

@@ -1,0 +1,92 @@
+"""Pure: the official JSON schemas: tolerant towards what comes in, strict with what goes out.
+
+The schemas are those of the `ocpp` package, equal to the Open Charge Alliance's. Compiled by
+jsonschema-rs: 2.4 µs a MeterValues where the library's own validator takes 340 (2026-11).
+"""
+
+import json
+from functools import cache
+from importlib import resources
+from typing import Any, Final
+
+import jsonschema_rs
+
+# What chargers in the field get wrong without doing harm: extra members, units and contexts the
+# schema does not list, readings and descriptions longer than allowed (OCMF is), empty lists.
+FREE_TEXT: Final = {
+    "value", "info", "vendorErrorCode", "vendorId", "errorCode", "iccid", "imsi", "meterType",
+    "meterSerialNumber", "chargePointSerialNumber", "chargeBoxSerialNumber", "firmwareVersion",
+    "chargePointModel", "chargePointVendor", "reason", "data", "messageId",
+}  # fmt: skip
+READING: Final = {"unit", "measurand", "context", "format", "phase", "location"}
+LISTS: Final = {"sampledValue", "transactionData", "meterValue"}
+
+# OCPP-J 1.6, 4.2.3, with its spelling of Occurence.
+CODE_BY_KIND: Final = {
+    "Type": "TypeConstraintViolation",
+    "Required": "OccurenceConstraintViolation",
+    "MinItems": "OccurenceConstraintViolation",
+    "MaxItems": "OccurenceConstraintViolation",
+}
+
+
+class Violation(Exception):
+    """A payload that cannot be worked with; code is the OCPP error code."""
+
+    def __init__(self, code: str, why: str) -> None:
+        super().__init__(why)
+        self.code = code
+
+
+@cache
+def _validator(version: str, name: str) -> Any:
+    text = (resources.files("ocpp") / version / "schemas" / f"{name}.json").read_text("utf-8-sig")
+    return jsonschema_rs.validator_for(json.loads(text))
+
+
+@cache
+def known(version: str, action: str) -> bool:
+    """Whether the version has such an action at all."""
+    if not action.isalnum():
+        return False
+    return (resources.files("ocpp") / version / "schemas" / f"{action}.json").is_file()
+
+
+def check_incoming(version: str, name: str, payload: dict[str, Any]) -> list[str]:
+    """Check what a charger sent; return its harmless deviations. Raises Violation."""
+    validator = _validator(version, name)
+    if validator.is_valid(payload):
+        return []
+    deviations = []
+    for error in validator.iter_errors(payload):
+        kind = type(error.kind).__name__
+        if not _harmless(kind, error.instance_path):
+            where = "/".join(map(str, error.instance_path))
+            code = CODE_BY_KIND.get(kind, "PropertyConstraintViolation")
+            raise Violation(code, f"{where or 'payload'}: {error.message}")
+        deviations.append(
+            f"{kind} {error.instance_path[-1] if error.instance_path else ''}".strip()
+        )
+    return deviations
+
+
+def _harmless(kind: str, path: list[Any]) -> bool:
+    last = path[-1] if path else ""
+    match kind:
+        case "AdditionalProperties":
+            return True
+        case "MaxLength":
+            return last in FREE_TEXT
+        case "Enum":
+            return last in READING or last in ("reason", "errorCode")
+        case "MinItems":
+            return last in LISTS
+    return False
+
+
+def check_outgoing(version: str, name: str, payload: dict[str, Any]) -> None:
+    """Raises Violation: what we send is always valid."""
+    validator = _validator(version, name)
+    if not validator.is_valid(payload):
+        first = next(validator.iter_errors(payload))
+        raise Violation("InternalError", f"{name}: {first.message}")

@@ -1,0 +1,40 @@
+"""StopTransaction (OCPP 1.6, 4.10)."""
+
+from typing import Any
+
+from csms_gateway import transactions
+from csms_gateway.authorizing import Undecided
+from csms_gateway.charger import Charger
+from csms_gateway.v16 import meter_values
+from csms_gateway.v16.id_tag import id_tag_info
+from csms_gateway.v16.start_transaction import register
+
+
+async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
+    """Always answered: a charger without an answer would repeat the stop for ever."""
+    id_tag = payload.get("idTag")
+    if payload.get("transactionData"):
+        # Before the stop: its readings must not be missing from a session that has ended.
+        await meter_values.store(
+            charger, 0, payload["transactionId"], payload["transactionData"], payload
+        )
+    await transactions.stop(
+        charger,
+        transactions.StopReport(
+            transaction_id=payload["transactionId"],
+            id_token=id_tag,
+            meter_stop_wh=register(payload, "meterStop"),
+            at=payload["timestamp"],
+            reason=payload.get("reason"),
+            payload=payload,
+        ),
+    )
+    if not id_tag:
+        return {}
+    try:
+        decision = await charger.gateway.authorizer.decide(
+            charger.operator_id, charger.station_id, None, id_tag
+        )
+    except Undecided:
+        return {}  # idTagInfo is optional here; the session is over either way
+    return {"idTagInfo": id_tag_info(decision.status, decision.expires_at)}

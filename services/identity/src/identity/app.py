@@ -1,0 +1,49 @@
+"""Wiring for identity."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from fastapi import FastAPI
+
+from common import authorize, bus, service
+from identity import authorizations, cards, keys, lockout, logins, operators, signin, users
+from identity.consumers import HANDLERS
+from identity.passwords import Hasher
+from identity.settings import Settings
+
+ROUTERS = [
+    operators.router,
+    logins.router,
+    signin.router,
+    keys.router,
+    users.router,
+    cards.router,
+    authorizations.router,
+]
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    hasher = Hasher()
+
+    @asynccontextmanager
+    async def around(parts: service.Parts) -> AsyncIterator[None]:
+        await keys.make_first(parts.connections)
+        await logins.make_first(parts.connections, parts.settings, hasher)
+        answer = authorizations.answering(parts.connections)
+        respond = partial(bus.respond, parts.nats, "identity", authorize.SUBJECT, answer)
+        parts.tasks.forever(respond, "identity authorize")
+        parts.tasks.forever(partial(lockout.prune, parts.connections), "identity lockout")
+        yield
+
+    app = service.create(
+        "identity",
+        settings or Settings(),  # type: ignore[call-arg]
+        ROUTERS,
+        HANDLERS,
+        title="identity",
+        around=around,
+        load_keys=lambda parts: keys.from_database(parts.connections),
+    )
+    app.state.hasher = hasher
+    return app

@@ -1,0 +1,29 @@
+"""What identity does when something happens elsewhere."""
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common.events import TariffChanged
+from common.inbox import Handlers
+from identity.tables import Tariff
+
+
+async def note_tariff(db: AsyncSession, event: TariffChanged) -> None:
+    """Keep what was told last of a tariff, in whatever order it arrives."""
+    values = {
+        "operator_id": event.operator_id,
+        "tariff_id": event.tariff_id,
+        "valid_from": event.valid_from,
+        "told_at": event.occurred_at,
+    }
+    note = insert(Tariff).values(values)
+    await db.execute(
+        note.on_conflict_do_update(
+            index_elements=[Tariff.operator_id, Tariff.tariff_id],
+            set_={"valid_from": note.excluded.valid_from, "told_at": note.excluded.told_at},
+            where=Tariff.told_at < note.excluded.told_at,
+        )
+    )
+
+
+HANDLERS: Handlers = {TariffChanged: note_tariff}

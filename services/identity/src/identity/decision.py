@@ -1,0 +1,65 @@
+"""Pure: may this card charge now?
+
+A card is refused for the first reason that holds, in the order in which staff would look: is it
+known, is it or its holder blocked, is it valid today, is there a price. A session that already
+runs is not asked about again: a card blocked meanwhile only loses its next start.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from common.authorize import AuthorizeStatus
+
+
+MOMENT = "%Y-%m-%d %H:%M %Z"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a card the operator has."""
+
+    card_id: UUID
+    active: bool
+    blocked_reason: str | None
+    valid_from: datetime | None  # from this moment on
+    valid_until: datetime | None  # before this moment
+    user_id: UUID | None
+    user_active: bool | None  # None: the card is nobody's
+    has_tariff: bool  # the operator has one that is valid now
+
+
+@dataclass(frozen=True)
+class Decision:
+    status: AuthorizeStatus
+    why: str
+
+
+def normal_uid(raw: str) -> str | None:
+    """A token as cards are stored, or None if no card can have it.
+
+    OCPP compares idTags without case (1.6, CiString20). Beyond ASCII upper case is not one to
+    one, so a token could be taken for another's.
+    """
+    uid = raw.strip()
+    return uid.upper() if uid.isascii() and uid.isprintable() and 0 < len(uid) <= 36 else None
+
+
+def decide(facts: Facts | None, now: datetime) -> Decision:  # noqa: PLR0911 - one a reason
+    """facts: None if the operator has no such card."""
+    if facts is None:
+        return Decision("Invalid", "The operator has no card with this token.")
+    if not facts.active:
+        reason = f": {facts.blocked_reason}" if facts.blocked_reason else ""
+        return Decision("Blocked", f"The card is blocked{reason}.")
+    if facts.user_active is False:
+        return Decision("Blocked", "The card's user is not active.")
+    if facts.valid_from is not None and now < facts.valid_from:
+        return Decision("Invalid", f"The card is valid from {facts.valid_from:{MOMENT}}.")
+    if facts.valid_until is not None and now >= facts.valid_until:
+        return Decision(
+            "Expired", f"The card was valid until {facts.valid_until:{MOMENT}}."
+        )
+    if not facts.has_tariff:
+        return Decision("Blocked", "The operator has no valid tariff, so a session has no price.")
+    return Decision("Accepted", "The card is known, active and valid.")

@@ -1,0 +1,173 @@
+"""Logins: the staff of operators, and of the platform."""
+
+import logging
+from contextlib import AbstractContextManager
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import select
+
+from common.auth import Caller, scoped
+from common.database import PLATFORM, Connections, Db
+from common.paging import Cursor, Limit, Page, rows
+from common.problems import Problem
+from identity import versions
+from identity.fields import Body, Email, Password, Patch
+from identity.keys import lock_start
+from identity.passwords import Hasher, Hashing
+from identity.refusals import UnknownOperator, refusing
+from identity.roles import PLATFORM_ROLE, OperatorRole, Role
+from identity.settings import Settings
+from identity.tables import Login
+
+log = logging.getLogger(__name__)
+
+router = APIRouter(prefix="/v1/logins", tags=["logins"])
+
+reads = scoped("logins:read")
+writes = scoped("logins:write")
+
+
+class EmailTaken(Problem):
+    status = 409
+    title = "There is a login with this e-mail address already"
+
+
+class RoleNotYours(Problem):
+    status = 403
+    title = "Only a platform admin makes platform admins"
+
+
+class RoleFixed(Problem):
+    status = 409
+    title = "A platform admin stays one"
+
+
+class OwnLogin(Problem):
+    """So the last admin cannot lock everybody out."""
+
+    status = 409
+    title = "Nobody switches off or demotes their own login"
+
+
+class LoginIn(Body):
+    email: Email
+    password: Password
+    role: Role
+    active: bool = True
+
+
+class LoginPatch(Patch):
+    email: Email | None = None
+    password: Password | None = None
+    role: OperatorRole | None = None
+    active: bool | None = None
+
+
+class LoginOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    operator_id: UUID | None
+    email: str
+    role: Role
+    active: bool
+    version: int
+
+
+@router.get("", summary="List the logins", dependencies=[reads])
+async def list_logins(
+    db: Db,
+    caller: Caller,
+    email: Email | None = None,
+    role: Role | None = None,
+    active: bool | None = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[LoginOut]:
+    wanted = {
+        Login.operator_id: caller.operator_id,
+        Login.email: email,
+        Login.role: role,
+        Login.active: active,
+    }
+    conditions = [column == value for column, value in wanted.items() if value is not None]
+    query = select(Login).where(*conditions)
+    found, following = await rows(db, query, Login.id, limit=limit, cursor=cursor)
+    return Page(items=[LoginOut.model_validate(row) for row in found], next_cursor=following)
+
+
+@router.get("/{login_id}", summary="Read a login", dependencies=[reads])
+async def read_login(login_id: UUID, db: Db, response: Response) -> LoginOut:
+    row = await versions.get(db, Login, login_id)
+    return LoginOut.model_validate(versions.tagged(response, row))
+
+
+@router.post("", status_code=201, summary="Make a login", dependencies=[writes])
+async def make_login(
+    body: LoginIn, request: Request, caller: Caller, hasher: Hashing, response: Response
+) -> LoginOut:
+    operator_id: UUID | None = None
+    if body.role != PLATFORM_ROLE:
+        operator_id = caller.tenant()
+    elif caller.role != PLATFORM_ROLE:
+        raise RoleNotYours(f"your role is {caller.role}")
+    # Not by Db: a connection must not wait for the hash.
+    hashed = await hasher.hash(body.password.get_secret_value())
+    connections: Connections = request.app.state.connections
+    async with connections.begin(operator_id or PLATFORM) as db:
+        values = body.model_dump(exclude={"password"})
+        row = Login(operator_id=operator_id, password_hash=hashed, **values)
+        db.add(row)
+        with _refusing(body.email):
+            await db.flush()
+    return LoginOut.model_validate(versions.tagged(response, row))
+
+
+@router.patch("/{login_id}", summary="Change a login or its password", dependencies=[writes])
+async def change_login(
+    login_id: UUID,
+    body: LoginPatch,
+    version: versions.Expected,
+    request: Request,
+    caller: Caller,
+    hasher: Hashing,
+    response: Response,
+) -> LoginOut:
+    if caller.sub == str(login_id) and (body.active is False or body.role is not None):
+        raise OwnLogin("ask another admin")
+    values: dict[str, Any] = body.changes()
+    if body.password is not None:
+        del values["password"]
+        values["password_hash"] = await hasher.hash(body.password.get_secret_value())
+    connections: Connections = request.app.state.connections
+    async with connections.begin(caller.operator_id or PLATFORM) as db:
+        with _refusing(body.email):
+            row = await versions.change(db, Login, login_id, version, values)
+    return LoginOut.model_validate(versions.tagged(response, row))
+
+
+def _refusing(email: str | None) -> AbstractContextManager[None]:
+    return refusing(
+        {
+            "uq_login_email": EmailTaken(f"somebody signs in as {email}"),
+            "fk_login_operator_id": UnknownOperator("no operator has the id in Operator-Id"),
+            "ck_login_operator_by_role": RoleFixed("make another login for the other role"),
+        }
+    )
+
+
+async def make_first(connections: Connections, settings: Settings, hasher: Hasher) -> None:
+    """On an empty database, the platform admin that the settings name."""
+    email, password = settings.bootstrap_email, settings.bootstrap_password
+    if email is None or password is None:
+        return
+    async with connections.begin(PLATFORM) as db:
+        await lock_start(db)
+        if await db.scalar(select(Login.id).limit(1)) is not None:
+            return
+        hashed = await hasher.hash(password.get_secret_value())
+        db.add(Login(email=email, password_hash=hashed, role=PLATFORM_ROLE, active=True))
+        log.info("no login yet: made the platform admin %s", email)

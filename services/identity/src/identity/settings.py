@@ -1,0 +1,10 @@
+"""Settings of identity alone, beside the shared ones."""
+
+from common import settings
+from identity.fields import Email, Password
+
+
+class Settings(settings.Settings):
+    # Both set and no login in the database: the first platform admin is made at start.
+    bootstrap_email: Email | None = None
+    bootstrap_password: Password | None = None

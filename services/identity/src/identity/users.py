@@ -1,0 +1,132 @@
+"""Users: the people who charge."""
+
+from contextlib import AbstractContextManager
+from typing import ClassVar
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common import outbox
+from common.auth import Caller, scoped
+from common.database import Db
+from common.events import UserChanged
+from common.paging import Cursor, Limit, Page, rows
+from common.problems import Problem
+from identity import versions
+from identity.fields import Body, Email, Line, Patch
+from identity.refusals import UnknownOperator, refusing
+from identity.tables import User
+
+router = APIRouter(prefix="/v1/users", tags=["users"])
+
+reads = scoped("users:read")
+writes = scoped("users:write")
+
+
+class ExternalIdTaken(Problem):
+    status = 409
+    title = "Another user has this external id"
+
+
+class UserIn(Body):
+    name: Line
+    email: Email | None = None
+    external_id: Line | None = None
+    active: bool = True
+
+
+class UserPatch(Patch):
+    may_be_null: ClassVar[frozenset[str]] = frozenset({"email", "external_id"})
+
+    name: Line | None = None
+    email: Email | None = None
+    external_id: Line | None = None
+    active: bool | None = None
+
+
+class UserOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    operator_id: UUID
+    name: str
+    email: str | None
+    external_id: str | None
+    active: bool
+    version: int
+
+
+@router.get("", summary="List the users", dependencies=[reads])
+async def list_users(
+    db: Db,
+    caller: Caller,
+    name: Line | None = None,
+    email: Email | None = None,
+    external_id: Line | None = None,
+    active: bool | None = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[UserOut]:
+    wanted = {
+        User.operator_id: caller.operator_id,
+        User.name: name,
+        User.email: email,
+        User.external_id: external_id,
+        User.active: active,
+    }
+    conditions = [column == value for column, value in wanted.items() if value is not None]
+    query = select(User).where(*conditions)
+    found, following = await rows(db, query, User.id, limit=limit, cursor=cursor)
+    return Page(items=[UserOut.model_validate(row) for row in found], next_cursor=following)
+
+
+@router.get("/{user_id}", summary="Read a user", dependencies=[reads])
+async def read_user(user_id: UUID, db: Db, response: Response) -> UserOut:
+    row = await versions.get(db, User, user_id)
+    return UserOut.model_validate(versions.tagged(response, row))
+
+
+@router.post("", status_code=201, summary="Make a user", dependencies=[writes])
+async def make_user(body: UserIn, db: Db, caller: Caller, response: Response) -> UserOut:
+    row = User(operator_id=caller.tenant(), **body.model_dump())
+    db.add(row)
+    with _refusing(body.external_id):
+        await db.flush()
+    await _tell(db, row)
+    return UserOut.model_validate(versions.tagged(response, row))
+
+
+@router.patch("/{user_id}", summary="Change a user", dependencies=[writes])
+async def change_user(
+    user_id: UUID, body: UserPatch, version: versions.Expected, db: Db, response: Response
+) -> UserOut:
+    with _refusing(body.external_id):
+        row = await versions.change(db, User, user_id, version, body.changes())
+    await _tell(db, row)
+    return UserOut.model_validate(versions.tagged(response, row))
+
+
+def _refusing(external_id: str | None) -> AbstractContextManager[None]:
+    taken = ExternalIdTaken(f"another user has the external id {external_id!r}")
+    return refusing(
+        {
+            "uq_users_operator_id_external_id": taken,
+            "fk_users_operator_id": UnknownOperator("no operator has the id in Operator-Id"),
+        }
+    )
+
+
+async def _tell(db: AsyncSession, row: User) -> None:
+    await outbox.emit(
+        db,
+        UserChanged(
+            operator_id=row.operator_id,
+            user_id=row.id,
+            version=row.version,
+            name=row.name,
+            active=row.active,
+        ),
+    )

@@ -1,0 +1,18 @@
+"""Wiring for registry."""
+
+from fastapi import FastAPI
+
+from common import service
+from registry import locations, stations, statuses
+from registry.consumers import HANDLERS
+from registry.settings import Settings
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    return service.create(
+        "registry",
+        settings or Settings(),  # type: ignore[call-arg]
+        [locations.router, stations.router, statuses.router],
+        HANDLERS,
+        title="registry",
+    )

@@ -1,0 +1,83 @@
+"""One running registry for all of this service's tests."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import httpx
+import nats
+import pytest
+from nats.js.api import ConsumerConfig, DeliverPolicy
+from sqlalchemy import select
+from stack import Issuer, Running, Servers, one_service
+
+from common.database import PLATFORM
+from common.events import Event
+from common.ids import uuid7
+from common.inbox import failed_event
+
+SCOPES = ("locations:read", "locations:write", "stations:read", "stations:write", "status:read")
+
+
+@pytest.fixture(scope="session")
+async def registry(servers: Servers, issuer: Issuer) -> AsyncIterator[Running]:
+    public = "wss://csms.example/ocpp/"
+    async with one_service(servers, issuer, "registry", ocpp_public_url=public) as service:
+        yield service
+        async with service.app.state.connections.begin(PLATFORM) as db:
+            failed = (await db.scalars(select(failed_event.c.error))).all()
+        assert not failed, "an event's handler failed"
+
+
+class Operator:
+    """An operator's own client, and what registry told the others about its things."""
+
+    def __init__(self, registry: Running) -> None:
+        self.id: UUID = uuid7()
+        self.registry = registry
+        self.http: httpx.AsyncClient = registry.as_(self.id, *SCOPES)
+
+    async def station(self, **more: Any) -> str:
+        body = {"id": f"S-{uuid7().hex[-12:]}", "name": "Level 2", **more}
+        made = await self.http.post("/v1/stations", json=body)
+        assert made.status_code == 201, made.text
+        station_id: str = made.json()["id"]
+        return station_id
+
+    async def status(self, station_id: str) -> dict[str, Any]:
+        answer = await self.http.get(f"/v1/stations/{station_id}/status")
+        assert answer.status_code == 200, answer.text
+        status: dict[str, Any] = answer.json()
+        return status
+
+    async def told(self, kind: type[Event]) -> list[dict[str, Any]]:
+        """What was published of this operator, oldest first."""
+        client = await nats.connect(self.registry.nats_url)
+        found = []
+        config = ConsumerConfig(deliver_policy=DeliverPolicy.ALL)
+        stream = client.jetstream()
+        inbox = await stream.subscribe(kind.subject, ordered_consumer=True, config=config)
+        pending = ((await inbox.consumer_info()).num_pending or 0) + inbox.pending_msgs
+        while pending:
+            message = await inbox.next_msg(timeout=2)
+            body = json.loads(message.data)
+            if body["operator_id"] == str(self.id):
+                found.append(body)
+            pending = message.metadata.num_pending
+        await client.close()
+        return found
+
+
+@pytest.fixture
+async def operator(registry: Running) -> AsyncIterator[Operator]:
+    operator = Operator(registry)
+    yield operator
+    await operator.http.aclose()
+
+
+@pytest.fixture
+async def stranger(registry: Running) -> AsyncIterator[Operator]:
+    operator = Operator(registry)
+    yield operator
+    await operator.http.aclose()

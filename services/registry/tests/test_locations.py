@@ -1,0 +1,93 @@
+from typing import Any
+
+import pytest
+from stack import Running, eventually
+
+from common.events import LocationChanged
+from services.registry.tests.conftest import Operator
+
+ADDRESS = {"street": "Hauptstr. 1", "postal_code": "10115", "city": "Berlin", "country": "DE"}
+PLACE: dict[str, Any] = {"name": "P20", "address": ADDRESS}
+
+
+async def test_a_location_is_made_read_listed_and_told(operator: Operator) -> None:
+    body = PLACE | {"latitude": "52.5200000", "longitude": 13.405}
+    made = await operator.http.post("/v1/locations", json=body)
+    assert made.status_code == 201, made.text
+    location = made.json()
+    assert location["time_zone"] == "Europe/Berlin"
+    assert (location["latitude"], location["longitude"]) == ("52.52", "13.405")
+    read = await operator.http.get(f"/v1/locations/{location['id']}")
+    assert read.json() == location
+    assert read.headers["etag"] == made.headers["etag"] == '"1"'
+    assert (await operator.http.get("/v1/locations")).json()["items"] == [location]
+    [told] = await eventually(lambda: operator.told(LocationChanged))
+    assert told["location_id"] == location["id"]
+    assert (told["version"], told["name"], told["time_zone"]) == (1, "P20", "Europe/Berlin")
+
+
+async def test_a_change_needs_the_version_it_is_based_on(operator: Operator) -> None:
+    made = await operator.http.post("/v1/locations", json=PLACE)
+    path = f"/v1/locations/{made.json()['id']}"
+    rename = {"name": "P21"}
+    assert (await operator.http.patch(path, json=rename)).status_code == 428
+    based = {"If-Match": made.headers["etag"]}
+    changed = await operator.http.patch(path, json=rename, headers=based)
+    assert changed.status_code == 200
+    assert (changed.json()["name"], changed.json()["version"]) == ("P21", 2)
+    assert changed.headers["etag"] == '"2"'
+    stale = await operator.http.patch(path, json={"name": "P22"}, headers=based)
+    assert stale.status_code == 412
+    assert stale.json()["type"] == "urn:openlade:problem:version-changed"
+    same = await operator.http.patch(path, json=rename, headers={"If-Match": '"1", "2"'})
+    assert same.json()["version"] == 2, "nothing changed"
+
+    async def told() -> bool:
+        return [e["version"] for e in await operator.told(LocationChanged)] == [1, 2]
+
+    await eventually(told)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "pointer"),
+    [
+        ({"time_zone": "Europe/Bielefeld"}, "/body/time_zone"),
+        ({"time_zone": "localtime"}, "/body/time_zone"),
+        ({"latitude": "52"}, "/body"),
+        ({"latitude": "91", "longitude": "1"}, "/body/latitude"),
+        ({"latitude": "1E+999999", "longitude": "1"}, "/body/latitude"),
+        ({"latitude": "NaN", "longitude": "1"}, "/body/latitude"),
+        ({"name": "a\0b"}, "/body/name"),
+        ({"name": " "}, "/body/name"),
+        ({"name": None}, "/body/name"),
+        ({"address": ADDRESS | {"country": "XX"}}, "/body/address/country"),
+        ({"colour": "red"}, "/body/colour"),
+    ],
+)
+async def test_a_wrong_location_is_refused_with_the_place_of_the_mistake(
+    operator: Operator, wrong: dict[str, Any], pointer: str
+) -> None:
+    refused = await operator.http.post("/v1/locations", json=PLACE | wrong)
+    assert refused.status_code == 422, refused.text
+    assert pointer in [error["pointer"] for error in refused.json()["errors"]]
+    made = await operator.http.post("/v1/locations", json=PLACE)
+    path = f"/v1/locations/{made.json()['id']}"
+    unchanged = await operator.http.patch(path, json=wrong, headers={"If-Match": '"1"'})
+    assert unchanged.status_code == 422, unchanged.text
+    assert (await operator.http.get(path)).json()["version"] == 1
+
+
+async def test_one_coordinate_changes_while_the_other_stays(operator: Operator) -> None:
+    place = PLACE | {"latitude": "52.5", "longitude": "13.4"}
+    made = await operator.http.post("/v1/locations", json=place)
+    path = f"/v1/locations/{made.json()['id']}"
+    moved = await operator.http.patch(path, json={"latitude": "52.6"}, headers={"If-Match": '"1"'})
+    assert (moved.json()["latitude"], moved.json()["longitude"]) == ("52.6", "13.4")
+    gone = {"latitude": None, "longitude": None}
+    cleared = await operator.http.patch(path, json=gone, headers={"If-Match": '"2"'})
+    assert cleared.json()["latitude"] is None
+
+
+async def test_a_platform_admin_names_the_operator_of_a_new_location(registry: Running) -> None:
+    async with registry.as_(None, "locations:write", role="platform-admin") as admin:
+        assert (await admin.post("/v1/locations", json=PLACE)).status_code == 400

@@ -1,0 +1,16 @@
+"""Wiring for reporting."""
+
+from fastapi import FastAPI
+
+from common import service
+from reporting.settings import Settings
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    return service.create(
+        "reporting",
+        settings or Settings(),  # type: ignore[call-arg]
+        [],
+        {},
+        title="reporting",
+    )

@@ -1,0 +1,169 @@
+"""A gateway on real sockets, with a small stand-in for identity that answers over NATS."""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import nats
+import pytest
+from stack import Issuer, Running, Servers, eventually, one_service
+from websockets.asyncio.client import ClientConnection, connect
+
+from common import bus, credentials
+from common.authorize import SUBJECT, AuthorizeAnswer, AuthorizeQuestion
+from common.events import EVENTS, Event, Evse, StationChanged, StationCredentialSet
+from csms_gateway.tables import Station
+from local_stack.servers import free_port
+
+OPERATOR = uuid4()
+DECISIONS = {"GOOD": "Accepted", "BAD": "Blocked"}
+PASSWORD = credentials.new_secret()
+
+
+@dataclass
+class Identity:
+    """Decides as it is told; unknown tokens are Invalid."""
+
+    decisions: dict[str, str] = field(
+        default_factory=lambda: {"GOOD": "Accepted", "BAD": "Blocked"}
+    )
+    silent: bool = False
+    card_id: UUID = field(default_factory=uuid4)
+
+    async def answer(self, data: bytes) -> AuthorizeAnswer:
+        question = AuthorizeQuestion.model_validate_json(data)
+        if self.silent:
+            await asyncio.sleep(60)
+        status = self.decisions.get(question.id_token.upper(), "Invalid")
+        return AuthorizeAnswer(status=status, why="as the test says", card_id=self.card_id)
+
+
+@dataclass
+class Gateway:
+    service: Running
+    url: str
+    identity: Identity
+    events: list[Event]
+
+    async def add_station(self, station_id: str | None = None, operator: UUID = OPERATOR) -> str:
+        station_id = station_id or f"S-{uuid4().hex[:8]}"
+        evses = (
+            Evse(evse_id=1, code=None, max_power_w=22_000),
+            Evse(evse_id=2, code=None, max_power_w=None),
+        )
+        await self.service.publish(
+            StationChanged(
+                operator_id=operator, station_id=station_id, version=1, name="x",
+                location_id=None, active=True, evses=evses,
+            ),
+            StationCredentialSet(
+                operator_id=operator, station_id=station_id, version=1,
+                password_hash=credentials.fast_hash(PASSWORD),
+            ),
+        )  # fmt: skip
+        pool = self.service.app.state.parts.connections
+
+        async def known() -> Any:
+            async with pool.begin("*") as db:
+                row = await db.get(Station, station_id)
+                return row and row.active and row.password_hash
+
+        await eventually(known)
+        return station_id
+
+    def connect(self, station_id: str, password: str = PASSWORD, **options: Any) -> connect:
+        basic = base64.b64encode(f"{station_id}:{password}".encode()).decode()
+        options.setdefault("subprotocols", ["ocpp1.6"])
+        headers = {"Authorization": f"Basic {basic}"} if password else {}
+        return connect(
+            f"{self.url}/{station_id}", additional_headers=headers, compression=None, **options
+        )
+
+    def of(self, kind: type[Event], **members: Any) -> list[Any]:
+        return [
+            event
+            for event in self.events
+            if isinstance(event, kind)
+            and all(getattr(event, name) == value for name, value in members.items())
+        ]
+
+    async def told(self, kind: type[Event], count: int = 1, **members: Any) -> list[Any]:
+        async def enough() -> Any:
+            found = self.of(kind, **members)
+            return found if len(found) >= count else None
+
+        found: list[Any] = await eventually(enough)
+        return found
+
+    async def transactions(self, **filters: Any) -> list[dict[str, Any]]:
+        async with self.service.as_(OPERATOR, "sessions:read") as api:
+            response = await api.get("/v1/transactions", params=filters)
+            assert response.status_code == 200, response.text
+            items: list[dict[str, Any]] = response.json()["items"]
+            return items
+
+
+class Wire:
+    """A charger's end of a socket, spoken by hand."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+        self._count = 0
+
+    async def send(self, action: str, payload: dict[str, Any], message_id: str = "") -> Any:
+        """Call; return the answer's payload, or [code, description] of a CALLERROR."""
+        self._count += 1
+        message_id = message_id or f"m{self._count}"
+        await self.socket.send(json.dumps([2, message_id, action, payload]))
+        while True:
+            frame = json.loads(await asyncio.wait_for(self.socket.recv(), 10))
+            if frame[0] in (3, 4) and frame[1] == message_id:
+                return frame[2] if frame[0] == 3 else frame[2:4]
+
+    async def start(self, tag: str = "GOOD", **changes: Any) -> Any:
+        payload = {"connectorId": 1, "idTag": tag, "meterStart": 1000, "timestamp": stamp()}
+        return await self.send("StartTransaction", payload | changes)
+
+    async def stop(self, transaction_id: int, **changes: Any) -> Any:
+        payload = {"transactionId": transaction_id, "meterStop": 1500, "timestamp": stamp()}
+        return await self.send("StopTransaction", payload | changes)
+
+    async def meter(self, value: str = "1250", **changes: Any) -> Any:
+        sampled = [{"value": value}]
+        payload = {
+            "connectorId": 1,
+            "meterValue": [{"timestamp": stamp(), "sampledValue": sampled}],
+        }
+        return await self.send("MeterValues", payload | changes)
+
+
+def stamp(seconds_ago: float = 0) -> str:
+    at = datetime.now(UTC) - timedelta(seconds=seconds_ago)
+    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+@pytest.fixture(scope="session")
+async def gateway(servers: Servers, issuer: Issuer) -> AsyncIterator[Gateway]:
+    port = free_port()
+    async with one_service(servers, issuer, "csms-gateway", ocpp_port=port) as service:
+        client = await nats.connect(service.nats_url)
+        identity = Identity()
+        events: list[Event] = []
+
+        async def heard(message: Any) -> None:
+            if kind := EVENTS.get(message.subject):
+                events.append(kind.model_validate_json(message.data))
+
+        await client.subscribe("csms.>", cb=heard)
+        responding = asyncio.ensure_future(
+            bus.respond(client, "identity", SUBJECT, identity.answer)
+        )
+        yield Gateway(service, f"ws://127.0.0.1:{port}/ocpp", identity, events)
+        responding.cancel()
+        await asyncio.gather(responding, return_exceptions=True)
+        await client.close()
