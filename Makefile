@@ -3,7 +3,6 @@ MEMBERS := libs/common libs/fleet services/identity services/registry services/b
 OURS := common fleet identity registry billing reporting csms-gateway local-stack
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 PYTHON ?= python3.11
-export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo charger token test lint format bench lock migration docs clean-data clean
@@ -16,7 +15,7 @@ help: ## print these targets
 	@echo "making the Python environment (.venv) …"
 	@test -x $(PY) || $(PYTHON) -m venv .venv
 	@.venv/bin/pip install --quiet --disable-pip-version-check $$(grep -o '^uv==[^ ]*' requirements.lock)
-	@.venv/bin/uv pip sync --quiet --python $(PY) --require-hashes requirements.lock
+	@.venv/bin/uv pip sync --quiet --compile-bytecode --python $(PY) --require-hashes requirements.lock
 	@.venv/bin/uv pip install --quiet --python $(PY) --no-deps --no-build-isolation $(addprefix -e ,$(MEMBERS))
 	@touch $@
 
@@ -45,7 +44,7 @@ token: .venv/ready ## print an access token of the demo login
 	@$(PY) -m local_stack.sign_in
 
 bench: .venv/ready ## print what a message, a session and a socket cost, beside a bare ocpp-library server
-	@$(PY) -m bench
+	@PYTHONPATH=tests $(PY) -m bench
 
 docs: .venv/ready ## write docs/{events,problems,settings}.md and docs/openapi/*.json from the code
 	@$(PY) -m local_stack.docs

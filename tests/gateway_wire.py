@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,17 +12,18 @@ from uuid import UUID, uuid4
 
 import nats
 import pytest
+from sqlalchemy import text
 from stack import Issuer, Running, Servers, eventually, one_service
 from websockets.asyncio.client import ClientConnection, connect
 
 from common import bus, credentials
-from common.authorize import SUBJECT, AuthorizeAnswer, AuthorizeQuestion
+from common.authorize import SUBJECT, AuthorizeAnswer, AuthorizeQuestion, AuthorizeStatus
 from common.events import EVENTS, Event, Evse, StationChanged, StationCredentialSet
 from csms_gateway.tables import Station
 from local_stack.servers import free_port
 
 OPERATOR = uuid4()
-DECISIONS = {"GOOD": "Accepted", "BAD": "Blocked"}
+DECISIONS: dict[str, AuthorizeStatus] = {"GOOD": "Accepted", "BAD": "Blocked"}
 PASSWORD = credentials.new_secret()
 
 
@@ -29,7 +31,7 @@ PASSWORD = credentials.new_secret()
 class Identity:
     """Decides as it is told; unknown tokens are Invalid."""
 
-    decisions: dict[str, str] = field(
+    decisions: dict[str, AuthorizeStatus] = field(
         default_factory=lambda: {"GOOD": "Accepted", "BAD": "Blocked"}
     )
     silent: bool = False
@@ -83,6 +85,10 @@ class Gateway:
         return connect(
             f"{self.url}/{station_id}", additional_headers=headers, compression=None, **options
         )
+
+    async def execute(self, statement: str, **values: Any) -> None:
+        async with self.service.app.state.parts.connections.begin("*") as db:
+            await db.execute(text(statement), values)
 
     def of(self, kind: type[Event], **members: Any) -> list[Any]:
         return [
@@ -149,9 +155,17 @@ def stamp(seconds_ago: float = 0) -> str:
 
 @pytest.fixture(scope="session")
 async def gateway(servers: Servers, issuer: Issuer) -> AsyncIterator[Gateway]:
+    async with running_gateway(servers, issuer) as gateway:
+        yield gateway
+
+
+@asynccontextmanager
+async def running_gateway(servers: Servers, issuer: Issuer) -> AsyncIterator[Gateway]:
     port = free_port()
     async with one_service(servers, issuer, "csms-gateway", ocpp_port=port) as service:
-        client = await nats.connect(service.nats_url)
+        client = await nats.connect(
+            service.nats_url, max_reconnect_attempts=-1, reconnect_time_wait=0.1
+        )
         identity = Identity()
         events: list[Event] = []
 

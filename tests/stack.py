@@ -137,11 +137,12 @@ async def issuer() -> AsyncIterator[Issuer]:
 class Running:
     """One service on a socket with a database of its own."""
 
-    def __init__(self, app: FastAPI, url: str, issuer: Issuer, nats_url: str) -> None:
+    def __init__(self, app: FastAPI, url: str, issuer: Issuer, nats_server: Nats) -> None:
         self.app = app
         self.url = url
         self.issuer = issuer
-        self.nats_url = nats_url
+        self.nats_server = nats_server
+        self.nats_url = nats_server.url
         self.http = httpx.AsyncClient(base_url=url, timeout=20)
 
     def as_(self, operator_id: UUID | None, *scopes: str, **more: Any) -> httpx.AsyncClient:
@@ -178,7 +179,7 @@ async def one_service(
     app = module.create_app(own)
     try:
         async with served(app) as base:
-            running = Running(app, base, issuer, nats_server.url)
+            running = Running(app, base, issuer, nats_server)
 
             async def ready() -> bool:
                 return (await running.http.get("/readyz")).status_code == 200

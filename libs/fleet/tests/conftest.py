@@ -18,7 +18,7 @@ async def csms() -> AsyncIterator[FakeCsms]:
 
 @pytest.fixture
 def charger(csms: FakeCsms) -> Charger:
-    """A charger that lives fast: ten simulated minutes a second, a retry after 20 ms."""
+    """A charger that lives fast: twenty simulated minutes a second, a retry after 20 ms."""
     return Charger(
-        csms.url, "DEMO-1", time_scale=600, delay_s=0.02, reconnect_min_s=0.05, meter_wh=1_234_567
+        csms.url, "DEMO-1", time_scale=1200, delay_s=0.02, reconnect_min_s=0.05, meter_wh=1_234_567
     )

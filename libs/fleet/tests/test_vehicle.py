@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.charging import Charging, NeverEnds, Register, Sample
@@ -36,6 +36,7 @@ def test_power_is_full_up_to_80_percent_and_falls_to_a_tenth_above(
         assert power_w == 0
 
 
+@settings(max_examples=50)
 @given(
     vehicle=vehicles,
     turns_ms=st.lists(st.integers(0, 2_000_000), min_size=1, max_size=30),
@@ -59,6 +60,7 @@ def test_the_register_never_counts_down_however_the_clock_is_turned(
     assert charging.register.wh - 7 <= min(most_wh, vehicle.capacity_wh) + 1
 
 
+@settings(max_examples=50)
 @given(energy_wh=st.integers(1, 30_000), limit_w=st.integers(1_400, 50_000))
 def test_a_session_for_an_amount_of_energy_ends_with_exactly_that(
     energy_wh: int, limit_w: int

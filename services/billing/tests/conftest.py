@@ -1,10 +1,14 @@
 """One running billing for all of its tests, and events as the gateway sends them."""
 
+import contextlib
+import json
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+import nats
 import pytest
 from stack import Issuer, Running, Servers, one_service
 
@@ -31,10 +35,29 @@ class Billing(Running):
         new.operator_id = uuid7()
         return new
 
-    async def handle(self, *events: Event) -> list[bool]:
+    async def handle(self, *events: Event) -> None:
         """As the consumer does, in this order, in one batch."""
         received = [(event.subject, event.model_dump_json().encode()) for event in events]
-        return await inbox.handle(self.app.state.connections, HANDLERS, received)
+        assert all(await inbox.handle(self.app.state.connections, HANDLERS, received))
+
+    async def told(self, kind: type[Event]) -> list[dict[str, Any]]:
+        """What was published of this operator, oldest first."""
+        client = await nats.connect(self.nats_url)
+        source = await client.jetstream().subscribe(kind.subject, ordered_consumer=True)
+        found = []
+        with contextlib.suppress(TimeoutError):
+            while True:
+                found.append(json.loads((await source.next_msg(timeout=0.2)).data))
+        await client.close()
+        return [body for body in found if body["operator_id"] == str(self.operator_id)]
+
+    async def stored(self, query: str, *values: Any) -> list[dict[str, Any]]:
+        """Rows of any operator's, as the owner of the tables sees them."""
+        url = str(self.app.state.parts.settings.database_url)
+        db = await asyncpg.connect(url, server_settings={"search_path": "billing"})
+        rows = await db.fetch(query, *values)
+        await db.close()
+        return [dict(row) for row in rows]
 
     async def tariff(self, **fields: Any) -> dict[str, Any]:
         body = {
@@ -44,15 +67,15 @@ class Billing(Running):
             "energy_price": "0.49",
             "valid_from": "2026-01-01T00:00:00Z",
         }
-        async with self.as_(self.operator_id, *WRITE) as client:
-            answer = await client.post("/v1/tariffs", json=body | fields)
+        headers = self.issuer.headers(self.operator_id, *WRITE)
+        answer = await self.http.post("/v1/tariffs", json=body | fields, headers=headers)
         assert answer.status_code == 201, answer.text
         tariff: dict[str, Any] = answer.json()
         return tariff
 
     async def get(self, path: str, operator_id: UUID | None = None, **query: Any) -> Any:
-        async with self.as_(operator_id or self.operator_id, *READ) as client:
-            answer = await client.get(f"/v1/{path}", params=query)
+        headers = self.issuer.headers(operator_id or self.operator_id, *READ)
+        answer = await self.http.get(f"/v1/{path}", params=query, headers=headers)
         assert answer.status_code == 200, answer.text
         return answer.json()
 

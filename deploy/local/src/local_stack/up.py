@@ -62,7 +62,7 @@ class Stack:
         self.home = home
         self._servers: list[Postgres | Nats] = []
         self._services: subprocess.Popen[bytes] | None = None
-        self.environment: dict[str, str] = {}
+        self.urls: dict[str, str] = {}
 
     def start(self, password: str) -> None:
         """Raises PortTaken or NotStarted."""
@@ -87,14 +87,14 @@ class Stack:
                 self._servers.append(nats)
                 nats.start()
             environment["CSMS_NATS_URL"] = nats.url
-        self.environment = environment
+        self.urls = demo_data.urls(gateway)
         run = [sys.executable, "-m", "common.run"]
         with _step("migrations"):
-            done = subprocess.run([*run, "migrate", "all"], env=environment, check=False)  # noqa: S603
+            done = subprocess.run([*run, "migrate", "all"], env=environment, check=False)
             if done.returncode:
                 raise NotStarted("the migrations failed; see above")
         with _step("services"):
-            self._services = subprocess.Popen(  # noqa: S603 - our own program
+            self._services = subprocess.Popen(
                 [*run, "serve", "all"], env=environment, start_new_session=True
             )
             self._wait_ready(settings)
@@ -182,7 +182,7 @@ def main(*arguments: str) -> None:
     try:
         stack.start(password)
         with _step("demo data"):
-            demo = demo_data.ensure(demo, ADMIN, password, stack.environment)
+            demo = demo_data.ensure(demo, ADMIN, password, stack.urls)
             place.remember(demo)
         print(_banner(demo), flush=True)
         while not stack.ended():

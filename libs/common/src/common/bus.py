@@ -9,7 +9,6 @@ from functools import partial
 import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.errors import TimeoutError as NatsTimeout
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, StreamConfig
 from pydantic import BaseModel
@@ -108,7 +107,7 @@ async def consume(
         while True:
             try:
                 batch = await puller.fetch(batch=BATCH_MAX, timeout=FETCH_TIMEOUT_S)
-            except NatsTimeout:
+            except TimeoutError:  # of NATS, or of asyncio, as nats-py has it
                 continue
             await _deliver(batch, connections, mine)
     finally:

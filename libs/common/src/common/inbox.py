@@ -14,6 +14,7 @@ from prometheus_client import Counter
 from pydantic import ValidationError
 from sqlalchemy import Column, DateTime, Integer, Table, Text, Uuid, delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.database import PLATFORM, Connections, set_operator
@@ -101,11 +102,19 @@ async def _run(db: AsyncSession, handler: Handler, event: Event) -> Exception | 
             await set_operator(db, event.operator_id or PLATFORM)
             await handler(db, event)
     except Exception as error:
+        if _is_collision(error):
+            raise  # with another replica, not with the event: the whole batch comes again
         FAILED.labels(event.subject).inc()
         log.exception("handling %s %s failed", event.subject, event.id)
         return error
     HANDLED.labels(event.subject).inc()
     return None
+
+
+def _is_collision(error: Exception) -> bool:
+    """A deadlock or a lost race for a snapshot (PostgreSQL appendix A, class 40)."""
+    state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+    return isinstance(error, DBAPIError) and state.startswith("40")
 
 
 async def _failed(

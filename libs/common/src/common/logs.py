@@ -18,9 +18,8 @@ class _Json(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        for name, value in (("request_id", request_id.get()), ("station_id", station_id.get())):
-            if value is not None:
-                line[name] = value
+        belongs = {"request_id": request_id.get(), "station_id": station_id.get()}
+        line |= {name: value for name, value in belongs.items() if value is not None}
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)

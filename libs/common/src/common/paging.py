@@ -40,6 +40,8 @@ def decode(cursor: str, kind: type[Any]) -> Any:
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         value = raw.decode()
+        if "\0" in value:  # PostgreSQL's text holds none
+            raise InvalidCursor("use next_cursor of an earlier page, unchanged")
         return value if kind is str else kind(value)
     except (binascii.Error, UnicodeDecodeError, ValueError) as error:
         raise InvalidCursor("use next_cursor of an earlier page, unchanged") from error

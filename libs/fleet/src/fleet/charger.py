@@ -41,10 +41,11 @@ RESET_DRAIN_S = 10  # a soft reset gives the last stop so long to be delivered
 class Charger:
     """Use as `async with Charger(url, "DEMO-1") as charger:`; it connects and stays connected.
 
-    `url` is the part before the station id. `next_vehicle` makes the cars that drivers plug in
-    after a remote start, and drive away when full or stopped; without it a remote start waits for
-    `plug_in`. `on_event` gets lines for people, `on_call` action, seconds and outcome ("ok", the
-    CALLERROR's code, "TimedOut" or "LinkLost") of every own call.
+    `url` is the part before the station id. What is set here counts from the start; only `faults`
+    may be changed later. `meter_wh` is where every connector's meter stands. `next_vehicle` makes
+    the cars that drivers plug in after a remote start, and drive away when full or stopped; without
+    it a remote start waits for `plug_in`. `on_event` gets lines for people, `on_call` action,
+    seconds and outcome ("ok", the CALLERROR's code, "TimedOut" or "LinkLost") of every own call.
     """
 
     url: str
@@ -90,16 +91,7 @@ class Charger:
             attempts=self.attempts,
         )
         self._queue = TransactionQueue(self.queue_size, Retry(self.attempts, self.delay_s))
-        seed = self.seed if self.seed is not None else self.station_id
-        self._link = Link(
-            Address(self.url, self.station_id, self.password, self.tls),
-            answer=self._answer,
-            on_call=self.on_call,
-            on_failure=lambda text: self._say(0, text),
-            call_timeout_s=self.call_timeout_s,
-            backoff=Backoff(self.reconnect_min_s, self.reconnect_max_s),
-            dice=random.Random(seed),  # noqa: S311 - jitter, not a secret
-        )
+        self._link = self._new_link()
         identity = Identity(self.vendor, self.model, self.station_id, self.firmware)
         self._upkeep = Upkeep(
             self._link,
@@ -140,6 +132,18 @@ class Charger:
             reset=self._reset,
             trigger=self._trigger,
             set_station_operative=self._set_operative,
+        )
+
+    def _new_link(self) -> Link:
+        seed = self.seed if self.seed is not None else self.station_id
+        return Link(
+            Address(self.url, self.station_id, self.password, self.tls),
+            answer=self._answer,
+            on_call=self.on_call,
+            on_failure=lambda text: self._say(0, text),
+            call_timeout_s=self.call_timeout_s,
+            backoff=Backoff(self.reconnect_min_s, self.reconnect_max_s),
+            dice=random.Random(seed),  # noqa: S311 - jitter, not a secret
         )
 
     async def __aenter__(self) -> Self:
@@ -280,8 +284,11 @@ class Charger:
             began_at = plan.started_at - PLUGGED_BEFORE if plan.started_at else None
             self._sessions.plug_in(chosen, vehicle, began_at)
         status, _ = await self._visits.authorize(connector, id_tag)
+        if status == "Accepted" and (not chosen.free or chosen.vehicle is None):
+            status = "ConcurrentTx"  # somebody was faster while the server was asked
         if status != "Accepted":
-            self._sessions.unplug(chosen)
+            if chosen.session is None:
+                self._sessions.unplug(chosen)
             now, meter_wh = self.clock(), chosen.register.wh
             return ChargeResult(None, meter_wh, meter_wh, now, now, status)
         session = self._sessions.start(chosen, id_tag, plan)

@@ -135,13 +135,20 @@ class Charging:
             room_mj = min(room_mj, self.target_wh * MJ_PER_WH - self.register.mj)
         return room_mj
 
+    def _same_power_for(self, elapsed_ms: int) -> timedelta:
+        """How long the power stays as it is, near enough."""
+        if elapsed_ms < RAMP_MS:
+            return RAMP_STEP
+        flat_mj = self.vehicle.flat_mj(self.taken_mj)
+        return max(STEP, MILLISECOND * (flat_mj // self._full_power_w()))
+
     def _step(self, until: datetime) -> None:
         """Go to the next moment at which anything changes, `until` at most."""
         room_mj = self._room_mj()
         elapsed_ms = (self.at - self.started_at) // MILLISECOND
         bounds = [until]
         if room_mj > 0:
-            bounds.append(self.at + (RAMP_STEP if elapsed_ms < RAMP_MS else STEP))
+            bounds.append(self.at + self._same_power_for(elapsed_ms))
         bounds += [moment for moment in (self.next_sample_at, self.end_at) if moment]
         upto = max(min(bounds), self.at + MILLISECOND)
         if room_mj <= 0:

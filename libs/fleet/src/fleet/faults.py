@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass
 class Faults:
-    """What a charger does wrong. It may be changed while the charger runs."""
+    """What a charger does wrong. It may be changed between sessions."""
 
     duplicate: bool = False
     """Sends every message a second time, under a new message id, and ignores that answer."""

@@ -130,6 +130,7 @@ class Link:
         self.closed.set()
         self._wanted = asyncio.Event()
         self._wanted.set()
+        self._sought = asyncio.Event()
         self._answer = answer
         self._on_call = on_call
         self._on_failure = on_failure
@@ -147,8 +148,10 @@ class Link:
         return self._wanted.is_set()
 
     def seek(self) -> None:
+        """Want to be online, and try at once."""
         self._failures = 0
         self._wanted.set()
+        self._sought.set()
 
     async def leave(self, *, abruptly: bool = False) -> None:
         """Close and stay away until `seek`."""
@@ -187,7 +190,10 @@ class Link:
                 delay_s = self._backoff.delay_s(self._failures, self._dice)
                 self._failures += 1
                 log.debug("%s: %s, next in %.1f s", self.address.station_id, self.failure, delay_s)
-                await asyncio.sleep(delay_s)
+                self._sought.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(delay_s):
+                        await self._sought.wait()
 
     async def call(self, action: str, payload: Payload) -> Payload:
         """Send a call and return its answer. Raises CallFailed."""
@@ -224,6 +230,8 @@ class Link:
             raise LinkLost(f"{action}: {error}") from None
         finally:
             self._pending = None
+        if not frame:
+            raise LinkLost(f"{action}: {self.failure or 'stopped'}")
         self._failures = 0
         if frame[0] == CALLERROR:
             raise Refused(str(frame[2]), str(frame[3]) if len(frame) > 3 else "")
@@ -251,10 +259,10 @@ class Link:
             self._socket = None
             self.opened.clear()
             self.closed.set()
-            reason = f"{socket.close_code} {socket.close_reason or ''}".rstrip()
-            self._fail(f"the connection closed: {reason}")
             if self._pending and not self._pending[1].done():
-                self._pending[1].set_exception(LinkLost(self.failure))
+                self._pending[1].set_result([])
+        reason = f"{socket.close_code} {socket.close_reason or ''}".rstrip()
+        self._fail(f"the connection closed: {reason}")
 
     def _fail(self, reason: str) -> None:
         if reason != self.failure:

@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema_rs
 import orjson
 
-_FOLDER = resources.files("ocpp.v16") / "schemas"
+_FOLDER = resources.files("ocpp") / "v16" / "schemas"
 _NAMES = frozenset(file.name.removesuffix(".json") for file in _FOLDER.iterdir())
 
 

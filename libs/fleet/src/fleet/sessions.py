@@ -254,6 +254,7 @@ class Sessions:
     def set_operative(self, connector: Connector, *, operative: bool) -> None:
         connector.operative = operative
         connector.operative_later = None
+        connector.id_tag = None
         plugged = "Preparing" if connector.vehicle else "Available"
         self.set_status(connector, plugged if operative else "Unavailable")
 

@@ -39,6 +39,11 @@ class Vehicle:
         room_wh = round(self.capacity_wh * (1 - self.soc))
         return max(0, room_wh * MJ_PER_WH - taken_mj)
 
+    def flat_mj(self, taken_mj: int) -> int:
+        """Millijoules until the power begins to fall."""
+        flat_wh = int(self.capacity_wh * (TAPER_FROM_SOC - self.soc))
+        return max(0, flat_wh * MJ_PER_WH - taken_mj)
+
     @classmethod
     def taking(cls, energy_wh: int) -> "Vehicle":
         """Make a car that takes this much energy before its power falls."""

@@ -99,8 +99,9 @@ class Visits:
         self.sessions.plug_in(connector, vehicle)
         session = self.sessions.start(connector, id_tag, Plan(until_idle=True))
         await session.ended.wait()
+        parked = connector.vehicle
         await self._pause(LEAVE_AFTER_S)
-        if connector.session is None and connector.vehicle:
+        if connector.session is None and parked and connector.vehicle is parked:
             self.sessions.unplug(connector)
 
     def _await_car(self, connector: Connector, id_tag: str) -> None:

@@ -56,9 +56,7 @@ class SessionOut(BaseModel):
     meter_start_wh: int | None
     meter_stop_wh: int | None
     energy_wh: int | None = Field(description="so far, while it runs; null: not known")
-    metered_at: AwareDatetime | None = Field(
-        description="the charger's time of its last register"
-    )
+    metered_at: AwareDatetime | None = Field(description="the charger's time of its last register")
     cost: Money | None = Field(description="gross; so far, while it runs; null: not known")
     tariff_id: UUID | None
     record_id: UUID | None = Field(description="null: not closed")
@@ -193,9 +191,9 @@ async def begin_session(db: AsyncSession, event: SessionStarted) -> None:
     """Known already, running or ended: nothing changes but the incidents."""
     assert event.operator_id is not None
     tariff = await tariffs.find_valid(db, event.operator_id, event.started_at)
-    new = insert(tables.Session).values(
-        _row(event, TOLD_AT_START), state="running", tariff_id=tariff.id if tariff else None
-    )
+    row = _row(event, TOLD_AT_START)
+    row |= {"state": "running", "tariff_id": tariff.id if tariff else None}
+    new = insert(tables.Session).values(row)
     await db.execute(new.on_conflict_do_nothing())
     await _open_all(db, event, tariff)
 
@@ -207,7 +205,9 @@ async def end_session(db: AsyncSession, event: SessionEnded) -> None:
     row = _row(event, TOLD_AT_START + TOLD_AT_END)
     row |= {"state": "ended", "tariff_id": valid.id if valid else None}
     new = insert(tables.Session).values(row)
-    changed: dict[str, Any] = {name: new.excluded[name] for name in row if name not in {"id", "operator_id"}}
+    changed: dict[str, Any] = {
+        name: new.excluded[name] for name in row if name not in {"id", "operator_id"}
+    }
     # The price is locked at the start; an end that comes later does not choose another.
     changed["tariff_id"] = func.coalesce(tables.Session.tariff_id, new.excluded.tariff_id)
     ended = new.on_conflict_do_update(

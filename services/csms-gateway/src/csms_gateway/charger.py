@@ -44,7 +44,8 @@ Handler = Callable[["Charger", dict[str, Any]], Awaitable[dict[str, Any]]]
 class Version:
     """What differs between the versions of OCPP: names of errors and who answers which action."""
 
-    name: str  # of the ocpp package's schema folder: v16
+    name: str  # the subprotocol: ocpp1.6
+    schemas: str  # the ocpp package's folder of its schemas: v16
     actions: Mapping[str, Handler]
     bad_frame: str  # the error code for what is no frame
 
@@ -119,7 +120,7 @@ class Charger:
         Only our side's lock is held: the charger's own calls are answered meanwhile. Raises
         CallFailed, NoAnswer or schemas.Violation (we would have sent something invalid).
         """
-        schemas.check_outgoing(self.version.name, action, payload)
+        schemas.check_outgoing(self.version.schemas, action, payload)
         async with self._calls:
             message_id = str(uuid4())
             future = asyncio.get_running_loop().create_future()
@@ -202,7 +203,7 @@ class Charger:
 
     async def _handled(self, call: frames.Call) -> tuple[str, str]:
         """The outcome (ok or an OCPP error code) and the frame to answer with."""
-        version = self.version.name
+        version = self.version.schemas
         handler = self.version.actions.get(call.action)
         if handler is None:
             code = "NotSupported" if schemas.known(version, call.action) else "NotImplemented"

@@ -35,7 +35,7 @@ QUEUE_MAX: Final = 8  # messages read ahead of the one being answered; then TCP 
 PROTOCOL_ERROR: Final = 1002
 GOING_AWAY: Final = 1001
 
-VERSIONS: Final[dict[str, Version]] = {"ocpp1.6": v16.VERSION}
+VERSIONS: Final[dict[str, Version]] = {version.name: version for version in (v16.VERSION,)}
 
 REFUSED = Counter("csms_gateway_refused_total", "Connections refused", ["why"])
 SOCKETS = Gauge("csms_gateway_sockets", "Chargers connected to this replica")

@@ -41,7 +41,8 @@ class Violation(Exception):
 @cache
 def _validator(version: str, name: str) -> Any:
     text = (resources.files("ocpp") / version / "schemas" / f"{name}.json").read_text("utf-8-sig")
-    return jsonschema_rs.validator_for(json.loads(text))
+    # Formats are not checked: a timestamp nobody can read is a clock's fault, not a refusal.
+    return jsonschema_rs.validator_for(json.loads(text), validate_formats=False)
 
 
 @cache

@@ -58,9 +58,7 @@ Uid = Annotated[
     AfterValidator(_as_stored),
 ]
 Kind = Literal["rfid", "app", "emaid"]
-ReasonText = Annotated[
-    Line, Field(description="only together with active false")
-]
+ReasonText = Annotated[Line, Field(description="only together with active false")]
 
 
 class CardIn(Body):
@@ -161,10 +159,10 @@ async def make_card(body: CardIn, db: Db, caller: Caller, response: Response) ->
 
 @router.patch("/{card_id}", summary="Change, block or give a card", dependencies=[writes])
 async def change_card(
-    card_id: UUID, body: CardPatch, version: versions.Expected, db: Db, response: Response
+    card_id: UUID, body: CardPatch, expected: versions.Expected, db: Db, response: Response
 ) -> CardOut:
     with _refusing(body):
-        row = await versions.change(db, Card, card_id, version, body.changes())
+        row = await versions.change(db, Card, card_id, expected, body.changes())
     await _tell(db, row)
     return CardOut.model_validate(versions.tagged(response, row))
 

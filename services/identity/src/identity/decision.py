@@ -11,7 +11,6 @@ from uuid import UUID
 
 from common.authorize import AuthorizeStatus
 
-
 MOMENT = "%Y-%m-%d %H:%M %Z"
 
 
@@ -57,9 +56,7 @@ def decide(facts: Facts | None, now: datetime) -> Decision:  # noqa: PLR0911 - o
     if facts.valid_from is not None and now < facts.valid_from:
         return Decision("Invalid", f"The card is valid from {facts.valid_from:{MOMENT}}.")
     if facts.valid_until is not None and now >= facts.valid_until:
-        return Decision(
-            "Expired", f"The card was valid until {facts.valid_until:{MOMENT}}."
-        )
+        return Decision("Expired", f"The card was valid until {facts.valid_until:{MOMENT}}.")
     if not facts.has_tariff:
         return Decision("Blocked", "The operator has no valid tariff, so a session has no price.")
     return Decision("Accepted", "The card is known, active and valid.")

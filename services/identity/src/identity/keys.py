@@ -42,8 +42,9 @@ async def make_first(connections: Connections) -> None:
         await lock_start(db)
         if await db.scalar(select(SigningKey.kid).limit(1)) is None:
             kid = uuid7().hex
-            described: KeyParameters = {"kid": kid, "use": "sig", "alg": ALGORITHM}
-            key = OKPKey.generate_key("Ed25519", described, private=True)
+            key = OKPKey.generate_key(
+                "Ed25519", {"kid": kid, "use": "sig", "alg": ALGORITHM}, private=True
+            )
             db.add(SigningKey(kid=kid, private_jwk=dict(key.as_dict(private=True))))
 
 

@@ -130,7 +130,7 @@ async def make_login(
 async def change_login(
     login_id: UUID,
     body: LoginPatch,
-    version: versions.Expected,
+    expected: versions.Expected,
     request: Request,
     caller: Caller,
     hasher: Hashing,
@@ -145,7 +145,7 @@ async def change_login(
     connections: Connections = request.app.state.connections
     async with connections.begin(caller.operator_id or PLATFORM) as db:
         with _refusing(body.email):
-            row = await versions.change(db, Login, login_id, version, values)
+            row = await versions.change(db, Login, login_id, expected, values)
     return LoginOut.model_validate(versions.tagged(response, row))
 
 

@@ -80,9 +80,9 @@ async def make_operator(body: OperatorIn, db: Db, response: Response) -> Operato
 
 @router.patch("/{operator_id}", summary="Change an operator", dependencies=[writes])
 async def change_operator(
-    operator_id: UUID, body: OperatorPatch, version: versions.Expected, db: Db, response: Response
+    operator_id: UUID, body: OperatorPatch, expected: versions.Expected, db: Db, response: Response
 ) -> OperatorOut:
-    row = await versions.change(db, Operator, operator_id, version, body.changes())
+    row = await versions.change(db, Operator, operator_id, expected, body.changes())
     await _tell(db, row)
     return OperatorOut.model_validate(versions.tagged(response, row))
 

@@ -101,10 +101,10 @@ async def make_user(body: UserIn, db: Db, caller: Caller, response: Response) ->
 
 @router.patch("/{user_id}", summary="Change a user", dependencies=[writes])
 async def change_user(
-    user_id: UUID, body: UserPatch, version: versions.Expected, db: Db, response: Response
+    user_id: UUID, body: UserPatch, expected: versions.Expected, db: Db, response: Response
 ) -> UserOut:
     with _refusing(body.external_id):
-        row = await versions.change(db, User, user_id, version, body.changes())
+        row = await versions.change(db, User, user_id, expected, body.changes())
     await _tell(db, row)
     return UserOut.model_validate(versions.tagged(response, row))
 

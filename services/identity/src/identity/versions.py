@@ -14,28 +14,31 @@ from identity.tables import Versioned
 Row = TypeVar("Row", bound=Versioned)
 
 
-class VersionRequired(Problem):
+class IfMatchRequired(Problem):
     status = 428
     title = "Say which version you change"
 
 
-class VersionStale(Problem):
+class VersionChanged(Problem):
     status = 412
-    title = "Changed meanwhile"
+    title = "Changed in the meantime"
 
 
 def _expected(
-    if_match: Annotated[str | None, Header(description='the ETag you read, such as "3"')] = None,
-) -> int:
+    if_match: Annotated[
+        str | None, Header(description="the ETag of the state that the change is based on")
+    ] = None,
+) -> frozenset[int] | None:
     if if_match is None:
-        raise VersionRequired("send the header If-Match with the ETag of what you read")
-    found = re.fullmatch(r'"([0-9]{1,9})"', if_match.strip())
-    if found is None:
-        raise VersionStale("If-Match is not an ETag of ours")
-    return int(found[1])
+        raise IfMatchRequired("send If-Match with the ETag of the state you read")
+    given = {one.strip() for one in if_match.split(",")}
+    # Nine digits fit the column; a weak tag never matches.
+    found = (re.fullmatch(r'"([0-9]{1,9})"', tag) for tag in given)
+    return None if "*" in given else frozenset(int(tag[1]) for tag in found if tag)
 
 
-Expected = Annotated[int, Depends(_expected)]
+# The versions that may be changed; None: any.
+Expected = Annotated[frozenset[int] | None, Depends(_expected)]
 
 
 def tagged(response: Response, row: Row) -> Row:
@@ -52,19 +55,20 @@ async def get(db: AsyncSession, table: type[Row], row_id: UUID) -> Row:
 
 
 async def change(
-    db: AsyncSession, table: type[Row], row_id: UUID, version: int, values: dict[str, Any]
+    db: AsyncSession,
+    table: type[Row],
+    row_id: UUID,
+    expected: frozenset[int] | None,
+    values: dict[str, Any],
 ) -> Row:
-    """The row after the change. Raises NotFound or VersionStale."""
-    statement = (
-        update(table)
-        .where(table.id == row_id, table.version == version)
-        .values(**values, version=version + 1)
-        .returning(table)
-        # A row read before in this transaction is the same object and must show the change.
-        .execution_options(populate_existing=True)
-    )
-    row = await db.scalar(statement)
+    """The row after the change. Raises NotFound or VersionChanged."""
+    statement = update(table).where(table.id == row_id)
+    if expected is not None:
+        # In the update itself: of two changes of one version only one finds it.
+        statement = statement.where(table.version.in_(expected))
+    changed = statement.values(**values, version=table.version + 1).returning(table)
+    row = await db.scalar(changed)
     if row is None:
         now = await get(db, table, row_id)
-        raise VersionStale(f"the version is {now.version} by now", version=now.version)
+        raise VersionChanged("read it again: it was changed since", version=now.version)
     return row

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     Uuid,
     and_,
+    any_,
     case,
     column,
     delete,
@@ -130,8 +131,8 @@ async def note_boot(db: AsyncSession, event: StationBooted) -> None:
 
 async def note_statuses(db: AsyncSession, event: StatusesReported) -> None:
     reports = [report for report in event.reports if plausible(report)]
-    stations = {report.station_id for report in reports}
-    query = select(Station.operator_id, Station.id).where(Station.id.in_(stations))
+    stations = literal(list({report.station_id for report in reports}), ARRAY(Text))
+    query = select(Station.operator_id, Station.id).where(Station.id == any_(stations))
     known = {(operator_id, station_id) for operator_id, station_id in await db.execute(query)}
     kept = [report for report in reports if (report.operator_id, report.station_id) in known]
     if dropped := len(event.reports) - len(kept):

@@ -1,4 +1,4 @@
-"""Kinds of fields that several bodies have. Pure: says what text and which numbers are good."""
+"""Kinds of fields that several bodies have: what text is good, and which numbers."""
 
 from decimal import Decimal
 from functools import lru_cache

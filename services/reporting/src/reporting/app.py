@@ -3,6 +3,8 @@
 from fastapi import FastAPI
 
 from common import service
+from reporting import breakdowns
+from reporting.consumers import HANDLERS
 from reporting.settings import Settings
 
 
@@ -10,7 +12,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return service.create(
         "reporting",
         settings or Settings(),  # type: ignore[call-arg]
-        [],
-        {},
+        [breakdowns.router],
+        HANDLERS,
         title="reporting",
     )

@@ -13,7 +13,8 @@ from csms_gateway.v16 import (
 )
 
 VERSION = Version(
-    name="v16",
+    name="ocpp1.6",
+    schemas="v16",
     actions={
         "Authorize": authorize.answer,
         "BootNotification": boot_notification.answer,

@@ -208,7 +208,5 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_outbox")),
         sa.UniqueConstraint("event_id", name=op.f("uq_outbox_event_id")),
     )
-    tenant_walls(
-        "incident", "meter_sample", "operator", "record", "register", "session", "tariff"
-    )
+    tenant_walls("incident", "meter_sample", "operator", "record", "register", "session", "tariff")
     append_only("record", "tariff", service="billing")

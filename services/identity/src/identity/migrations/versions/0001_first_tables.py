@@ -11,6 +11,18 @@ down_revision = None
 
 
 def upgrade() -> None:
+    _platform_tables()
+    _people()
+    _cards()
+    _outbox_and_inbox()
+    tenant_walls("operator", column="id")
+    # A platform admin's login has no operator, so only the platform sees it.
+    tenant_walls("login", "users", "card", "tariff")
+    # These belong to no operator: a column that is always null hides them from every one.
+    tenant_walls("sign_in_failure", "signing_key", column="null")
+
+
+def _platform_tables() -> None:
     op.create_table(
         "operator",
         sa.Column("name", sa.String(), nullable=False),
@@ -45,6 +57,9 @@ def upgrade() -> None:
         sa.Column("told_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("operator_id", "tariff_id", name=op.f("pk_tariff")),
     )
+
+
+def _people() -> None:
     op.create_table(
         "login",
         sa.Column("operator_id", sa.Uuid(), nullable=True),
@@ -83,6 +98,9 @@ def upgrade() -> None:
         ),
         sa.UniqueConstraint("operator_id", "id", name=op.f("uq_users_operator_id_id")),
     )
+
+
+def _cards() -> None:
     op.create_table(
         "card",
         sa.Column("operator_id", sa.Uuid(), nullable=False),
@@ -115,6 +133,9 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_card_operator_id_user_id"), "card", ["operator_id", "user_id"], unique=False
     )
+
+
+def _outbox_and_inbox() -> None:
     op.create_table(
         "failed_event",
         sa.Column("event_id", sa.Uuid(), nullable=False),
@@ -149,8 +170,3 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_outbox")),
         sa.UniqueConstraint("event_id", name=op.f("uq_outbox_event_id")),
     )
-    tenant_walls("operator", column="id")
-    # A platform admin's login has no operator, so only the platform sees it.
-    tenant_walls("login", "users", "card", "tariff")
-    # These belong to no operator: a column that is always null hides them from every one.
-    tenant_walls("sign_in_failure", "signing_key", column="null")

@@ -1,0 +1,31 @@
+"""Identity on a socket, started once, with an operator or two."""
+
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import pytest
+from joserfc.jwk import OKPKey
+from stack import Issuer, Running, Servers, one_service
+
+from common.database import PLATFORM
+from identity.tables import SigningKey
+
+from .support import BOSS, BOSS_PASSWORD, new_operator
+
+
+@pytest.fixture(scope="session")
+async def identity(servers: Servers, issuer: Issuer) -> AsyncIterator[Running]:
+    settings = {"bootstrap_email": BOSS, "bootstrap_password": BOSS_PASSWORD}
+    async with one_service(servers, issuer, "identity", **settings) as service:
+        # Identity trusts only its own keys, so the tests' key becomes one; it is too young to
+        # sign with.
+        async with service.app.state.connections.begin(PLATFORM) as db:
+            private = dict(OKPKey.as_dict(issuer.key, private=True)) | {"alg": "Ed25519"}
+            db.add(SigningKey(kid="test", private_jwk=private))
+        await service.app.state.keyring.refresh()
+        yield service
+
+
+@pytest.fixture
+async def operator(identity: Running) -> UUID:
+    return await new_operator(identity)

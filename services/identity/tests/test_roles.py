@@ -1,0 +1,31 @@
+"""The one table of roles and scopes."""
+
+from typing import get_args
+
+from identity import roles
+
+
+def test_every_role_has_scopes_and_only_the_platform_sees_operators() -> None:
+    assert set(roles.SCOPES) == set(get_args(roles.Role))
+    for role, scopes in roles.SCOPES.items():
+        assert scopes
+        assert ("operators:read" in scopes) == (role == "platform-admin")
+
+
+def test_each_role_may_do_no_more_than_the_one_above_it() -> None:
+    table = roles.SCOPES
+    assert table["platform-admin"] > table["operator-admin"] > table["operator-staff"]
+    assert table["operator-staff"] > table["read-only"]
+    assert table["operator-admin"] > table["billing-clerk"]
+
+
+def test_read_only_writes_nothing_and_sees_no_logins() -> None:
+    scopes = roles.SCOPES["read-only"]
+    assert all(scope.endswith(":read") for scope in scopes)
+    assert "logins:read" not in scopes
+    assert "authorizations:read" in scopes
+
+
+def test_a_billing_clerk_sets_tariffs_and_touches_nothing_else() -> None:
+    writes = {scope for scope in roles.SCOPES["billing-clerk"] if scope.endswith(":write")}
+    assert writes == {"tariffs:write"}
