@@ -53,10 +53,10 @@ async def sign_in(body: TokenIn, request: Request, response: Response, hasher: H
     async with connections.begin(PLATFORM) as db:
         await lockout.count(db, body.email)
         login = await db.scalar(select(Login).where(Login.email == body.email))
-        hashed = login.password_hash if login else None
-        right = await hasher.matches(hashed, body.password.get_secret_value())
-        if login is None or not right or not login.active:
-            raise SignInRefused("check both, or ask who gave you the login")
+    hashed = login.password_hash if login else None
+    right = await hasher.matches(hashed, body.password.get_secret_value())
+    if login is None or not right or not login.active:
+        raise SignInRefused("check both, or ask who gave you the login")
     async with connections.begin(PLATFORM) as db:
         await lockout.forgive(db, body.email)
         kid, key = await keys.current(db)
