@@ -188,3 +188,33 @@ async def test_meter_values_find_their_session_without_a_transaction_id_and_afte
     }
     (open_one,) = await gateway.transactions(station_id=station, state="open")
     assert open_one["id"] == two
+
+
+async def test_two_cars_on_one_station_never_share_a_transaction(gateway: Gateway) -> None:
+    station = await gateway.add_station()
+    at = stamp()
+    async with gateway.connect(station) as socket:
+        wire = Wire(socket)
+        one = await wire.start(timestamp=at)
+        two = await wire.start(timestamp=at, connectorId=2)
+        assert one["transactionId"] != two["transactionId"]
+    assert gateway.of(IncidentOpened, station_id=station) == []
+
+
+async def test_a_start_while_another_session_is_open_is_an_incident_told_once(
+    gateway: Gateway,
+) -> None:
+    station = await gateway.add_station()
+    async with gateway.connect(station) as socket:
+        wire = Wire(socket)
+        first = await wire.start(meterStart=1)
+        for register in (2, 3):
+            await wire.start(meterStart=register)
+    (start,) = await gateway.told(
+        SessionStarted, station_id=station, transaction_id=str(first["transactionId"])
+    )
+    await gateway.told(SessionStarted, 3, station_id=station)
+    told = await gateway.told(IncidentOpened, 2, station_id=station)
+    assert len(told) == 2
+    assert [event.incident.kind for event in told] == ["start_while_open"] * 2
+    assert start.session_id in {event.session_id for event in told}

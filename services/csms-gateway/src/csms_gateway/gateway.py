@@ -44,6 +44,10 @@ class Gateway:
             await asyncio.sleep(BEAT_S)
 
 
+async def _keep(_: object) -> None:
+    return
+
+
 @asynccontextmanager
 async def running(parts: Parts) -> AsyncIterator[Gateway]:
     """The replica with its background loops; what is left in the log is written at the end."""
@@ -56,6 +60,9 @@ async def running(parts: Parts) -> AsyncIterator[Gateway]:
         max_size=POOL_SIZE,
         command_timeout=10,
         server_settings=settings,
+        # Nothing here changes a connection's state, so nothing needs resetting: asyncpg's own
+        # reset is another round trip after each statement.
+        reset=_keep,
     )
     gateway = Gateway(parts, pool)
     loops = {

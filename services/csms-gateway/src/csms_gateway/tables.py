@@ -71,6 +71,7 @@ class Transaction(Table):
         # R2: a retried start has a new message id but these are the same.
         UniqueConstraint(
             "station_id",
+            "evse_id",
             "connector_id",
             "id_token_key",
             "started_raw",

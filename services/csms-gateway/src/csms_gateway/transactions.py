@@ -44,16 +44,19 @@ with new as (
         and requested_at > $13 - interval '5 minutes'
         order by id limit 1
     ) and exists (select from new)
+), left_open as (
+    update transaction set incidents = incidents || $20::jsonb
+    where station_id = $3 and evse_id = $4 and connector_id = $5 and ended_at is null
+    and not incidents @> '[{"kind": "start_while_open"}]' and exists (select from new)
+    returning session_id
 )
-select id, session_id, token_status, true as fresh, (
-    select array_agg(t.session_id) from transaction t
-    where t.station_id = $3 and t.connector_id = $5 and t.ended_at is null
-) as open_before from new
+select id, session_id, token_status, (select array_agg(session_id) from left_open) as left_open
+from new
 """
 STARTED_BEFORE = """
-select id, session_id, token_status, false as fresh, null::uuid[] as open_before from transaction
-where station_id = $1 and connector_id = $2 and id_token_key = $3 and started_raw = $4
-and meter_start_wh = $5
+select id, session_id, token_status from transaction
+where station_id = $1 and evse_id = $2 and connector_id = $3 and id_token_key = $4
+and started_raw = $5 and meter_start_wh = $6
 """
 BY_ID = "select * from transaction where id = $1 and station_id = $2"
 # For a stop with an id of 0 or -1, or one we never gave: the only open one that it can mean.
@@ -148,24 +151,27 @@ async def start(charger: Charger, report: StartReport) -> Started:
         meter_start_wh=report.meter_start_wh,
         incidents=tuple(incidents),
     )
+    left_open = Incident(
+        kind="start_while_open",
+        detail=f"another session ({event.session_id}) started before this one was stopped",
+    )
     row = await charger.gateway.pool.fetchrow(
         START, event.session_id, charger.operator_id, charger.station_id, report.evse_id,
         report.connector_id, report.id_token, report.id_token.upper(), token.card_id,
         token.user_id, token.status, settled.at, report.at, received_at, report.meter_start_wh,
         _json(report.payload), _json([i.model_dump() for i in incidents]), event.id,
-        event.subject, event.model_dump_json(),
+        event.subject, event.model_dump_json(), _json([left_open.model_dump()]),
     )  # fmt: skip
     if row is None:
         row = await charger.gateway.pool.fetchrow(
-            STARTED_BEFORE, charger.station_id, report.connector_id, report.id_token.upper(),
-            report.at, report.meter_start_wh,
+            STARTED_BEFORE, charger.station_id, report.evse_id, report.connector_id,
+            report.id_token.upper(), report.at, report.meter_start_wh,
         )  # fmt: skip
         assert row is not None
     else:
         charger.gateway.parts.connections.emitted.set()
-        for session_id in row["open_before"] or ():
-            detail = f"another session ({row['session_id']}) started before this one was stopped"
-            await _open_incident(charger, session_id, "start_while_open", detail)
+        for session_id in row["left_open"] or ():
+            await _open_incident(charger, session_id, left_open)
     _remember(charger, str(row["id"]), row["session_id"])
     charger.open_by_evse[report.evse_id] = row["session_id"]
     return Started(row["id"], row["token_status"], token.expires_at)
@@ -229,7 +235,8 @@ async def stop(charger: Charger, report: StopReport) -> None:
         assert row is not None
     if row["meter_stop_wh"] != report.meter_stop_wh:
         detail = f"stopped again at {report.meter_stop_wh} Wh; {row['meter_stop_wh']} Wh was kept"
-        await _open_incident(charger, row["session_id"], "stop_repeated", detail)
+        incident = Incident(kind="stop_repeated", detail=detail)
+        await _open_incident(charger, row["session_id"], incident)
 
 
 def _ended(
@@ -368,12 +375,12 @@ def _remember(charger: Charger, transaction_id: str, session_id: UUID) -> None:
     charger.sessions[transaction_id] = session_id
 
 
-async def _open_incident(charger: Charger, session_id: UUID, kind: Any, detail: str) -> None:
+async def _open_incident(charger: Charger, session_id: UUID, incident: Incident) -> None:
     event = IncidentOpened(
         operator_id=charger.operator_id,
         session_id=session_id,
         station_id=charger.station_id,
-        incident=Incident(kind=kind, detail=detail),
+        incident=incident,
     )
     await charger.gateway.pool.execute(TELL, event.id, event.subject, event.model_dump_json())
     charger.gateway.parts.connections.emitted.set()

@@ -175,6 +175,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("session_id", name=op.f("uq_transaction_session_id")),
         sa.UniqueConstraint(
             "station_id",
+            "evse_id",
             "connector_id",
             "id_token_key",
             "started_raw",
