@@ -54,6 +54,8 @@ def test_every_command_we_can_send_is_valid() -> None:
         schemas.check_outgoing("v16", action, payload)
     with pytest.raises(schemas.Violation):
         schemas.check_outgoing("v16", "RemoteStartTransaction", {"idTag": "x" * 21})
+    with pytest.raises(schemas.Violation):
+        schemas.check_outgoing("v16", "HeartbeatResponse", {"currentTime": "22.11.2026 12:00"})
     with pytest.raises(ValueError, match="no command"):
         commands.translate("fly", {})
 

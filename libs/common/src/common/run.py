@@ -27,6 +27,9 @@ from common.settings import Settings
 SERVICES = ("identity", "registry", "billing", "reporting", "csms-gateway")
 
 
+GRACE_S = 5  # a client that never finishes its request must not keep the service from stopping
+
+
 class PortTaken(Exception):
     """Another program listens where a service should."""
 
@@ -64,7 +67,13 @@ async def serve(names: list[str]) -> None:
         variable = name.replace("-", "_").upper()
         # Bind every port before anything starts, so a taken port is one line and an exit code.
         listener = bind(settings.host, settings.port(name), variable)
-        config = uvicorn.Config(app(name), log_config=None, access_log=False, lifespan="on")
+        config = uvicorn.Config(
+            app(name),
+            log_config=None,
+            access_log=False,
+            lifespan="on",
+            timeout_graceful_shutdown=GRACE_S,
+        )
         servers.append((_Server(config), listener))
 
     def stop() -> None:

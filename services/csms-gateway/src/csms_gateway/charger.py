@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid4
 
@@ -31,6 +32,10 @@ DEVIATIONS = Counter(
     "csms_gateway_deviations_total", "Harmless breaches of the schema", ["action", "deviation"]
 )
 STRANGE = Counter("csms_gateway_strange_frames_total", "Frames that are none", ["what"])
+
+# Looking a label up costs more than counting; there are only as many as actions and outcomes.
+_messages = cache(MESSAGES.labels)
+_seconds = cache(SECONDS.labels)
 
 # A charger that sends nothing but garbage would fill the log; real ones recover by reconnecting.
 BAD_FRAMES_MAX: Final = 20
@@ -198,8 +203,8 @@ class Charger:
             "result" if outcome == "ok" else "error", call.action, call.message_id, frame
         )
         known = call.action if call.action in self.version.actions else "other"
-        MESSAGES.labels(self.version.name, known, outcome).inc()
-        SECONDS.labels(known).observe(time.perf_counter() - started)
+        _messages(self.version.name, known, outcome).inc()
+        _seconds(known).observe(time.perf_counter() - started)
 
     async def _handled(self, call: frames.Call) -> tuple[str, str]:
         """The outcome (ok or an OCPP error code) and the frame to answer with."""

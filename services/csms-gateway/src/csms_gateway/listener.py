@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
 from urllib.parse import unquote
+from uuid import UUID
 
 import orjson
 from prometheus_client import Counter, Gauge
@@ -116,7 +117,8 @@ async def _station(gateway: Gateway, request: Request) -> Admitted:
         raise Refused(http.HTTPStatus.UNAUTHORIZED, "wrong station id or password")
     evses: list[dict[str, Any]] = orjson.loads(row["evses"])
     power = {evse["evse_id"]: evse["max_power_w"] for evse in evses if evse.get("max_power_w")}
-    return Admitted(station_id, row["operator_id"], power)
+    # asyncpg has a UUID of its own, which JSON does not know.
+    return Admitted(station_id, UUID(str(row["operator_id"])), power)
 
 
 def _basic(header: str) -> tuple[str, str]:

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 BATCH_ITEMS_MAX = 500
 BATCH_BYTES_MAX = 600_000  # NATS refuses messages over 1 MiB unless told otherwise
+LINGER_S = 0.002  # nothing to a charger; under load it makes the batches several times larger
 WAITING_MAX = 20_000  # more would only run into the chargers' own timeouts
 ACK_TIMEOUT_S = 2.0
 
@@ -143,6 +144,7 @@ class _Waiting:
 
     async def take(self) -> tuple[list[bytes], list["asyncio.Future[None]"]]:
         await self._some.wait()
+        await asyncio.sleep(LINGER_S)
         reports: list[bytes] = []
         futures = []
         size = 0

@@ -39,10 +39,9 @@ class Violation(Exception):
 
 
 @cache
-def _validator(version: str, name: str) -> Any:
+def _validator(version: str, name: str, *, formats: bool) -> Any:
     text = (resources.files("ocpp") / version / "schemas" / f"{name}.json").read_text("utf-8-sig")
-    # Formats are not checked: a timestamp nobody can read is a clock's fault, not a refusal.
-    return jsonschema_rs.validator_for(json.loads(text), validate_formats=False)
+    return jsonschema_rs.validator_for(json.loads(text), validate_formats=formats)
 
 
 @cache
@@ -55,7 +54,8 @@ def known(version: str, action: str) -> bool:
 
 def check_incoming(version: str, name: str, payload: dict[str, Any]) -> list[str]:
     """Check what a charger sent; return its harmless deviations. Raises Violation."""
-    validator = _validator(version, name)
+    # No formats: a timestamp nobody can read is a clock's fault, not a reason to refuse.
+    validator = _validator(version, name, formats=False)
     if validator.is_valid(payload):
         return []
     deviations = []
@@ -87,7 +87,7 @@ def _harmless(kind: str, path: list[Any]) -> bool:
 
 def check_outgoing(version: str, name: str, payload: dict[str, Any]) -> None:
     """Raises Violation: what we send is always valid."""
-    validator = _validator(version, name)
+    validator = _validator(version, name, formats=True)
     if not validator.is_valid(payload):
         first = next(validator.iter_errors(payload))
         raise Violation("InternalError", f"{name}: {first.message}")

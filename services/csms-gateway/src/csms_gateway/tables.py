@@ -170,7 +170,13 @@ class Message(Table):
         {"postgresql_partition_by": "range (received_at)"},
     )
 
-    id: Mapped[UUID] = mapped_column(primary_key=True)
+    # Not uuid7: millions a day, made by the database in the order of their writing.
+    id: Mapped[int] = mapped_column(
+        BigInteger,
+        Sequence("message_id_seq", metadata=Table.metadata),
+        primary_key=True,
+        server_default=text("nextval('message_id_seq')"),
+    )
     received_at: Mapped[datetime] = mapped_column(primary_key=True, server_default=func.now())
     operator_id: Mapped[UUID]
     station_id: Mapped[str]
