@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 from stack import eventually
 
@@ -118,6 +119,14 @@ class Suite:
             )
             assert response.status_code == 200, response.text
             return response.json()
+
+    async def count(self, query: str, *values: Any) -> int:
+        """One number, straight from the database."""
+        connection = await asyncpg.connect(self.postgres.url())
+        try:
+            return int(await connection.fetchval(query, *values))
+        finally:
+            await connection.close()
 
     async def records(self, **params: Any) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = (await self.get("billing", "records", **params))["items"]
