@@ -2,7 +2,7 @@
 
 from hypothesis import settings
 
-pytest_plugins = ["stack", "gateway_wire"]
+pytest_plugins = ["stack", "gateway_wire", "suite"]
 
 # A loaded machine is no failure of the code.
 settings.register_profile("patient", deadline=None)

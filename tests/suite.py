@@ -13,6 +13,7 @@ from typing import Any
 
 import asyncpg
 import httpx
+import pytest
 from stack import eventually
 
 from common.run import SERVICES
@@ -172,3 +173,10 @@ async def running_suite() -> AsyncIterator[Suite]:
             yield suite
         finally:
             await asyncio.to_thread(suite.stop)
+
+
+@pytest.fixture(scope="session")
+async def suite() -> AsyncIterator[Suite]:
+    """One for all tests that leave it standing."""
+    async with running_suite() as running:
+        yield running

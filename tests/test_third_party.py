@@ -30,7 +30,7 @@ from ocpp.v16.enums import (
     UnitOfMeasure,
 )
 from stack import eventually
-from suite import Suite, running_suite
+from suite import Suite
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
@@ -45,12 +45,10 @@ UNREACHABLE = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-async def suite() -> AsyncIterator[Suite]:
-    async with running_suite() as suite:
-        for station in suite.demo["stations"]:
-            await admitted(suite, station)
-        yield suite
+@pytest.fixture(scope="module", autouse=True)
+async def _all_admitted(suite: Suite) -> None:
+    for station in suite.demo["stations"]:
+        await admitted(suite, station)
 
 
 def dial(suite: Suite, station: dict[str, Any]) -> connect:

@@ -1,6 +1,6 @@
 """Settings every service shares; a service subclasses this and adds its own."""
 
-from pydantic import PostgresDsn
+from pydantic import Field, PostgresDsn
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -10,19 +10,29 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CSMS_", frozen=True)
 
     # No default: an address with a password in it is a secret.
-    database_url: PostgresDsn
-    nats_url: str = "nats://127.0.0.1:4222"
-    jwks_url: str = "http://127.0.0.1:8003/.well-known/jwks.json"
-    host: str = "127.0.0.1"
-    log_level: str = "info"
-    log_format: str = "json"
-    db_pool_size: int = 10
+    database_url: PostgresDsn = Field(
+        description="PostgreSQL 14 or newer; its user must be a member of the role csms_<service>, "
+        "and to migrate, be allowed to make schemas and roles"
+    )
+    nats_url: str = Field(
+        default="nats://127.0.0.1:4222", description="NATS 2.10 or newer with JetStream"
+    )
+    jwks_url: str = Field(
+        default="http://127.0.0.1:8003/.well-known/jwks.json",
+        description="identity's public signing keys, fetched in the background",
+    )
+    host: str = Field(default="127.0.0.1", description="the address that REST listens on")
+    log_level: str = Field(default="info", description="debug, info, warning or error")
+    log_format: str = Field(default="json", description="json, or text for a terminal")
+    db_pool_size: int = Field(
+        default=10, ge=1, le=200, description="connections a service and replica"
+    )
 
-    csms_gateway_port: int = 8001
-    registry_port: int = 8002
-    identity_port: int = 8003
-    billing_port: int = 8004
-    reporting_port: int = 8005
+    csms_gateway_port: int = Field(default=8001, description="REST")
+    registry_port: int = Field(default=8002, description="REST")
+    identity_port: int = Field(default=8003, description="REST")
+    billing_port: int = Field(default=8004, description="REST")
+    reporting_port: int = Field(default=8005, description="REST")
 
     def port(self, service: str) -> int:
         """The REST port of a service, named as its folder: csms-gateway."""

@@ -1,16 +1,30 @@
 """Settings of csms-gateway alone, beside the shared ones."""
 
+from pydantic import Field
+
 from common import settings
 
 
 class Settings(settings.Settings):
-    ocpp_host: str = "127.0.0.1"
-    ocpp_port: int = 9000
+    ocpp_host: str = Field(default="127.0.0.1", description="the address that chargers connect to")
+    ocpp_port: int = Field(
+        default=9000, description="OCPP of every version, by WebSocket subprotocol"
+    )
     # Mobile networks drop idle mappings after minutes, some after one.
-    ocpp_ping_s: float = 30.0
-    ocpp_heartbeat_interval_s: int = 300
+    ocpp_ping_s: float = Field(
+        default=30.0, gt=0, description="between pings; a socket silent for two of them is dropped"
+    )
+    ocpp_heartbeat_interval_s: int = Field(
+        default=300, ge=1, description="told to chargers at boot"
+    )
     # OCMF and certificates stay far below this; more is a mistake or an attack.
-    ocpp_message_bytes_max: int = 512 * 1024
-    ocpp_call_timeout_s: float = 30.0
-    command_deadline_s: float = 60.0
-    message_log_keep_days: int = 30
+    ocpp_message_bytes_max: int = Field(
+        default=512 * 1024, ge=1024, description="larger ones close it"
+    )
+    ocpp_call_timeout_s: float = Field(default=30.0, gt=0, description="for a charger to answer us")
+    command_deadline_s: float = Field(
+        default=60.0, gt=0, description="then a command has timed out"
+    )
+    message_log_keep_days: int = Field(
+        default=30, ge=1, description="then its partition is dropped"
+    )

@@ -7,7 +7,7 @@ from common import settings
 
 class Settings(settings.Settings):
     ocpp_public_url: str = Field(
-        "ws://127.0.0.1:9000/ocpp",
+        default="ws://127.0.0.1:9000/ocpp",
         pattern="^wss?://",
         description="where chargers reach the gateway; a station's id is appended",
     )

@@ -1,0 +1,190 @@
+"""Events: sent with the commit or not at all, handled once, dead after five failures (R7)."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import nats
+import pytest
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+from stack import Issuer, Running, Servers, eventually, one_service
+
+from common import inbox, outbox
+from common.events import Event, UserChanged
+
+
+class Interrupted(Exception):
+    """Thrown by a test."""
+
+
+@pytest.fixture(scope="module")
+async def service(servers: Servers, issuer: Issuer) -> AsyncIterator[Running]:
+    # Reporting stands for any: the outbox and inbox are the same everywhere.
+    async with one_service(servers, issuer, "reporting") as running:
+        yield running
+
+
+def event(name: str = "Ada") -> UserChanged:
+    return UserChanged(operator_id=uuid4(), user_id=uuid4(), version=1, name=name, active=True)
+
+
+@pytest.fixture
+async def heard(service: Running) -> AsyncIterator[list[bytes]]:
+    client = await nats.connect(service.nats_url)
+    found: list[bytes] = []
+
+    async def keep(message: Any) -> None:
+        found.append(message.data)
+
+    await client.subscribe(UserChanged.subject, cb=keep)
+    await client.flush()
+    yield found
+    await client.close()
+
+
+def mentions(heard: list[bytes], one: Event) -> int:
+    return sum(str(one.id).encode() in body for body in heard)
+
+
+async def test_an_event_is_sent_with_its_commit_at_once(
+    service: Running, heard: list[bytes]
+) -> None:
+    sent = event()
+    started = time.monotonic()
+    async with service.app.state.connections.begin("*") as db:
+        await outbox.emit(db, sent)
+
+    async def arrived() -> bool:
+        return mentions(heard, sent) == 1
+
+    await eventually(arrived)
+    assert time.monotonic() - started < outbox.POLL_S * 0.8
+
+
+async def test_a_rolled_back_transaction_sends_nothing(
+    service: Running, heard: list[bytes]
+) -> None:
+    sent, after = event(), event()
+
+    async def interrupted() -> None:
+        async with service.app.state.connections.begin("*") as db:
+            await outbox.emit(db, sent)
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        await interrupted()
+    async with service.app.state.connections.begin("*") as db:
+        await outbox.emit(db, after)
+
+    async def arrived() -> bool:
+        return mentions(heard, after) == 1
+
+    await eventually(arrived)
+    assert mentions(heard, sent) == 0
+
+
+async def test_what_a_dead_process_left_in_the_outbox_is_sent_by_the_poll(
+    service: Running, heard: list[bytes]
+) -> None:
+    left = event()
+    async with service.app.state.connections.begin("*") as db:
+        row = {"id": left.id, "subject": left.subject, "body": left.model_dump_json()}
+        insert = "insert into outbox (event_id, subject, body) values (:id, :subject, :body)"
+        await db.execute(text(insert), row)
+
+    async def arrived() -> bool:
+        return mentions(heard, left) == 1
+
+    await eventually(arrived)
+
+
+class Handled:
+    """A handler that counts, and fails while it is told to."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.failing = False
+
+    async def __call__(self, db: AsyncSession, one: UserChanged) -> None:
+        await db.execute(text("select 1"))
+        if self.failing:
+            await db.execute(text("select 1/0"))
+        self.count += 1
+
+
+async def test_a_repeated_event_is_handled_once(service: Running) -> None:
+    handler = Handled()
+    one = event()
+    message = (one.subject, one.model_dump_json().encode())
+    handlers: inbox.Handlers = {UserChanged: handler}
+    connections = service.app.state.connections
+    assert await inbox.handle(connections, handlers, [message, message]) == [True, True]
+    assert await inbox.handle(connections, handlers, [message]) == [True]
+    assert handler.count == 1
+
+
+async def failed(service: Running) -> list[Any]:
+    async with service.app.state.connections.begin("*") as db:
+        return list((await db.execute(select(inbox.failed_event))).all())
+
+
+async def test_five_failures_make_a_dead_letter_that_can_be_replayed(service: Running) -> None:
+    handler = Handled()
+    handler.failing = True
+    poison, good = event("poison"), event("good")
+    poisoned = (poison.subject, poison.model_dump_json().encode())
+    handlers: inbox.Handlers = {UserChanged: handler}
+    connections = service.app.state.connections
+    for attempt in range(1, inbox.ATTEMPTS_MAX + 1):
+        settled = await inbox.handle(connections, handlers, [poisoned])
+        assert settled == [attempt == inbox.ATTEMPTS_MAX]
+    (dead,) = await failed(service)
+    assert (dead.event_id, dead.attempts) == (poison.id, inbox.ATTEMPTS_MAX)
+    assert "division by zero" in dead.error
+    assert await inbox.handle(connections, handlers, [poisoned]) == [True]  # dead is settled
+    assert await inbox.replay(connections, handlers) == (0, 1)
+    handler.failing = False
+    assert await inbox.handle(
+        connections, handlers, [(good.subject, good.model_dump_json().encode())]
+    ) == [True]
+    assert await inbox.replay(connections, handlers) == (1, 0)
+    assert handler.count == 2
+    assert await failed(service) == []
+
+
+async def test_one_bad_event_costs_its_batch_nothing(service: Running) -> None:
+    fine = Handled()
+    messages = [
+        (UserChanged.subject, b"not json"),
+        (UserChanged.subject, event("fine").model_dump_json().encode()),
+    ]
+    settled = await inbox.handle(service.app.state.connections, {UserChanged: fine}, messages)
+    assert settled == [True, True]
+    assert fine.count == 1
+    (dead,) = await failed(service)
+    assert dead.dead_at is not None
+    async with service.app.state.connections.begin("*") as db:
+        await db.execute(inbox.failed_event.delete())
+
+
+async def test_two_relays_send_each_event_once(service: Running, heard: list[bytes]) -> None:
+    events = [event() for _ in range(20)]
+    async with service.app.state.connections.begin("*") as db:
+        await outbox.emit(db, *events)
+    parts = service.app.state.parts
+    await asyncio.gather(*(outbox.relay_once(parts.connections, parts.stream) for _ in range(4)))
+
+    async def empty() -> bool:
+        async with parts.connections.begin("*") as db:
+            return bool(await db.scalar(select(func.count()).select_from(outbox.outbox)) == 0)
+
+    await eventually(empty)
+
+    async def all_heard() -> bool:
+        return sum(mentions(heard, one) for one in events) >= len(events)
+
+    await eventually(all_heard)
+    assert [mentions(heard, one) for one in events] == [1] * len(events)
