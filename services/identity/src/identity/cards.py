@@ -15,7 +15,8 @@ from common.database import Db
 from common.events import CardChanged
 from common.paging import Cursor, Limit, Page, rows
 from common.problems import Problem
-from identity import versions
+from common.versions import Expected
+from identity import single
 from identity.decision import normal_uid
 from identity.fields import Body, Label, Line, Moment, Patch
 from identity.refusals import UnknownOperator, refusing
@@ -143,8 +144,8 @@ async def list_cards(
 
 @router.get("/{card_id}", summary="Read a card", dependencies=[reads])
 async def read_card(card_id: UUID, db: Db, response: Response) -> CardOut:
-    row = await versions.get(db, Card, card_id)
-    return CardOut.model_validate(versions.tagged(response, row))
+    row = await single.get(db, Card, card_id)
+    return CardOut.model_validate(single.tagged(response, row))
 
 
 @router.post("", status_code=201, summary="Make a card", dependencies=[writes])
@@ -154,17 +155,17 @@ async def make_card(body: CardIn, db: Db, caller: Caller, response: Response) ->
     with _refusing(body):
         await db.flush()
     await _tell(db, row)
-    return CardOut.model_validate(versions.tagged(response, row))
+    return CardOut.model_validate(single.tagged(response, row))
 
 
 @router.patch("/{card_id}", summary="Change, block or give a card", dependencies=[writes])
 async def change_card(
-    card_id: UUID, body: CardPatch, expected: versions.Expected, db: Db, response: Response
+    card_id: UUID, body: CardPatch, expected: Expected, db: Db, response: Response
 ) -> CardOut:
     with _refusing(body):
-        row = await versions.change(db, Card, card_id, expected, body.changes())
+        row = await single.change(db, Card, card_id, expected, body.changes())
     await _tell(db, row)
-    return CardOut.model_validate(versions.tagged(response, row))
+    return CardOut.model_validate(single.tagged(response, row))
 
 
 def _refusing(body: CardIn | CardPatch) -> AbstractContextManager[None]:

@@ -13,7 +13,8 @@ from common.auth import Caller, scoped
 from common.database import PLATFORM, Connections, Db
 from common.paging import Cursor, Limit, Page, rows
 from common.problems import Problem
-from identity import versions
+from common.versions import Expected
+from identity import single
 from identity.fields import Body, Email, Password, Patch
 from identity.keys import lock_start
 from identity.passwords import Hasher, Hashing
@@ -101,8 +102,8 @@ async def list_logins(
 
 @router.get("/{login_id}", summary="Read a login", dependencies=[reads])
 async def read_login(login_id: UUID, db: Db, response: Response) -> LoginOut:
-    row = await versions.get(db, Login, login_id)
-    return LoginOut.model_validate(versions.tagged(response, row))
+    row = await single.get(db, Login, login_id)
+    return LoginOut.model_validate(single.tagged(response, row))
 
 
 @router.post("", status_code=201, summary="Make a login", dependencies=[writes])
@@ -123,14 +124,14 @@ async def make_login(
         db.add(row)
         with _refusing(body.email):
             await db.flush()
-    return LoginOut.model_validate(versions.tagged(response, row))
+    return LoginOut.model_validate(single.tagged(response, row))
 
 
 @router.patch("/{login_id}", summary="Change a login or its password", dependencies=[writes])
 async def change_login(
     login_id: UUID,
     body: LoginPatch,
-    expected: versions.Expected,
+    expected: Expected,
     request: Request,
     caller: Caller,
     hasher: Hashing,
@@ -145,8 +146,8 @@ async def change_login(
     connections: Connections = request.app.state.connections
     async with connections.begin(caller.operator_id or PLATFORM) as db:
         with _refusing(body.email):
-            row = await versions.change(db, Login, login_id, expected, values)
-    return LoginOut.model_validate(versions.tagged(response, row))
+            row = await single.change(db, Login, login_id, expected, values)
+    return LoginOut.model_validate(single.tagged(response, row))
 
 
 def _refusing(email: str | None) -> AbstractContextManager[None]:

@@ -14,7 +14,8 @@ from common.events import OperatorChanged
 from common.ids import uuid7
 from common.money import Currency
 from common.paging import Cursor, Limit, Page, rows
-from identity import versions
+from common.versions import Expected
+from identity import single
 from identity.fields import Body, Line, Patch, TimeZone
 from identity.tables import Operator
 
@@ -62,8 +63,8 @@ async def list_operators(
 
 @router.get("/{operator_id}", summary="Read an operator", dependencies=[reads])
 async def read_operator(operator_id: UUID, db: Db, response: Response) -> OperatorOut:
-    row = await versions.get(db, Operator, operator_id)
-    return OperatorOut.model_validate(versions.tagged(response, row))
+    row = await single.get(db, Operator, operator_id)
+    return OperatorOut.model_validate(single.tagged(response, row))
 
 
 @router.post("", status_code=201, summary="Make an operator", dependencies=[writes])
@@ -75,16 +76,16 @@ async def make_operator(body: OperatorIn, db: Db, response: Response) -> Operato
     db.add(row)
     await db.flush()
     await _tell(db, row)
-    return OperatorOut.model_validate(versions.tagged(response, row))
+    return OperatorOut.model_validate(single.tagged(response, row))
 
 
 @router.patch("/{operator_id}", summary="Change an operator", dependencies=[writes])
 async def change_operator(
-    operator_id: UUID, body: OperatorPatch, expected: versions.Expected, db: Db, response: Response
+    operator_id: UUID, body: OperatorPatch, expected: Expected, db: Db, response: Response
 ) -> OperatorOut:
-    row = await versions.change(db, Operator, operator_id, expected, body.changes())
+    row = await single.change(db, Operator, operator_id, expected, body.changes())
     await _tell(db, row)
-    return OperatorOut.model_validate(versions.tagged(response, row))
+    return OperatorOut.model_validate(single.tagged(response, row))
 
 
 async def _tell(db: AsyncSession, row: Operator) -> None:

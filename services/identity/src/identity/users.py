@@ -15,7 +15,8 @@ from common.database import Db
 from common.events import UserChanged
 from common.paging import Cursor, Limit, Page, rows
 from common.problems import Problem
-from identity import versions
+from common.versions import Expected
+from identity import single
 from identity.fields import Body, Email, Line, Patch
 from identity.refusals import UnknownOperator, refusing
 from identity.tables import User
@@ -85,8 +86,8 @@ async def list_users(
 
 @router.get("/{user_id}", summary="Read a user", dependencies=[reads])
 async def read_user(user_id: UUID, db: Db, response: Response) -> UserOut:
-    row = await versions.get(db, User, user_id)
-    return UserOut.model_validate(versions.tagged(response, row))
+    row = await single.get(db, User, user_id)
+    return UserOut.model_validate(single.tagged(response, row))
 
 
 @router.post("", status_code=201, summary="Make a user", dependencies=[writes])
@@ -96,17 +97,17 @@ async def make_user(body: UserIn, db: Db, caller: Caller, response: Response) ->
     with _refusing(body.external_id):
         await db.flush()
     await _tell(db, row)
-    return UserOut.model_validate(versions.tagged(response, row))
+    return UserOut.model_validate(single.tagged(response, row))
 
 
 @router.patch("/{user_id}", summary="Change a user", dependencies=[writes])
 async def change_user(
-    user_id: UUID, body: UserPatch, expected: versions.Expected, db: Db, response: Response
+    user_id: UUID, body: UserPatch, expected: Expected, db: Db, response: Response
 ) -> UserOut:
     with _refusing(body.external_id):
-        row = await versions.change(db, User, user_id, expected, body.changes())
+        row = await single.change(db, User, user_id, expected, body.changes())
     await _tell(db, row)
-    return UserOut.model_validate(versions.tagged(response, row))
+    return UserOut.model_validate(single.tagged(response, row))
 
 
 def _refusing(external_id: str | None) -> AbstractContextManager[None]:

@@ -15,9 +15,9 @@ from common.database import Db
 from common.events import LocationChanged
 from common.paging import Cursor, Limit, Page
 from common.problems import NotFound
+from common.versions import Expected, require, tag
 from registry import tables
 from registry.fields import Country, Latitude, Line, Longitude, TimeZone, unchanged
-from registry.versions import IfMatch, require_match, tag
 
 router = APIRouter(prefix="/v1/locations", tags=["locations"])
 
@@ -132,10 +132,10 @@ async def create_location(
     "/{location_id}", summary="Change a location", dependencies=[scoped("locations:write")]
 )
 async def change_location(
-    location_id: UUID, body: LocationPatch, db: Db, response: Response, if_match: IfMatch = None
+    location_id: UUID, body: LocationPatch, db: Db, response: Response, expected: Expected
 ) -> LocationOut:
     row = await _find(db, location_id, lock=True)
-    require_match(if_match, row.version)
+    require(expected, row.version)
     was = LocationIn.model_validate(_out(row).model_dump(include=set(LocationIn.model_fields)))
     try:
         wanted = LocationIn.model_validate(was.model_dump() | body.model_dump(exclude_unset=True))

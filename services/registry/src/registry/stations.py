@@ -18,10 +18,10 @@ from common.auth import Caller, scoped
 from common.database import Db
 from common.paging import Cursor, Limit, Page
 from common.problems import NotFound, Problem
+from common.versions import Expected, require, tag
 from registry import tables
 from registry.fields import Line, StationId, unchanged
 from registry.hardware import Evse, Evses, one_evse
-from registry.versions import IfMatch, require_match, tag
 
 router = APIRouter(prefix="/v1/stations", tags=["stations"])
 
@@ -226,10 +226,10 @@ async def change_station(
     body: StationPatch,
     db: Db,
     response: Response,
-    if_match: IfMatch = None,
+    expected: Expected,
 ) -> StationOut:
     row = await find(db, station_id, lock=True)
-    require_match(if_match, row.version)
+    require(expected, row.version)
     was = StationOut.model_validate(row)
     wanted = was.model_copy(update={name: getattr(body, name) for name in body.model_fields_set})
     if wanted != was:
