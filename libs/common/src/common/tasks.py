@@ -8,6 +8,7 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 RESTART_DELAY_S = 1.0
+CANCEL_AGAIN_S = 0.5
 
 
 class Tasks:
@@ -32,10 +33,13 @@ class Tasks:
             log.error("task %s failed", task.get_name(), exc_info=error)
 
     async def stop(self) -> None:
-        running = list(self._running)
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        running = set(self._running)
+        while running:
+            for task in running:
+                task.cancel()
+            # Once may not be enough: before Python 3.12 asyncio.wait_for can lose a cancellation
+            # that comes together with its result.
+            _, running = await asyncio.wait(running, timeout=CANCEL_AGAIN_S)
 
 
 async def _forever(loop: Callable[[], Awaitable[None]], name: str) -> None:
