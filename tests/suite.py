@@ -90,9 +90,10 @@ class Suite:
         self.processes[name].send_signal(signal.SIGKILL)
         self.processes[name].wait()
 
-    async def restart(self, name: str) -> None:
-        """Kill -9 and start again."""
+    async def restart(self, name: str, after_s: float = 0) -> None:
+        """Kill -9, and start again after a while."""
         self.kill(name)
+        await asyncio.sleep(after_s)
         if name == "postgres":
             await asyncio.to_thread(self.postgres.start)
         elif name == "nats":

@@ -64,7 +64,9 @@ async def sample_count(suite: Suite, session_id: str) -> int:
     )
 
 
-async def session_with(suite: Suite, victims: list[str]) -> tuple[dict[str, Any], int]:
+async def session_with(
+    suite: Suite, victims: list[str], outage_s: float = 0
+) -> tuple[dict[str, Any], int]:
     """A session during which each victim is killed and started again; its record and samples."""
     before = {record["id"] for record in await suite.records(limit=500)}
     async with charger(suite) as one:
@@ -72,7 +74,7 @@ async def session_with(suite: Suite, victims: list[str]) -> tuple[dict[str, Any]
         charging = asyncio.ensure_future(one.charge(1, suite.demo["cards"][0], energy_wh=ENERGY_WH))
         for victim in victims:
             await asyncio.sleep(1.0)
-            await suite.restart(victim)
+            await suite.restart(victim, outage_s)
         result = await asyncio.wait_for(charging, 60)
         await one.drain(60)
         assert one.violations == 0
@@ -115,9 +117,19 @@ async def test_an_undisturbed_session_for_comparison(suite: Suite) -> None:
     assert samples >= 10
 
 
-@pytest.mark.parametrize("victim", ["csms-gateway", "billing", "nats", "postgres", "identity"])
+VICTIMS = ["csms-gateway", "billing", "nats", "postgres", "identity"]
+
+
+@pytest.mark.parametrize("victim", VICTIMS)
 async def test_a_process_killed_in_mid_session_changes_no_record(suite: Suite, victim: str) -> None:
     await session_with(suite, [victim])
+
+
+@pytest.mark.parametrize("victim", ["csms-gateway", "nats", "postgres"])
+async def test_a_session_that_ends_while_a_process_is_away_changes_no_record(
+    suite: Suite, victim: str
+) -> None:
+    await session_with(suite, [victim], outage_s=5)  # the car is full after four seconds
 
 
 async def test_all_of_them_killed_in_one_session(suite: Suite) -> None:

@@ -190,3 +190,9 @@ def test_the_share_of_vat_is_right_to_half_a_cent(of: Facts, tariff: Prices) -> 
     exact = of_it.net * tariff.vat_percent / 100
     # Gross prices: half a cent on the net moves the VAT by as much, and by its own share.
     assert abs(of_it.vat - exact) <= Decimal("0.005") * (1 + tariff.vat_percent / 100)
+
+
+def test_a_line_is_rounded_half_up_to_four_places() -> None:
+    tariff = replace(HOUSE, energy_price=Decimal("0.001"))
+    (line, *_) = charged(52_050, tariff=tariff).lines
+    assert line.amount == Decimal("0.0521")  # 0.05205; half-even would say 0.0520
