@@ -12,7 +12,20 @@ from uuid import UUID
 
 from prometheus_client import Counter
 from pydantic import ValidationError
-from sqlalchemy import Column, DateTime, Integer, Table, Text, Uuid, delete, func, select, text
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    DateTime,
+    Integer,
+    Table,
+    Text,
+    Uuid,
+    bindparam,
+    delete,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -88,12 +101,19 @@ async def _parse(db: AsyncSession, kind: type[Event], subject: str, body: bytes)
         return None
 
 
+# One array: a VALUES list of another length is another statement, to be prepared anew.
+CLAIM = text(
+    "insert into inbox (event_id) select unnest(cast(:ids as uuid[])) "
+    "on conflict do nothing returning event_id"
+).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
+
+
 async def _claim(db: AsyncSession, ids: Iterable[UUID]) -> set[UUID]:
-    rows = [{"event_id": event_id} for event_id in dict.fromkeys(ids)]
-    if not rows:
+    distinct = list(dict.fromkeys(ids))
+    if not distinct:
         return set()
-    claim = upsert(inbox).values(rows).on_conflict_do_nothing().returning(inbox.c.event_id)
-    return set((await db.scalars(claim)).all())
+    claimed = await db.scalars(CLAIM, {"ids": distinct})
+    return {UUID(str(event_id)) for event_id in claimed}
 
 
 async def _run(db: AsyncSession, handler: Handler, event: Event) -> Exception | None:

@@ -11,7 +11,19 @@ from typing import Any
 
 from nats.js import JetStreamContext
 from prometheus_client import Counter
-from sqlalchemy import BigInteger, Column, Identity, Table, Text, Uuid, delete, insert, select
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Column,
+    Identity,
+    Table,
+    Text,
+    Uuid,
+    bindparam,
+    insert,
+    select,
+    text,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.database import PLATFORM, Connections, new_metadata
@@ -32,6 +44,11 @@ outbox = Table(
     Column("event_id", Uuid, nullable=False, unique=True),
     Column("subject", Text, nullable=False),
     Column("body", Text, nullable=False),
+)
+
+# An array, for an IN list of another length is another statement, to be prepared anew.
+FORGET = text("delete from outbox where seq = any(:sent)").bindparams(
+    bindparam("sent", type_=ARRAY(BigInteger))
 )
 
 
@@ -56,7 +73,7 @@ async def relay_once(connections: Connections, stream: JetStreamContext) -> int:
             return 0
         send = partial(_send, stream)
         await asyncio.gather(*(send(row.subject, row.body, str(row.event_id)) for row in rows))
-        await db.execute(delete(outbox).where(outbox.c.seq.in_([row.seq for row in rows])))
+        await db.execute(FORGET, {"sent": [row.seq for row in rows]})
     return len(rows)
 
 
