@@ -13,6 +13,7 @@ import orjson
 from fleet.charger import Charger
 from fleet.tasks import Tasks
 from fleet.transaction_queue import QueueFull
+from fleet.upkeep import NotReady
 from fleet.vehicle import Vehicle
 
 FINISH_S = 10  # for the last stops to be delivered once somebody wants to go home
@@ -97,7 +98,12 @@ class Traffic:
             done += 1
 
     async def _charge(self, charger: Charger, connector_id: int, tag: str) -> None:
-        with suppress(QueueFull):
+        with suppress(QueueFull, NotReady):
+            if self.backdate:
+                # A session that began before the connection did is one that happened offline. On
+                # an older connection a server would rightly take its times for a slow clock's.
+                await charger.go_offline()
+                await charger.go_online()
             await charger.charge(
                 connector_id,
                 tag,
