@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 import nats
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 from stack import Issuer, Running, Servers, eventually, one_service
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -89,6 +89,16 @@ class Gateway:
     async def execute(self, statement: str, **values: Any) -> None:
         async with self.service.app.state.parts.connections.begin("*") as db:
             await db.execute(text(statement), values)
+
+    async def rows(self, table: Any, station_id: str) -> list[Any]:
+        async with self.service.app.state.parts.connections.begin("*") as db:
+            found = await db.scalars(select(table).where(table.station_id == station_id))
+            return list(found.all())
+
+    async def held(self, station_id: str, *, reachable_for_s: float) -> None:
+        """As if the charger had been connected, and nothing refused, for so long."""
+        charger = self.service.app.state.beside.get(station_id)
+        charger.reachable_since -= timedelta(seconds=reachable_for_s)
 
     def of(self, kind: type[Event], **members: Any) -> list[Any]:
         return [

@@ -8,11 +8,12 @@ from uuid import uuid4
 
 import nats
 import pytest
+from nats.js.api import StreamConfig
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from stack import Issuer, Running, Servers, eventually, one_service
 
-from common import inbox, outbox
+from common import bus, inbox, outbox
 from common.events import Event, UserChanged
 
 
@@ -188,3 +189,31 @@ async def test_two_relays_send_each_event_once(service: Running, heard: list[byt
 
     await eventually(all_heard)
     assert [mentions(heard, one) for one in events] == [1] * len(events)
+
+
+async def test_an_event_too_large_for_nats_holds_up_nobody(
+    service: Running, heard: list[bytes]
+) -> None:
+    huge, fine = event("x" * 5_000_000), event()
+    async with service.app.state.connections.begin("*") as db:
+        await outbox.emit(db, huge, fine)
+
+    async def arrived() -> bool:
+        return mentions(heard, fine) == 1
+
+    await eventually(arrived)
+    async with service.app.state.connections.begin("*") as db:
+        left = (await db.execute(select(outbox.outbox))).all()
+        await db.execute(outbox.outbox.delete())
+    assert [(row.event_id, row.dead_at is not None) for row in left] == [(huge.id, True)]
+
+
+async def test_a_stream_of_an_older_release_is_brought_up_to_date(servers: Servers) -> None:
+    client = await nats.connect(servers.nats.url)
+    old = StreamConfig(name=bus.EVENTS_STREAM, subjects=["csms.user.*.*"], max_bytes=2**20)
+    await client.jetstream().add_stream(old)
+    await client.close()
+    client, stream = await bus.connect(servers.nats.url, "test")
+    assert (await stream.publish(UserChanged.subject, b"{}")).stream == bus.EVENTS_STREAM
+    assert (await stream.publish("csms.record.closed.v1", b"{}")).stream == bus.EVENTS_STREAM
+    await client.close()

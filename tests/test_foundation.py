@@ -2,10 +2,9 @@
 
 import asyncio
 
-import httpx
 import pytest
 from alembic import command
-from stack import Issuer, Servers, one_service
+from stack import Issuer, Servers, eventually, one_service
 
 from common import migrate
 from common.run import SERVICES
@@ -21,4 +20,14 @@ async def test_a_service_starts_alone_and_its_tables_match_its_migrations(
         assert lost.headers["content-type"] == "application/problem+json"
         url = str(service.app.state.parts.settings.database_url)
         await asyncio.to_thread(command.check, migrate.config(name, url))
-        assert isinstance(service.http, httpx.AsyncClient)
+        figures = (await service.http.get("/metrics")).text
+        assert f'csms_request_seconds_count{{service="{name}",status="404"}}' in figures
+        given = await service.http.get("/livez", headers={"X-Request-Id": "from-outside"})
+        assert given.headers["x-request-id"] == "from-outside"
+        service.nats_server.kill()
+
+        async def not_ready() -> bool:
+            return (await service.http.get("/readyz")).status_code == 503
+
+        await eventually(not_ready)
+        assert (await service.http.get("/livez")).status_code == 200

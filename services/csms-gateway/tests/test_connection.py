@@ -9,7 +9,7 @@ from gateway_wire import OPERATOR, Gateway, Wire, stamp
 from stack import eventually
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from common.events import StationConnectionChanged
+from common.events import MeterValuesReported, StationConnectionChanged
 
 BOOT = {"chargePointVendor": "Acme", "chargePointModel": "One"}
 
@@ -107,7 +107,7 @@ async def test_frames_that_are_none_harm_nobody(gateway: Gateway) -> None:
         ("StatusNotification", {"connectorId": 1, "errorCode": "NoError", "status": "Asleep"},
          "PropertyConstraintViolation"),
         ("StartTransaction", {"connectorId": 1, "idTag": "GOOD", "meterStart": 10**30,
-         "timestamp": "2026-01-01T00:00:00Z"}, "TypeConstraintViolation"),
+         "timestamp": "2026-01-01T00:00:00Z"}, "PropertyConstraintViolation"),
         ("StartTransaction", {"connectorId": 1, "idTag": "GOOD", "meterStart": 2**60,
          "timestamp": "2026-01-01T00:00:00Z"}, "PropertyConstraintViolation"),
     ],
@@ -186,3 +186,33 @@ async def test_another_operator_sees_nothing(gateway: Gateway) -> None:
     async with gateway.service.as_(OPERATOR) as api:
         assert (await api.get("/v1/transactions")).status_code == 403
     assert (await gateway.service.http.get("/v1/transactions")).status_code == 401
+
+
+async def test_a_changed_station_must_connect_again(gateway: Gateway) -> None:
+    station = await gateway.add_station()
+    async with gateway.connect(station) as socket:
+        await Wire(socket).send("Heartbeat", {})
+        await gateway.execute(
+            "update station set active = false, version = 2 where station_id = :id", id=station
+        )
+        await asyncio.wait_for(socket.wait_closed(), 10)
+        assert socket.close_code == 1012
+    assert await refused(gateway, station) == 404
+
+
+async def test_a_message_of_thousands_of_readings_and_strange_names_is_stored(
+    gateway: Gateway,
+) -> None:
+    station = await gateway.add_station()
+    sampled = [{"value": "1"}] * 15_000
+    sampled[0] = {"value": "1." + "0" * 20_000, "measurand": "M" * 5_000, "unit": "U" * 5_000}
+    sampled[1] = {"value": "7", "measurand": "M" * 5_000, "location": "L" * 5_000}
+    async with gateway.connect(station) as socket:
+        wire = Wire(socket)
+        value = [{"timestamp": stamp(), "sampledValue": sampled}]
+        assert await wire.meter(meterValue=value) == {}
+        assert (await wire.send("X" * 100_000, {}))[0] == "NotImplemented"
+    reports = [r for e in gateway.of(MeterValuesReported) for r in e.reports]
+    mine = [s for r in reports if r.station_id == station for s in r.samples]
+    assert len(mine) == 14_999
+    assert max(len(s.measurand) + len(s.location) for s in mine) == 128

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from gateway_wire import Gateway, Wire, stamp
+from gateway_wire import OPERATOR, Gateway, Wire, stamp
 
 from common.events import (
     IncidentOpened,
@@ -12,6 +12,7 @@ from common.events import (
     StationBooted,
     StatusesReported,
 )
+from csms_gateway.tables import SignedMessage
 
 
 async def test_a_whole_session_is_stored_and_told(gateway: Gateway) -> None:
@@ -218,3 +219,64 @@ async def test_a_start_while_another_session_is_open_is_an_incident_told_once(
     assert len(told) == 2
     assert [event.incident.kind for event in told] == ["start_while_open"] * 2
     assert start.session_id in {event.session_id for event in told}
+
+
+async def test_a_repeated_stop_of_no_known_id_never_ends_the_next_session(
+    gateway: Gateway,
+) -> None:
+    station = await gateway.add_station()
+    async with gateway.connect(station) as socket:
+        wire = Wire(socket)
+        await wire.start(meterStart=1000)
+        stop = {"meterStop": 1500, "timestamp": stamp()}
+        assert await wire.stop(-1, **stop) == {}
+        await wire.start(meterStart=1500)
+        assert await wire.stop(-1, **stop) == {}
+        # Nor does one from before it started.
+        assert await wire.stop(0, meterStop=1600, timestamp=stamp(86_400)) == {}
+    ended = await gateway.told(SessionEnded, 2, station_id=station)
+    assert [event.meter_stop_wh for event in ended] == [1500, 1600]
+    assert [event.incidents[0].kind for event in ended] == ["stop_matched", "stop_without_start"]
+    assert len(await gateway.transactions(station_id=station, state="open")) == 1
+
+
+async def test_a_session_in_an_odd_form_is_a_session(gateway: Gateway) -> None:
+    station = await gateway.add_station()
+    async with gateway.connect(station) as socket:
+        wire = Wire(socket)
+        started = await wire.start("x" * 30, meterStart=1000.0)
+        assert started["idTagInfo"]["status"] == "Invalid"
+        assert await wire.stop(started["transactionId"], meterStop="1500") == {}
+        refused = await wire.stop(started["transactionId"], meterStop=[])
+        assert refused[0] == "TypeConstraintViolation"
+    (end,) = await gateway.told(SessionEnded, station_id=station)
+    assert (end.energy_wh, end.id_token) == (500, "x" * 30)
+    async with gateway.service.as_(OPERATOR, "messages:read") as api:
+        kept = (await api.get("/v1/unmatched-messages", params={"limit": 500})).json()["items"]
+    assert [one["payload"]["meterStop"] for one in kept if one["station_id"] == station] == [[]]
+
+
+async def test_a_clock_an_hour_slow_makes_no_session_an_hour_longer(gateway: Gateway) -> None:
+    station = await gateway.add_station()
+    async with gateway.connect(station) as socket:
+        wire = Wire(socket)
+        # Just connected, so an hour ago is taken for an offline session's start.
+        started = await wire.start(timestamp=stamp(3600))
+        await gateway.held(station, reachable_for_s=1800)
+        assert await wire.stop(started["transactionId"], timestamp=stamp(3600 - 1700)) == {}
+    (end,) = await gateway.told(SessionEnded, station_id=station)
+    assert round((end.ended_at - end.started_at).total_seconds()) == 1700
+
+
+async def test_signed_readings_are_stored_whole_before_the_answer(gateway: Gateway) -> None:
+    station = await gateway.add_station()
+    signed = {"value": 'OCMF|{"FV":"1.0"}|{"SD":"ff"}', "format": "SignedData"}
+    value = [{"timestamp": stamp(), "sampledValue": [signed]}]
+    async with gateway.connect(station) as socket:
+        wire = Wire(socket)
+        transaction_id = (await wire.start())["transactionId"]
+        for _ in range(2):
+            assert await wire.meter(meterValue=value, transactionId=transaction_id) == {}
+    (row,) = await gateway.rows(SignedMessage, station)
+    assert row.payload["meterValue"] == value
+    assert row.session_id is not None

@@ -8,7 +8,7 @@ from local_stack import place
 
 def main(card: str | None = None) -> int:
     demo = place.remembered()
-    if not demo:
+    if "stations" not in demo:
         sys.exit("there is no demo yet; start it with: make run")
     station = demo["stations"][0]
     return cli.main(

@@ -12,7 +12,7 @@ from local_stack import place
 def main(*options: str) -> int:
     """options: more of the fleet program's, such as --duration 30."""
     demo = place.remembered()
-    if not demo:
+    if "stations" not in demo:
         sys.exit("there is no demo yet; start it with: make run")
     # DEMO-1 is left to make charger.
     stations = [

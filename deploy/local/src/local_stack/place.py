@@ -34,5 +34,6 @@ def remembered() -> dict[str, Any]:
 
 def remember(demo: dict[str, Any]) -> None:
     file = _file()
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.touch(mode=0o600)
     file.write_text(json.dumps(demo, indent=2))

@@ -9,7 +9,7 @@ from local_stack import demo_data, place
 
 def main() -> None:
     demo = place.remembered()
-    if not demo:
+    if "stations" not in demo:
         sys.exit("there is no demo yet; start it with: make run")
     login = demo["login"]
     try:

@@ -180,6 +180,8 @@ def main(*arguments: str) -> None:
     stack = Stack(home)
     print("OpenLade starts", flush=True)
     try:
+        # Before anything is made with it: a start that is broken off must not lose it.
+        place.remember(demo | {"admin_password": password})
         stack.start(password)
         with _step("demo data"):
             demo = demo_data.ensure(demo, ADMIN, password, stack.urls)
@@ -188,9 +190,12 @@ def main(*arguments: str) -> None:
         while not stack.ended():
             time.sleep(0.3)
         sys.exit("the services ended; see above")
-    except (PortTaken, NotStarted, demo_data.Failed) as failed:
+    except (PortTaken, NotStarted) as failed:
         print()
         sys.exit(str(failed))
+    except demo_data.Failed as failed:
+        print()
+        sys.exit(f"{failed}\nmake clean-data drops a demo that was left half made")
     except Stopped:
         print("\nstopping …", flush=True)
     finally:

@@ -11,6 +11,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, StreamConfig
+from nats.js.errors import BadRequestError
 from pydantic import BaseModel
 
 from common import inbox
@@ -72,8 +73,19 @@ async def connect(url: str, service: str) -> tuple[Client, JetStreamContext]:
     )
     stream = client.jetstream()
     for config in _streams():
-        await stream.add_stream(config)
+        await _ensure(stream, config)
     return client, stream
+
+
+async def _ensure(stream: JetStreamContext, config: StreamConfig) -> None:
+    """Make the stream, or bring the one of an older release up to date."""
+    try:
+        await stream.add_stream(config)
+    except BadRequestError:
+        known = (await stream.stream_info(str(config.name))).config.subjects or []
+        # Never fewer subjects: during an upgrade both releases publish.
+        both = sorted({*known, *(config.subjects or [])})
+        await stream.update_stream(config.evolve(subjects=both))
 
 
 async def _log_error(error: Exception) -> None:

@@ -205,3 +205,10 @@ async def prune(connections: Connections, keep_days: int) -> None:
             text("delete from inbox where handled_at < now() - make_interval(days => :days)"),
             {"days": keep_days},
         )
+        # Those that failed and then worked.
+        await db.execute(
+            text(
+                "delete from failed_event f where dead_at is null and "
+                "exists (select from inbox i where i.event_id = f.event_id)"
+            )
+        )

@@ -6,15 +6,17 @@ left behind is found by the poll.
 """
 
 import asyncio
-from functools import partial
+import logging
 from typing import Any
 
+from nats.errors import MaxPayloadError
 from nats.js import JetStreamContext
 from prometheus_client import Counter
 from sqlalchemy import (
     ARRAY,
     BigInteger,
     Column,
+    DateTime,
     Identity,
     Table,
     Text,
@@ -28,6 +30,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.database import PLATFORM, Connections, new_metadata
 from common.events import Event
+
+log = logging.getLogger(__name__)
 
 BATCH_MAX = 200
 LINGER_S = 0.005  # what commits meanwhile goes along: a tenth of the work under load
@@ -44,12 +48,13 @@ outbox = Table(
     Column("event_id", Uuid, nullable=False, unique=True),
     Column("subject", Text, nullable=False),
     Column("body", Text, nullable=False),
+    Column("dead_at", DateTime(timezone=True)),
 )
 
 # An array, for an IN list of another length is another statement, to be prepared anew.
-FORGET = text("delete from outbox where seq = any(:sent)").bindparams(
-    bindparam("sent", type_=ARRAY(BigInteger))
-)
+SEQS = bindparam("seqs", type_=ARRAY(BigInteger))
+FORGET = text("delete from outbox where seq = any(:seqs)").bindparams(SEQS)
+BURY = text("update outbox set dead_at = now() where seq = any(:seqs)").bindparams(SEQS)
 
 
 async def emit(db: AsyncSession, *events: Event) -> None:
@@ -67,13 +72,24 @@ async def emit(db: AsyncSession, *events: Event) -> None:
 async def relay_once(connections: Connections, stream: JetStreamContext) -> int:
     """Send the oldest waiting events; return how many were sent. Replicas skip each other's."""
     async with connections.begin(PLATFORM) as db:
-        waiting = select(outbox).order_by(outbox.c.seq).limit(BATCH_MAX)
+        alive = outbox.c.dead_at.is_(None)
+        waiting = select(outbox).where(alive).order_by(outbox.c.seq).limit(BATCH_MAX)
         rows = (await db.execute(waiting.with_for_update(skip_locked=True))).all()
         if not rows:
             return 0
-        send = partial(_send, stream)
-        await asyncio.gather(*(send(row.subject, row.body, str(row.event_id)) for row in rows))
-        await db.execute(FORGET, {"sent": [row.seq for row in rows]})
+        sending = (_send(stream, row.subject, row.body, str(row.event_id)) for row in rows)
+        errors = await asyncio.gather(*sending, return_exceptions=True)
+        outcomes = list(zip(rows, errors, strict=True))
+        sent = [row.seq for row, error in outcomes if error is None]
+        too_large = [row.seq for row, error in outcomes if isinstance(error, MaxPayloadError)]
+        await db.execute(FORGET, {"seqs": sent})
+        if too_large:
+            # It would fail for ever, and everything behind it would wait for it.
+            log.error("%s events are larger than NATS takes; kept in the outbox", len(too_large))
+            await db.execute(BURY, {"seqs": too_large})
+    for _, error in outcomes:
+        if error is not None and not isinstance(error, MaxPayloadError):
+            raise error
     return len(rows)
 
 

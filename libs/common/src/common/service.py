@@ -70,7 +70,8 @@ def create(
         app.state.parts = parts
         app.state.connections = connections
         app.state.keyring = auth.KeyRing(load)
-        async with around(parts) if around else nullcontext():
+        async with around(parts) if around else nullcontext() as beside:
+            app.state.beside = beside
             tasks.forever(partial(outbox.relay, connections, stream), f"{name} relay")
             tasks.forever(app.state.keyring.keep_fresh, f"{name} keys")
             tasks.forever(partial(_prune, connections), f"{name} prune")

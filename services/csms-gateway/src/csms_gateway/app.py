@@ -14,10 +14,10 @@ from csms_gateway.settings import Settings
 
 
 @asynccontextmanager
-async def _ocpp(parts: Parts) -> AsyncIterator[None]:
+async def _ocpp(parts: Parts) -> AsyncIterator[connections.Held]:
     async with gateway.running(parts) as replica, listener.listening(replica) as held:
         replica.tasks.forever(partial(commands.sweep, replica, held), "command sweep")
-        yield
+        yield held
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:

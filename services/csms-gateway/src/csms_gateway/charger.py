@@ -14,6 +14,7 @@ from prometheus_client import Counter, Histogram
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
+from common.clock import now
 from common.logs import station_id as logged_station
 from csms_gateway import frames, schemas
 
@@ -53,6 +54,8 @@ class Version:
     schemas: str  # the ocpp package's folder of its schemas: v16
     actions: Mapping[str, Handler]
     bad_frame: str  # the error code for what is no frame
+    # R3: stores what tells of a session but cannot be worked with, before it is refused.
+    keep: Callable[["Charger", str, dict[str, Any]], Awaitable[None]]
 
 
 class CallFailed(Exception):
@@ -75,6 +78,8 @@ class Admitted:
     station_id: str
     operator_id: UUID
     power_by_evse: Mapping[int, int]
+    # Of the station and its password, as they were when it connected.
+    versions: tuple[int, int]
 
 
 class Charger:
@@ -93,7 +98,8 @@ class Charger:
         self.station_id = station.station_id
         self.operator_id = station.operator_id
         self.generation = generation
-        self.connected_at = connected_at
+        # Since when the charger could tell us everything at once; see clocks.settle.
+        self.reachable_since = connected_at
         # Sessions seen on this socket by transaction id, so that meter values need no query.
         self.sessions: dict[str, UUID] = {}
         self.open_by_evse: dict[int, UUID | None] = {}
@@ -206,6 +212,15 @@ class Charger:
         _messages(self.version.name, known, outcome).inc()
         _seconds(known).observe(time.perf_counter() - started)
 
+    async def _refused(self, call: frames.Call, violation: schemas.Violation) -> tuple[str, str]:
+        code = violation.code
+        try:
+            await self.version.keep(self, call.action, call.payload)
+        except Exception:
+            log.exception("%s of %s could not be kept", call.action, self.station_id)
+            code = "InternalError"
+        return code, frames.error(call.message_id, code, str(violation))
+
     async def _handled(self, call: frames.Call) -> tuple[str, str]:
         """The outcome (ok or an OCPP error code) and the frame to answer with."""
         version = self.version.schemas
@@ -219,8 +234,10 @@ class Charger:
             answer = await handler(self, call.payload)
             schemas.check_outgoing(version, f"{call.action}Response", answer)
         except schemas.Violation as violation:
-            return violation.code, frames.error(call.message_id, violation.code, str(violation))
+            return await self._refused(call, violation)
         except Exception:
+            # The charger will come back with what is old by then: no sign of a slow clock.
+            self.reachable_since = now()
             # R1: what could not be stored is not accepted; the charger will send it again.
             log.exception("%s of %s failed", call.action, self.station_id)
             error = frames.error(call.message_id, "InternalError", "not stored; send it again")

@@ -28,8 +28,11 @@ def read(raw: str) -> datetime | None:
         return None
 
 
-def settle(raw: str, received_at: datetime, connected_at: datetime) -> Settled:
-    """Choose between the charger's time and the time of receipt."""
+def settle(raw: str, received_at: datetime, reachable_since: datetime) -> Settled:
+    """Choose between the charger's time and the time of receipt.
+
+    reachable_since: since when it could have told us: connected, not refused, no backlog.
+    """
     claimed = read(raw)
     if claimed is None:
         return Settled(received_at, f"the charger's time {raw!r} cannot be read", late=False)
@@ -39,7 +42,7 @@ def settle(raw: str, received_at: datetime, connected_at: datetime) -> Settled:
         return Settled(received_at, f"the charger's clock is ahead: {raw}", late=False)
     if claimed >= received_at - TOLERANCE:
         return Settled(claimed, None, late=False)
-    if claimed > connected_at + TOLERANCE:
-        # It was connected all the time since, so it would have told us then.
+    if claimed > reachable_since + TOLERANCE:
+        # We were there all the time since, so it would have told us then.
         return Settled(received_at, f"the charger's clock is behind: {raw}", late=False)
     return Settled(claimed, None, late=True)

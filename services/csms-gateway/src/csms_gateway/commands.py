@@ -90,6 +90,7 @@ async def sweep(gateway: Gateway, held: "Held") -> None:
     """End what is past its deadline; deliver what a lost notice left behind."""
     while True:
         await gateway.pool.execute(TIME_OUT)
+        await held.close_changed()
         stations = [charger.station_id for charger in held.all()]
         for row in await gateway.pool.fetch(WAITING, stations):
             if charger := held.get(row["station_id"]):

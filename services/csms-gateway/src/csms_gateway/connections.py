@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 CLOSE_RETRY_S = 2.0
 DRAIN_S = 10.0
+CHANGED = 1012  # service restart: come back
 REPLACED = 1008  # policy violation: the station has opened a newer socket
 
 # The row decides: of two sockets the one that wrote it last is the newer.
@@ -43,6 +44,7 @@ CLOSE = """
 update connection set closed_at = $3
 where station_id = $1 and generation = $2 and closed_at is null
 """
+VERSIONS = "select station_id, version, credential_version from station where station_id = any($1)"
 
 StationPath = Annotated[str, Path(max_length=48, description="the station's OCPP id")]
 
@@ -125,15 +127,28 @@ class Held:
             self._closing.add(closed)
             closed.add_done_callback(self._closing.discard)
 
+    async def close_changed(self) -> None:
+        """Close the sockets of stations that were changed since: a new password, new EVSEs, out of
+        service. Those that still may, come back at once and are looked up anew.
+        """
+        held = self.all()
+        rows = await self._gateway.pool.fetch(VERSIONS, [one.station_id for one in held])
+        now_known = {row["station_id"]: (row["version"], row["credential_version"]) for row in rows}
+        for charger in held:
+            if now_known.get(charger.station_id) != charger.station.versions:
+                self._close(charger, CHANGED, "the station was changed; connect again")
+
     async def drained(self) -> None:
         """Wait until every closed socket is written down, or DRAIN_S."""
         if self._closing:
             await asyncio.wait(self._closing, timeout=DRAIN_S)
 
     def _replace(self, charger: Charger) -> None:
-        # Closing waits for the peer, which may be gone; the newer socket must not wait for that.
-        work = charger.close(REPLACED, "replaced by a newer connection")
-        self._gateway.tasks.spawn(work, f"replace {charger.station_id}")
+        self._close(charger, REPLACED, "replaced by a newer connection")
+
+    def _close(self, charger: Charger, code: int, reason: str) -> None:
+        # Closing waits for the peer, which may be gone; nobody else must wait for that.
+        self._gateway.tasks.spawn(charger.close(code, reason), f"close {charger.station_id}")
 
     async def _closed(self, charger: Charger) -> None:
         """Write down that a socket closed; a newer generation makes this a no-op."""

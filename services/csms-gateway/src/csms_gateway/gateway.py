@@ -79,6 +79,6 @@ async def running(parts: Parts) -> AsyncIterator[Gateway]:
     finally:
         try:
             await gateway.log.flush()
-        except (OSError, asyncpg.PostgresError):
-            log.warning("the end of the message log could not be written")
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            log.warning("the end of the message log could not be written: %r", error)
         await pool.close()

@@ -41,7 +41,10 @@ VERSIONS: Final[dict[str, Version]] = {version.name: version for version in (v16
 REFUSED = Counter("csms_gateway_refused_total", "Connections refused", ["why"])
 SOCKETS = Gauge("csms_gateway_sockets", "Chargers connected to this replica")
 
-STATION = "select operator_id, active, evses, password_hash from station where station_id = $1"
+STATION = """
+select operator_id, active, evses, password_hash, version, credential_version
+from station where station_id = $1
+"""
 
 
 class Refused(Exception):
@@ -118,7 +121,8 @@ async def _station(gateway: Gateway, request: Request) -> Admitted:
     evses: list[dict[str, Any]] = orjson.loads(row["evses"])
     power = {evse["evse_id"]: evse["max_power_w"] for evse in evses if evse.get("max_power_w")}
     # asyncpg has a UUID of its own, which JSON does not know.
-    return Admitted(station_id, UUID(str(row["operator_id"])), power)
+    versions = (row["version"], row["credential_version"])
+    return Admitted(station_id, UUID(str(row["operator_id"])), power, versions)
 
 
 def _basic(header: str) -> tuple[str, str]:

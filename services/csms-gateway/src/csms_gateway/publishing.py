@@ -25,6 +25,7 @@ from common.events import Event, MeterValuesReported, StatusesReported, StatusRe
 log = logging.getLogger(__name__)
 
 BATCH_ITEMS_MAX = 500
+SAMPLES_MAX = 200  # a report; a message may hold thousands, and must still fit into an event
 BATCH_BYTES_MAX = 600_000  # NATS refuses messages over 1 MiB unless told otherwise
 LINGER_S = 0.002  # nothing to a charger; under load it makes the batches several times larger
 WAITING_MAX = 20_000  # more would only run into the chargers' own timeouts
@@ -56,7 +57,10 @@ class Publisher:
 
     async def meter(self, report: dict[str, Any]) -> None:
         """Return when the report is durable. report: a MeterReport as JSON-ready members."""
-        await self._meter.add(orjson.dumps(report))
+        samples = report["samples"]
+        parts = [samples[n : n + SAMPLES_MAX] for n in range(0, len(samples), SAMPLES_MAX)]
+        adding = (self._meter.add(orjson.dumps(report | {"samples": part})) for part in parts)
+        await asyncio.gather(*adding)
 
     async def status(self, report: StatusReport) -> None:
         """Return when the report is durable."""
@@ -148,7 +152,9 @@ class _Waiting:
         reports: list[bytes] = []
         futures = []
         size = 0
-        while self._items and len(reports) < BATCH_ITEMS_MAX and size < BATCH_BYTES_MAX:
+        while self._items and len(reports) < BATCH_ITEMS_MAX:
+            if reports and size + len(self._items[0][0]) > BATCH_BYTES_MAX:
+                break
             report, future = self._items.popleft()
             reports.append(report)
             futures.append(future)

@@ -133,6 +133,22 @@ class UnmatchedMessage(Table):
     session_id: Mapped[UUID | None]
 
 
+class SignedMessage(Table):
+    """A message with signed readings (OCMF and others), whole: evidence for the driver's bill."""
+
+    __tablename__ = "signed_message"
+    __table_args__ = (UniqueConstraint("station_id", "digest"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    operator_id: Mapped[UUID] = mapped_column(index=True)
+    station_id: Mapped[str]
+    evse_id: Mapped[int]
+    session_id: Mapped[UUID | None] = mapped_column(index=True)
+    digest: Mapped[str]
+    payload: Mapped[dict[str, Any]]
+    received_at: Mapped[datetime]
+
+
 class Command(Table):
     """R5: a command is a record from the moment it is asked for."""
 

@@ -1,6 +1,10 @@
 """OCPP 1.6J: one file per action, from the charger's words to ours."""
 
-from csms_gateway.charger import Version
+from typing import Any
+
+from common.clock import now
+from csms_gateway import transactions
+from csms_gateway.charger import Charger, Version
 from csms_gateway.v16 import (
     authorize,
     boot_notification,
@@ -11,6 +15,14 @@ from csms_gateway.v16 import (
     status_notification,
     stop_transaction,
 )
+
+TELL_OF_SESSIONS = ("StartTransaction", "StopTransaction")
+
+
+async def keep(charger: Charger, action: str, payload: dict[str, Any]) -> None:
+    if action in TELL_OF_SESSIONS:
+        await transactions.keep_unmatched(charger, action, payload, now())
+
 
 VERSION = Version(
     name="ocpp1.6",
@@ -26,4 +38,5 @@ VERSION = Version(
         "StopTransaction": stop_transaction.answer,
     },
     bad_frame="FormationViolation",
+    keep=keep,
 )

@@ -16,6 +16,7 @@ UNREADABLE = Counter("csms_gateway_unreadable_values_total", "Sampled values tha
 DEFAULT_MEASURAND: Final = "Energy.Active.Import.Register"  # OCPP 1.6, 7.43
 SIGNED: Final = "SignedData"
 TO_BASE: Final = {"kWh": ("Wh", 1000), "kvarh": ("varh", 1000), "kW": ("W", 1000)}
+NAME_MAX = 64  # twice the longest name in the schema; the names are keys in the database
 VALUE_MAX = 64  # characters of a number; longer ones are signed data or garbage
 
 
@@ -34,6 +35,8 @@ async def store(
 ) -> None:
     """Return when the readings are durable."""
     session_id = await transactions.session_of(charger, transaction_id, evse_id, payload)
+    if any(s.get("format") == SIGNED for one in meter_values for s in one.get("sampledValue", ())):
+        await transactions.keep_signed(charger, evse_id, session_id, payload)
     received_at = now()
     report = {
         "operator_id": str(charger.operator_id),
@@ -45,7 +48,7 @@ async def store(
             sample
             for one in meter_values
             for sample in samples(
-                one, clocks.settle(one["timestamp"], received_at, charger.connected_at).at
+                one, clocks.settle(one["timestamp"], received_at, charger.reachable_since).at
             )
         ],
     }
@@ -58,14 +61,14 @@ def samples(meter_value: dict[str, Any], at: datetime) -> list[dict[str, Any]]:
     found = []
     for sampled in meter_value.get("sampledValue", ()):
         if sampled.get("format") == SIGNED:
-            continue  # not a number; kept with the message, verified elsewhere
-        measurand = sampled.get("measurand", DEFAULT_MEASURAND)
+            continue  # no number; the whole message is kept
+        measurand = sampled.get("measurand", DEFAULT_MEASURAND)[:NAME_MAX]
         energy = measurand.startswith("Energy.")
         value = number(sampled["value"])
         if value is None:
             UNREADABLE.inc()
             continue
-        unit = sampled.get("unit") or ("Wh" if energy else "")
+        unit = sampled.get("unit", "")[:NAME_MAX] or ("Wh" if energy else "")
         if unit in TO_BASE and energy:
             unit, factor = TO_BASE[unit]
             value = format(Decimal(value) * factor, "f")
@@ -75,9 +78,9 @@ def samples(meter_value: dict[str, Any], at: datetime) -> list[dict[str, Any]]:
                 "measurand": measurand,
                 "value": value,
                 "unit": unit,
-                "phase": sampled.get("phase", ""),
-                "location": sampled.get("location", ""),
-                "context": sampled.get("context", ""),
+                "phase": sampled.get("phase", "")[:NAME_MAX],
+                "location": sampled.get("location", "")[:NAME_MAX],
+                "context": sampled.get("context", "")[:NAME_MAX],
             }
         )
     return found
@@ -85,7 +88,9 @@ def samples(meter_value: dict[str, Any], at: datetime) -> list[dict[str, Any]]:
 
 def number(text: str) -> str | None:
     """A decimal number as the charger meant it: 12,5 is 12.5. None: it is none."""
-    if text.isdecimal() and text.isascii() and len(text) <= VALUE_MAX:
+    if len(text) > VALUE_MAX:
+        return None
+    if text.isdecimal() and text.isascii():
         return text
     try:
         value = Decimal(text.strip().replace(",", ".", 1))

@@ -1,5 +1,6 @@
 """StartTransaction (OCPP 1.6, 4.8)."""
 
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from csms_gateway import transactions
@@ -8,12 +9,19 @@ from csms_gateway.schemas import Violation
 from csms_gateway.v16.id_tag import id_tag_info
 from csms_gateway.v16.status_notification import connector
 
+# Twice and more what is allowed, for a session of an odd charger is a session too. Both are keys
+# in the database, so they cannot be of any length.
+ID_TOKEN_MAX = 64
+TIMESTAMP_MAX = 64
 REGISTER_MAX = 2**53  # Wh; what a float64 still counts exactly, and more than any meter shows
 
 
 def register(payload: dict[str, Any], name: str) -> int:
     """A meter register in Wh. Raises Violation."""
-    value = int(payload[name])
+    try:
+        value = int(Decimal(str(payload[name])))  # some chargers send 12500.0
+    except (InvalidOperation, ValueError, OverflowError):
+        raise Violation("TypeConstraintViolation", f"{name} is no number of Wh") from None
     if not -REGISTER_MAX < value < REGISTER_MAX:
         raise Violation("PropertyConstraintViolation", f"{name} {value} cannot be")
     return value
@@ -26,9 +34,9 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
         transactions.StartReport(
             evse_id=number,
             connector_id=1,
-            id_token=payload["idTag"],
+            id_token=payload["idTag"][:ID_TOKEN_MAX],
             meter_start_wh=register(payload, "meterStart"),
-            at=payload["timestamp"],
+            at=payload["timestamp"][:TIMESTAMP_MAX],
             payload=payload,
         ),
     )

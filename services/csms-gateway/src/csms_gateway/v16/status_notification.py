@@ -8,6 +8,8 @@ from csms_gateway import clocks
 from csms_gateway.charger import Charger
 from csms_gateway.schemas import Violation
 
+TEXT_MAX: Final = 255  # five times what the schema allows
+
 NEUTRAL: Final[dict[str, ConnectorStatus]] = {
     "Available": "available",
     "Preparing": "preparing",
@@ -19,6 +21,11 @@ NEUTRAL: Final[dict[str, ConnectorStatus]] = {
     "Unavailable": "unavailable",
     "Faulted": "faulted",
 }
+
+
+def short(text: str | None) -> str | None:
+    """Free text as it goes into events; the message log has all of it."""
+    return text and text[:TEXT_MAX]
 
 
 def connector(payload: dict[str, Any], *, least: int = 0) -> int:
@@ -34,7 +41,7 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
     received_at = now()
     at = received_at
     if "timestamp" in payload:
-        at = clocks.settle(payload["timestamp"], received_at, charger.connected_at).at
+        at = clocks.settle(payload["timestamp"], received_at, charger.reachable_since).at
     error = payload["errorCode"]
     await charger.gateway.publisher.status(
         StatusReport(
@@ -44,9 +51,9 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
             evse_id=number,
             connector_id=1 if number else 0,
             status=NEUTRAL[payload["status"]],
-            error_code=None if error == "NoError" else error,
-            vendor_error_code=payload.get("vendorErrorCode"),
-            info=payload.get("info"),
+            error_code=None if error == "NoError" else short(error),
+            vendor_error_code=short(payload.get("vendorErrorCode")),
+            info=short(payload.get("info")),
             reported_at=at,
             received_at=received_at,
         )

@@ -7,12 +7,13 @@ from csms_gateway.authorizing import Undecided
 from csms_gateway.charger import Charger
 from csms_gateway.v16 import meter_values
 from csms_gateway.v16.id_tag import id_tag_info
-from csms_gateway.v16.start_transaction import register
+from csms_gateway.v16.start_transaction import ID_TOKEN_MAX, TIMESTAMP_MAX, register
+from csms_gateway.v16.status_notification import short
 
 
 async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
     """Always answered: a charger without an answer would repeat the stop for ever."""
-    id_tag = payload.get("idTag")
+    id_tag = (payload.get("idTag") or "")[:ID_TOKEN_MAX] or None
     if payload.get("transactionData"):
         # Before the stop: its readings must not be missing from a session that has ended.
         await meter_values.store(
@@ -24,8 +25,8 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
             transaction_id=payload["transactionId"],
             id_token=id_tag,
             meter_stop_wh=register(payload, "meterStop"),
-            at=payload["timestamp"],
-            reason=payload.get("reason"),
+            at=payload["timestamp"][:TIMESTAMP_MAX],
+            reason=short(payload.get("reason")),
             payload=payload,
         ),
     )

@@ -200,6 +200,27 @@ def upgrade() -> None:
         op.f("ix_transaction_operator_id"), "transaction", ["operator_id"], unique=False
     )
     op.create_table(
+        "signed_message",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("operator_id", sa.Uuid(), nullable=False),
+        sa.Column("station_id", sa.Text(), nullable=False),
+        sa.Column("evse_id", sa.Integer(), nullable=False),
+        sa.Column("session_id", sa.Uuid(), nullable=True),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("payload", postgresql.JSONB(astext_type=Text()), nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_signed_message")),
+        sa.UniqueConstraint(
+            "station_id", "digest", name=op.f("uq_signed_message_station_id_digest")
+        ),
+    )
+    op.create_index(
+        op.f("ix_signed_message_operator_id"), "signed_message", ["operator_id"], unique=False
+    )
+    op.create_index(
+        op.f("ix_signed_message_session_id"), "signed_message", ["session_id"], unique=False
+    )
+    op.create_table(
         "unmatched_message",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("operator_id", sa.Uuid(), nullable=False),
@@ -253,10 +274,19 @@ def upgrade() -> None:
         sa.Column("event_id", sa.Uuid(), nullable=False),
         sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("dead_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_outbox")),
         sa.UniqueConstraint("event_id", name=op.f("uq_outbox_event_id")),
     )
     # ### end Alembic commands ###
     op.execute(PARTITIONS)
     op.execute("select keep_message_partitions(30)")
-    tenant_walls("command", "connection", "message", "station", "transaction", "unmatched_message")
+    tenant_walls(
+        "command",
+        "connection",
+        "message",
+        "signed_message",
+        "station",
+        "transaction",
+        "unmatched_message",
+    )
