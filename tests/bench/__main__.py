@@ -19,8 +19,8 @@ from local_stack.servers import free_port
 
 ROUNDS = 3
 STATIONS = 24  # sockets that talk at once; more would measure the queue for two cores
-MESSAGES_EACH = 200
-SESSIONS_EACH = 20
+MESSAGES_EACH = 400
+SESSIONS_EACH = 12
 HEARTBEATS_EACH = 300
 SOCKETS = 1000
 

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 BATCH_ITEMS_MAX = 500
 SAMPLES_MAX = 200  # a report; a message may hold thousands, and must still fit into an event
 BATCH_BYTES_MAX = 600_000  # NATS refuses messages over 1 MiB unless told otherwise
-LINGER_S = 0.002  # nothing to a charger; under load it makes the batches several times larger
+LINGER_S = 0.005  # nothing to a charger; under load it makes the batches several times larger
 WAITING_MAX = 20_000  # more would only run into the chargers' own timeouts
 ACK_TIMEOUT_S = 2.0
 
@@ -58,6 +58,9 @@ class Publisher:
     async def meter(self, report: dict[str, Any]) -> None:
         """Return when the report is durable. report: a MeterReport as JSON-ready members."""
         samples = report["samples"]
+        if len(samples) <= SAMPLES_MAX:
+            await self._meter.add(orjson.dumps(report))
+            return
         parts = [samples[n : n + SAMPLES_MAX] for n in range(0, len(samples), SAMPLES_MAX)]
         adding = (self._meter.add(orjson.dumps(report | {"samples": part})) for part in parts)
         await asyncio.gather(*adding)

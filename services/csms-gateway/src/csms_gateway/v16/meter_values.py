@@ -35,7 +35,7 @@ async def store(
 ) -> None:
     """Return when the readings are durable."""
     session_id = await transactions.session_of(charger, transaction_id, evse_id, payload)
-    if any(s.get("format") == SIGNED for one in meter_values for s in one.get("sampledValue", ())):
+    if _any_signed(meter_values):
         await transactions.keep_signed(charger, evse_id, session_id, payload)
     received_at = now()
     report = {
@@ -54,6 +54,14 @@ async def store(
     }
     if report["samples"]:
         await charger.gateway.publisher.meter(report)
+
+
+def _any_signed(meter_values: list[dict[str, Any]]) -> bool:
+    for one in meter_values:
+        for sampled in one.get("sampledValue", ()):
+            if "format" in sampled and sampled["format"] == SIGNED:
+                return True
+    return False
 
 
 def samples(meter_value: dict[str, Any], at: datetime) -> list[dict[str, Any]]:
