@@ -1,8 +1,8 @@
 """Meter values and statuses go out in batches, each report acknowledged before its charger is.
 
-One JetStream acknowledgement costs as much as ten reports, so whatever arrives while one is on its
-way shares the next. While NATS is away the batch goes to the outbox in PostgreSQL instead: no
-charger has to wait for NATS to come back (R1).
+An acknowledgement is a round trip, and a write to disk where NATS syncs always, so whatever arrives
+while one is on its way shares the next. While NATS is away the batch goes to the outbox in
+PostgreSQL instead: no charger has to wait for NATS to come back (R1).
 """
 
 import asyncio
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 BATCH_ITEMS_MAX = 500
 SAMPLES_MAX = 200  # a report; a message may hold thousands, and must still fit into an event
 BATCH_BYTES_MAX = 600_000  # NATS refuses messages over 1 MiB unless told otherwise
-LINGER_S = 0.005  # nothing to a charger; under load it makes the batches several times larger
+LINGER_S = 0.005  # nothing to a charger; what arrives meanwhile joins the batch
 WAITING_MAX = 20_000  # more would only run into the chargers' own timeouts
 ACK_TIMEOUT_S = 2.0
 
