@@ -19,6 +19,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from common import bus, credentials
 from common.authorize import SUBJECT, AuthorizeAnswer, AuthorizeQuestion, AuthorizeStatus
 from common.events import EVENTS, Event, Evse, StationChanged, StationCredentialSet
+from csms_gateway import transaction_events
 from csms_gateway.tables import Station
 from local_stack.servers import free_port
 
@@ -100,6 +101,11 @@ class Gateway:
         charger = self.service.app.state.beside.get(station_id)
         charger.reachable_since -= timedelta(seconds=reachable_for_s)
 
+    async def sweep_untold(self, station_id: str) -> None:
+        """What the replica does now and then, now; the station must be connected."""
+        charger = self.service.app.state.beside.get(station_id)
+        await transaction_events.tell_untold(charger.gateway)
+
     def of(self, kind: type[Event], **members: Any) -> list[Any]:
         return [
             event
@@ -149,6 +155,27 @@ class Wire:
         payload = {"transactionId": transaction_id, "meterStop": 1500, "timestamp": stamp()}
         return await self.send("StopTransaction", payload | changes)
 
+    async def event(self, kind: str, seq_no: int, trigger: str, **changes: Any) -> Any:
+        """A TransactionEvent of OCPP 2.x. `transaction`, `info`, `wh` and `token` are short for
+        their places in it.
+        """
+        transaction = changes.pop("transaction")
+        info = {"transactionId": transaction} | changes.pop("info", {})
+        payload = {
+            "eventType": kind,
+            "timestamp": stamp(),
+            "triggerReason": trigger,
+            "seqNo": seq_no,
+            "transactionInfo": info,
+        }
+        if (wh := changes.pop("wh", None)) is not None:
+            context = {"Started": "Transaction.Begin", "Ended": "Transaction.End"}
+            sampled = {"value": wh, "context": context.get(kind, "Sample.Periodic")}
+            payload["meterValue"] = [{"timestamp": stamp(), "sampledValue": [sampled]}]
+        if token := changes.pop("token", None):
+            payload["idToken"] = {"idToken": token, "type": "ISO14443"}
+        return await self.send("TransactionEvent", payload | changes)
+
     async def meter(self, value: str = "1250", **changes: Any) -> Any:
         sampled = [{"value": value}]
         payload = {
@@ -172,7 +199,9 @@ async def gateway(servers: Servers, issuer: Issuer) -> AsyncIterator[Gateway]:
 @asynccontextmanager
 async def running_gateway(servers: Servers, issuer: Issuer) -> AsyncIterator[Gateway]:
     port = free_port()
-    async with one_service(servers, issuer, "csms-gateway", ocpp_port=port) as service:
+    async with one_service(
+        servers, issuer, "csms-gateway", ocpp_port=port, final_cost_wait_s=0
+    ) as service:
         client = await nats.connect(
             service.nats_url, max_reconnect_attempts=-1, reconnect_time_wait=0.1
         )

@@ -3,19 +3,23 @@
 import asyncio
 import json
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
+import pytest
 from gateway_wire import OPERATOR, Gateway, Wire, stamp
 from stack import eventually
 
 
-async def send(gateway: Gateway, station: str, command: dict[str, Any], key: str = "") -> Any:
+async def send(
+    gateway: Gateway, station: str, command: dict[str, Any], key: str = "", **query: Any
+) -> Any:
     async with gateway.service.as_(OPERATOR, "commands:write") as api:
         return await api.post(
             f"/v1/stations/{station}/commands",
             json=command,
             headers={"Idempotency-Key": key or uuid4().hex},
+            params=query,
         )
 
 
@@ -119,7 +123,7 @@ async def test_bad_commands_are_refused_with_a_pointer(gateway: Gateway) -> None
         {},
         {"type": "explode"},
         {"type": "remote_start", "id_token": ""},
-        {"type": "remote_start", "id_token": "x" * 21},
+        {"type": "remote_start", "id_token": "x" * 37},
         {"type": "remote_start", "id_token": "a\u0000"},
         {"type": "remote_start", "id_token": "GOOD", "evse_id": 0},
     ):
@@ -129,3 +133,129 @@ async def test_bad_commands_are_refused_with_a_pointer(gateway: Gateway) -> None
     missing = await send(gateway, "NOWHERE", {"type": "remote_start", "id_token": "GOOD"})
     assert missing.status_code == 404
     assert stamp()
+
+
+async def answered(wire: Wire, expected: list[Any], answer: dict[str, Any]) -> str:
+    """Answer the next call; return its frame as it was."""
+    frame = str(await asyncio.wait_for(wire.socket.recv(), 5))
+    call = json.loads(frame)
+    assert call[2:] == expected
+    await wire.socket.send(json.dumps([3, call[1], answer]))
+    return frame
+
+
+async def test_one_ocpp_call_is_sent_exactly_as_given_and_its_answer_waited_for(
+    gateway: Gateway,
+) -> None:
+    station = await gateway.add_station()
+    payload = {
+        "reservationId": 7,
+        "idTag": "GÖOD",
+        "expiryDate": "2030-01-01T00:00:00Z",
+        "connectorId": 1,
+    }
+    body = {"ocpp": {"action": "ReserveNow", "payload": payload}}
+    async with gateway.connect(station) as socket:
+        wire = Wire(socket)
+        asked = asyncio.ensure_future(send(gateway, station, body, wait_s=10))
+        frame = await answered(wire, ["ReserveNow", payload], {"status": "Occupied"})
+        assert frame.endswith(
+            '"ReserveNow",{"reservationId":7,"idTag":"GÖOD",'
+            '"expiryDate":"2030-01-01T00:00:00Z","connectorId":1}]'
+        )
+        done = await asked
+        assert done.status_code == 200
+        assert (done.json()["state"], done.json()["result"]) == ("rejected", {"status": "Occupied"})
+        assert done.json()["calls"] == [
+            {"action": "ReserveNow", "payload": payload, "answer": {"status": "Occupied"}}
+        ]
+
+        asked = asyncio.ensure_future(send(gateway, station, body, wait_s=10))
+        call = json.loads(await asyncio.wait_for(socket.recv(), 5))
+        await socket.send(json.dumps([4, call[1], "NotImplemented", "no", {"a": 1}]))
+        error = {"code": "NotImplemented", "description": "no", "details": {"a": 1}}
+        assert (await asked).json()["result"] == error
+
+        refused = await send(gateway, station, {"ocpp": {"action": "ReserveNow", "payload": {}}})
+        assert (refused.status_code, refused.json()["title"][:11]) == (422, "The payload")
+        refused = await send(gateway, station, {"ocpp": {"action": "GetReport", "payload": {}}})
+        assert refused.json()["detail"] == "ocpp1.6 has no action GetReport"
+        refused = await send(gateway, station, {"type": "get_base_report", "report_base": "X"})
+        assert refused.status_code == 422
+        refused = await send(
+            gateway, station, {"type": "get_base_report", "report_base": "FullInventory"}
+        )
+        assert refused.json()["detail"] == "ocpp1.6 has no get_base_report"
+
+
+async def test_a_call_that_only_2_x_has_mirrors_it(gateway: Gateway) -> None:
+    station = await gateway.add_station()
+    async with gateway.connect(station, subprotocols=["ocpp2.0.1"]) as socket:
+        command = {"type": "get_base_report", "report_base": "FullInventory"}
+        asked = asyncio.ensure_future(send(gateway, station, command, wait_s=10))
+        call = json.loads(await asyncio.wait_for(socket.recv(), 5))
+        assert call[2] == "GetBaseReport"
+        assert call[3]["reportBase"] == "FullInventory"
+        assert call[3]["requestId"] > 0
+        await socket.send(json.dumps([3, call[1], {"status": "Accepted"}]))
+        assert (await asked).json()["state"] == "accepted"
+
+
+async def test_a_queued_command_can_be_cancelled_and_a_sent_one_cannot(gateway: Gateway) -> None:
+    station = await gateway.add_station()
+    created = await send(gateway, station, {"type": "reset"}, deadline_s=3600)
+    path = f"/v1/stations/{station}/commands/{created.json()['id']}"
+    async with gateway.service.as_(OPERATOR, "commands:write") as api:
+        cancelled = await api.delete(path)
+        assert (cancelled.status_code, cancelled.json()["state"]) == (200, "cancelled")
+        assert (await api.delete(path)).json()["state"] == "cancelled"
+    async with gateway.connect(station) as socket:
+        wire = Wire(socket)
+        assert "currentTime" in await wire.send("Heartbeat", {})
+        created = await send(gateway, station, {"type": "reset", "when": "immediate"})
+        await answered(wire, ["Reset", {"type": "Hard"}], {"status": "Accepted"})
+        await until(gateway, created, "accepted")
+        async with gateway.service.as_(OPERATOR, "commands:write", "commands:read") as api:
+            path = f"/v1/stations/{station}/commands/{created.json()['id']}"
+            assert (await api.delete(path)).status_code == 409
+            listed = await api.get("/v1/commands", params={"station_id": station, "type": "reset"})
+            assert [one["state"] for one in listed.json()["items"]] == ["accepted", "cancelled"]
+
+
+async def test_changes_of_commands_are_streamed_and_a_broken_stream_is_taken_up(
+    gateway: Gateway,
+) -> None:
+    station = await gateway.add_station()
+    seen: list[dict[str, Any]] = []
+
+    async def follow(state: str, operator: UUID = OPERATOR, **headers: str) -> None:
+        async with (
+            gateway.service.as_(operator, "commands:read") as api,
+            api.stream(
+                "GET", "/v1/commands/stream", params={"station_id": station}, headers=headers
+            ) as stream,
+        ):
+            following.set()
+            async for line in stream.aiter_lines():
+                if line.startswith("data: "):
+                    seen.append(json.loads(line.removeprefix("data: ")))
+                if seen and seen[-1]["state"] == state:
+                    return
+
+    following = asyncio.Event()
+    task = asyncio.ensure_future(follow("rejected"))
+    await following.wait()
+    await asyncio.sleep(0.2)
+    async with gateway.connect(station) as socket:
+        await send(gateway, station, {"type": "reset"})
+        await answered(Wire(socket), ["Reset", {"type": "Soft"}], {"status": "Rejected"})
+        await asyncio.wait_for(task, 10)
+    assert [one["change"] for one in seen] == sorted(one["change"] for one in seen)
+    last = seen[-1]["change"] - 1
+    seen.clear()
+    await asyncio.wait_for(follow("rejected", **{"Last-Event-ID": str(last)}), 10)
+    assert len(seen) == 1
+    seen.clear()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(follow("rejected", uuid4(), **{"Last-Event-ID": "0"}), 1)
+    assert not seen

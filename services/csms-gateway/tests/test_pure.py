@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from csms_gateway import clocks, frames, plausibility, schemas
-from csms_gateway.v16 import VERSION, commands, meter_values
+from csms_gateway import clocks, frames, plausibility, readings, schemas
+from csms_gateway.commands import mirrored, verdict
+from csms_gateway.v16 import VERSION, meter_values
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -44,20 +45,47 @@ def test_no_payload_breaks_the_schema_check(payload: Any) -> None:
             schemas.check_incoming("v16", action, payload)
 
 
-def test_every_command_we_can_send_is_valid() -> None:
-    for kind, parameters in (
-        ("remote_start", {"id_token": "04A2B3C4D5E6F7", "evse_id": 2}),
-        ("remote_start", {"id_token": "x" * 20}),
-        ("remote_stop", {"transaction_id": 2**31 - 1, "session_id": "x"}),
-    ):
-        action, payload = commands.translate(kind, parameters)
-        schemas.check_outgoing("v16", action, payload)
+def test_what_we_send_is_checked_by_the_schema() -> None:
     with pytest.raises(schemas.Violation):
         schemas.check_outgoing("v16", "RemoteStartTransaction", {"idTag": "x" * 21})
     with pytest.raises(schemas.Violation):
         schemas.check_outgoing("v16", "HeartbeatResponse", {"currentTime": "22.11.2026 12:00"})
-    with pytest.raises(ValueError, match="no command"):
-        commands.translate("fly", {})
+
+
+def test_an_answer_says_whether_the_command_was_taken() -> None:
+    for answer in (
+        {},
+        {"status": "Accepted"},
+        {"status": "Scheduled"},
+        {"status": "RebootRequired"},
+        {"listVersion": 3},
+        {"configurationKey": [], "unknownKey": ["X"]},
+        {"setVariableResult": [{"attributeStatus": "Accepted"}]},
+    ):
+        assert verdict.taken(answer), answer
+    for answer in (
+        {"status": "Rejected"},
+        {"status": "NotSupported"},
+        {"status": "Occupied"},
+        {
+            "setVariableResult": [
+                {"attributeStatus": "Accepted"},
+                {"attributeStatus": "UnknownVariable"},
+            ]
+        },
+        {"setMonitoringResult": [{"status": "Duplicate"}]},
+    ):
+        assert not verdict.taken(answer), answer
+
+
+def test_names_of_calls_become_names_of_commands() -> None:
+    for action, kind in (
+        ("GetBaseReport", "get_base_report"),
+        ("AFRRSignal", "afrr_signal"),
+        ("SetDERControl", "set_der_control"),
+        ("Get15118EVCertificate", "get15118_ev_certificate"),
+    ):
+        assert mirrored.snake(action) == kind
 
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -141,7 +169,7 @@ def test_energy_is_the_difference_of_the_registers_or_unknown(
     ],
 )
 def test_a_value_is_read_as_the_charger_meant_it(text: str, value: str | None) -> None:
-    assert meter_values.number(text) == value
+    assert readings.number(text) == value
 
 
 def test_kilowatt_hours_become_watt_hours_exactly() -> None:

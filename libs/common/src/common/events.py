@@ -216,7 +216,7 @@ IncidentKind = Literal[
     "token_refused", "authorization_unavailable", "clock", "unknown_transaction",
     "stop_repeated", "stop_without_start", "stop_matched", "register_backwards",
     "implausible_energy", "start_while_open", "late_meter_values", "delivered_late", "no_tariff",
-    "eternal_session",
+    "eternal_session", "missing_events", "meter_reading_missing", "seq_no_reused",
 ]  # fmt: skip
 
 
@@ -291,6 +291,17 @@ class RecordLine(_Part):
     rule: str = Field(description="why this line is there, for people")
 
 
+class SessionCostUpdated(Event):
+    """What a running session costs so far; the newest counts, none is final."""
+
+    subject = "csms.session.cost_updated.v1"
+
+    session_id: UUID
+    station_id: StationId
+    total_gross: Exact
+    currency: Currency
+
+
 class RecordClosed(Event):
     """A session was priced; the whole business record."""
 
@@ -319,6 +330,6 @@ EVENTS: dict[str, type[Event]] = {
         OperatorChanged, UserChanged, CardChanged, LocationChanged, StationChanged,
         StationCredentialSet, GatewayBeat, StationConnectionChanged, StationBooted,
         StatusesReported, MeterValuesReported, SessionStarted, SessionEnded, IncidentOpened,
-        TariffChanged, RecordClosed,
+        TariffChanged, SessionCostUpdated, RecordClosed,
     )
 }  # fmt: skip

@@ -8,7 +8,16 @@ from fastapi import FastAPI
 
 from common import service
 from common.service import Parts
-from csms_gateway import commands, connections, gateway, listener, message_log, reports
+from csms_gateway import (
+    connections,
+    gateway,
+    listener,
+    message_log,
+    notifications,
+    reports,
+    transaction_events,
+)
+from csms_gateway.commands import records, routes
 from csms_gateway.consumers import HANDLERS
 from csms_gateway.settings import Settings
 
@@ -16,7 +25,9 @@ from csms_gateway.settings import Settings
 @asynccontextmanager
 async def _ocpp(parts: Parts) -> AsyncIterator[connections.Held]:
     async with gateway.running(parts) as replica, listener.listening(replica) as held:
-        replica.tasks.forever(partial(commands.sweep, replica, held), "command sweep")
+        replica.tasks.forever(partial(records.sweep, replica, held), "command sweep")
+        replica.tasks.forever(partial(notifications.prune, replica), "old notifications")
+        replica.tasks.forever(partial(transaction_events.sweep, replica), "untold sessions")
         yield held
 
 
@@ -24,7 +35,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return service.create(
         "csms-gateway",
         settings or Settings(),  # type: ignore[call-arg]
-        [connections.router, commands.router, message_log.router, reports.router],
+        [
+            connections.router,
+            routes.router,
+            message_log.router,
+            notifications.router,
+            reports.router,
+        ],
         HANDLERS,
         title="csms-gateway",
         around=_ocpp,

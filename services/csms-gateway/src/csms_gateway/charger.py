@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from common.clock import now
 from common.logs import station_id as logged_station
 from csms_gateway import frames, schemas
+from csms_gateway.transaction_fold import Known
 
 if TYPE_CHECKING:
     from csms_gateway.gateway import Gateway
@@ -44,6 +45,27 @@ POLICY_VIOLATION: Final = 1008
 UNSUPPORTED_DATA: Final = 1003
 
 Handler = Callable[["Charger", dict[str, Any]], Awaitable[dict[str, Any]]]
+# A version-neutral command (commands.kinds.Kind) in the words of a version of OCPP.
+Translation = Callable[["Charger", Any], Awaitable[list["Call"]]]
+# What follows from a charger's answer to a call of ours: its payload, the answer.
+Answered = Callable[["Charger", dict[str, Any], dict[str, Any]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call to a charger."""
+
+    action: str
+    payload: dict[str, Any]
+
+
+def sends(action: str, payload: Callable[[Any], dict[str, Any]]) -> Translation:
+    """The translation of a command that is one call and needs nothing but itself."""
+
+    async def translated(_: "Charger", command: Any) -> list[Call]:
+        return [Call(action, payload(command))]
+
+    return translated
 
 
 @dataclass(frozen=True)
@@ -53,22 +75,33 @@ class Version:
     name: str  # the subprotocol: ocpp1.6
     schemas: str  # the ocpp package's folder of its schemas: v16
     actions: Mapping[str, Handler]
+    commands: Mapping[str, Translation]  # by the command's type
+    answered: Mapping[str, Answered]  # by our call's action
     bad_frame: str  # the error code for what is no frame
     # R3: stores what tells of a session but cannot be worked with, before it is refused.
     keep: Callable[["Charger", str, dict[str, Any]], Awaitable[None]]
 
 
+class Unsupported(Exception):
+    """The charger's version of OCPP has no such command, or not with these parameters."""
+
+
 class CallFailed(Exception):
     """The charger answered with CALLERROR."""
 
-    def __init__(self, code: str, description: str) -> None:
+    def __init__(self, code: str, description: str, details: dict[str, Any]) -> None:
         super().__init__(f"{code}: {description}")
         self.code = code
         self.description = description
+        self.details = details
 
 
 class NoAnswer(Exception):
     """The charger did not answer in time, or its connection closed."""
+
+    def __init__(self, why: str, *, timed_out: bool = False) -> None:
+        super().__init__(why)
+        self.timed_out = timed_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +135,8 @@ class Charger:
         self.reachable_since = connected_at
         # Sessions seen on this socket by transaction id, so that meter values need no query.
         self.sessions: dict[str, UUID] = {}
+        # OCPP 2.x: what is known of the running ones; forgotten, it is read again.
+        self.transactions: dict[str, Known] = {}
         self.open_by_evse: dict[int, UUID | None] = {}
         self.commands = asyncio.Lock()
         self._socket = socket
@@ -142,7 +177,7 @@ class Charger:
                 )
                 return await asyncio.wait_for(future, timeout_s)
             except TimeoutError:
-                raise NoAnswer(f"no answer within {timeout_s:.0f} s") from None
+                raise NoAnswer(f"no answer within {timeout_s:.0f} s", timed_out=True) from None
             except ConnectionClosed:
                 raise NoAnswer("the connection closed") from None
             finally:
@@ -174,7 +209,15 @@ class Charger:
                 self._settle(frame.message_id, frame.payload)
             case frames.CallError():
                 self._note("error", None, frame.message_id, text)
-                self._settle(frame.message_id, CallFailed(frame.code, frame.description))
+                failed = CallFailed(frame.code, frame.description, frame.details)
+                self._settle(frame.message_id, failed)
+            case frames.Send():
+                self._note("send", frame.action, frame.message_id, text)
+                await self._take(frame)
+            case frames.CallResultError():
+                STRANGE.labels("result refused").inc()
+                self._note("error", None, frame.message_id, text)
+                log.warning("%s refused an answer: %s", self.station_id, frame.code)
 
     def _note(self, kind: Any, action: str | None, message_id: str | None, text: str) -> None:
         self.gateway.log.add(
@@ -211,6 +254,12 @@ class Charger:
         known = call.action if call.action in self.version.actions else "other"
         _messages(self.version.name, known, outcome).inc()
         _seconds(known).observe(time.perf_counter() - started)
+
+    async def _take(self, send: frames.Send) -> None:
+        """Handle what wants no answer."""
+        outcome, _ = await self._handled(frames.Call(send.message_id, send.action, send.payload))
+        known = send.action if send.action in self.version.actions else "other"
+        _messages(self.version.name, known, outcome).inc()
 
     async def _refused(self, call: frames.Call, violation: schemas.Violation) -> tuple[str, str]:
         code = violation.code

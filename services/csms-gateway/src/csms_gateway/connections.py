@@ -4,12 +4,12 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import asyncpg
+import orjson
 from fastapi import APIRouter, Path
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -30,38 +30,34 @@ DRAIN_S = 10.0
 CHANGED = 1012  # service restart: come back
 REPLACED = 1008  # policy violation: the station has opened a newer socket
 
-# The row decides: of two sockets the one that wrote it last is the newer.
+# The row decides: of two sockets the one that wrote it last is the newer. It also says which
+# replica holds a station, so it is the routing table of commands.
 OPEN = """
+with older as (select replica from connection where station_id = $1 for update)
 insert into connection as c (
     station_id, operator_id, generation, replica, protocol, connected_at, closed_at
 ) values ($1, $2, 1, $3, $4, $5, null)
 on conflict (station_id) do update set
     operator_id = $2, generation = c.generation + 1, replica = $3, protocol = $4,
     connected_at = $5, closed_at = null
-returning generation
+returning generation, (select replica from older) as older
 """
 CLOSE = """
 update connection set closed_at = $3
 where station_id = $1 and generation = $2 and closed_at is null
 """
-VERSIONS = "select station_id, version, credential_version from station where station_id = any($1)"
+HOLDER = "select replica from connection where station_id = $1 and closed_at is null"
+KNOWN = """
+select s.station_id, s.version, s.credential_version, c.generation
+from station s join connection c using (station_id) where s.station_id = any($1)
+"""
 
 StationPath = Annotated[str, Path(max_length=48, description="the station's OCPP id")]
 
 
-def subject(station_id: str) -> str:
-    """The subject that only the replica holding the station's socket listens to."""
-    # Hex: station ids may hold characters that mean something in a NATS subject.
-    return f"csms.command.{station_id.encode().hex()}"
-
-
-async def open_generation(
-    gateway: Gateway, station_id: str, operator_id: UUID, protocol: str, at: datetime
-) -> int:
-    generation: int = await gateway.pool.fetchval(
-        OPEN, station_id, operator_id, gateway.replica, protocol, at
-    )
-    return generation
+def subject(replica: UUID) -> str:
+    """What one replica listens to: notices about the stations that it holds."""
+    return f"csms.gateway_replica.{replica.hex}"
 
 
 def _changed(charger: Charger, *, connected: bool) -> StationConnectionChanged:
@@ -79,9 +75,9 @@ def _changed(charger: Charger, *, connected: bool) -> StationConnectionChanged:
 class Held:
     """The sockets this replica holds, one a station."""
 
-    def __init__(self, gateway: Gateway, client: Client) -> None:
-        self._gateway = gateway
-        self._client = client
+    def __init__(self, gateway: Gateway, on_notice: Callable[[Charger], None]) -> None:
+        self.gateway = gateway
+        self._on_notice = on_notice
         self._chargers: dict[str, Charger] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -94,7 +90,43 @@ class Held:
     def all(self) -> list[Charger]:
         return list(self._chargers.values())
 
-    async def serve(self, charger: Charger, on_notice: Callable[[Charger], None]) -> None:
+    async def listen(self) -> None:
+        await self.gateway.parts.nats.subscribe(subject(self.gateway.replica), cb=self._noticed)
+
+    async def notify(self, station_id: str) -> None:
+        """Tell whoever holds the station that a command waits; if nobody does, it waits there."""
+        holder = await self.gateway.pool.fetchval(HOLDER, station_id)
+        if holder is not None:
+            await self._tell(holder, {"station_id": station_id})
+
+    async def _tell(self, replica: UUID, notice: dict[str, Any]) -> None:
+        await self.gateway.parts.nats.publish(subject(replica), orjson.dumps(notice))
+
+    async def _noticed(self, message: Msg) -> None:
+        notice = orjson.loads(message.data)
+        charger = self._chargers.get(notice["station_id"])
+        if charger is None:
+            return
+        newer = notice.get("generation")
+        if newer is None:
+            self._on_notice(charger)
+        elif newer > charger.generation:
+            self._replace(charger)
+
+    async def open_generation(
+        self, station_id: str, operator_id: UUID, protocol: str, at: datetime
+    ) -> int:
+        """Write down that a station is here now, and tell the replica where it was."""
+        row = await self.gateway.pool.fetchrow(
+            OPEN, station_id, operator_id, self.gateway.replica, protocol, at
+        )
+        assert row is not None
+        generation: int = row["generation"]
+        if row["older"] not in (None, self.gateway.replica):
+            await self._tell(row["older"], {"station_id": station_id, "generation": generation})
+        return generation
+
+    async def serve(self, charger: Charger) -> None:
         """Hold a charger's socket until it closes."""
         older = self._chargers.get(charger.station_id)
         if older and older.generation > charger.generation:
@@ -103,39 +135,30 @@ class Held:
         self._chargers[charger.station_id] = charger
         if older:
             self._replace(older)
-
-        async def noticed(message: Msg) -> None:
-            # "generation N" when a newer socket opened, anywhere; empty when a command waits.
-            newer = int(message.data) if message.data else 0
-            if newer > charger.generation:
-                self._replace(charger)
-            elif not newer:
-                on_notice(charger)
-
-        subscription = await self._client.subscribe(subject(charger.station_id), cb=noticed)
         try:
-            notice = str(charger.generation).encode()
-            await self._client.publish(subject(charger.station_id), notice)
-            await self._gateway.publisher.event(_changed(charger, connected=True))
-            on_notice(charger)
+            await self.gateway.publisher.event(_changed(charger, connected=True))
+            self._on_notice(charger)
             await charger.serve()
         finally:
             if self._chargers.get(charger.station_id) is charger:
                 del self._chargers[charger.station_id]
-            await subscription.unsubscribe()
-            closed = self._gateway.tasks.spawn(self._closed(charger), f"close {charger.station_id}")
+            closed = self.gateway.tasks.spawn(self._closed(charger), f"close {charger.station_id}")
             self._closing.add(closed)
             closed.add_done_callback(self._closing.discard)
 
     async def close_changed(self) -> None:
         """Close the sockets of stations that were changed since: a new password, new EVSEs, out of
-        service. Those that still may, come back at once and are looked up anew.
+        service. Those that still may, come back at once and are looked up anew. Also those with a
+        newer socket elsewhere, of which the notice was lost.
         """
         held = self.all()
-        rows = await self._gateway.pool.fetch(VERSIONS, [one.station_id for one in held])
-        now_known = {row["station_id"]: (row["version"], row["credential_version"]) for row in rows}
+        rows = await self.gateway.pool.fetch(KNOWN, [one.station_id for one in held])
+        known = {row["station_id"]: row for row in rows}
         for charger in held:
-            if now_known.get(charger.station_id) != charger.station.versions:
+            row = known.get(charger.station_id)
+            if row and row["generation"] > charger.generation:
+                self._replace(charger)
+            elif not row or charger.station.versions != (row["version"], row["credential_version"]):
                 self._close(charger, CHANGED, "the station was changed; connect again")
 
     async def drained(self) -> None:
@@ -148,17 +171,17 @@ class Held:
 
     def _close(self, charger: Charger, code: int, reason: str) -> None:
         # Closing waits for the peer, which may be gone; nobody else must wait for that.
-        self._gateway.tasks.spawn(charger.close(code, reason), f"close {charger.station_id}")
+        self.gateway.tasks.spawn(charger.close(code, reason), f"close {charger.station_id}")
 
     async def _closed(self, charger: Charger) -> None:
         """Write down that a socket closed; a newer generation makes this a no-op."""
         at = now()
         while True:
             try:
-                await self._gateway.pool.execute(CLOSE, charger.station_id, charger.generation, at)
-                await self._gateway.publisher.event(_changed(charger, connected=False))
+                await self.gateway.pool.execute(CLOSE, charger.station_id, charger.generation, at)
+                await self.gateway.publisher.event(_changed(charger, connected=False))
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                if self._gateway.pool.is_closing():
+                if self.gateway.pool.is_closing():
                     return
                 log.warning("the end of a connection is not stored yet: %s", error)
                 await asyncio.sleep(CLOSE_RETRY_S)

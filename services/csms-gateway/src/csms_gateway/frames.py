@@ -11,6 +11,8 @@ import orjson
 CALL: Final = 2
 CALL_RESULT: Final = 3
 CALL_ERROR: Final = 4
+CALL_RESULT_ERROR: Final = 5  # OCPP 2.1 Part 4: our answer could not be worked with
+SEND: Final = 6  # OCPP 2.1 Part 4: a call without an answer
 
 UNKNOWN_ID: Final = "-1"  # OCPP 2.0.1 Part 4, 4.2.3: what to answer to a message without an id
 MESSAGE_ID_MAX = 36
@@ -37,7 +39,21 @@ class CallError:
     details: dict[str, Any]
 
 
-Frame = Call | CallResult | CallError
+@dataclass(frozen=True, slots=True)
+class Send:
+    message_id: str
+    action: str
+    payload: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CallResultError:
+    message_id: str
+    code: str
+    description: str
+
+
+Frame = Call | CallResult | CallError | Send | CallResultError
 
 
 class BadFrame(Exception):
@@ -71,6 +87,10 @@ def parse(text: str) -> Frame:
             description = rest[0] if rest and isinstance(rest[0], str) else ""
             details = rest[1] if len(rest) > 1 and isinstance(rest[1], dict) else {}
             return CallError(message_id, code, description, details)
+        case [6, _, str(action), dict(payload)]:
+            return Send(message_id, action, payload)
+        case [5, _, str(code), *rest]:
+            return CallResultError(message_id, code, str(rest[0]) if rest else "")
         case [2, *_]:
             raise BadFrame("a CALL is [2, id, action, {…}]", message_id, call=True)
     raise BadFrame("not a CALL, CALLRESULT or CALLERROR", message_id)

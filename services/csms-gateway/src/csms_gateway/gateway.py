@@ -14,6 +14,8 @@ from common.database import OPERATOR_SETTING, PLATFORM, server_settings
 from common.events import GatewayBeat
 from common.service import Parts
 from csms_gateway.authorizing import Authorizer
+from csms_gateway.commands.feed import Feed
+from csms_gateway.costs import Costs
 from csms_gateway.message_log import MessageLog
 from csms_gateway.publishing import Publisher
 from csms_gateway.settings import Settings
@@ -35,6 +37,8 @@ class Gateway:
         self.tasks = parts.tasks
         self.publisher = Publisher(parts.nats, parts.stream, pool, parts.connections)
         self.authorizer = Authorizer(parts.nats)
+        self.costs = Costs(self.settings.final_cost_wait_s)
+        self.feed = Feed(parts.nats)
         self.log = MessageLog(pool, self.settings.message_log_keep_days)
         self.started_at = now()
 
@@ -74,6 +78,8 @@ async def running(parts: Parts) -> AsyncIterator[Gateway]:
     }
     for name, loop in loops.items():
         gateway.tasks.forever(partial(loop), name)
+    await gateway.costs.listen(parts.nats)
+    await gateway.feed.listen()
     try:
         yield gateway
     finally:

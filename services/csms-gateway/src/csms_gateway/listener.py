@@ -24,9 +24,11 @@ from websockets.typing import Subprotocol
 from common import credentials
 from common.clock import now
 from common.run import bind
-from csms_gateway import commands, connections, v16
-from csms_gateway.charger import Admitted, Charger, Version
+from csms_gateway import connections
+from csms_gateway.charger import Admitted, Charger
+from csms_gateway.commands import records
 from csms_gateway.gateway import Gateway
+from csms_gateway.versions import VERSIONS
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +37,6 @@ STATION_ID_MAX: Final = 48  # OCPP 2.0.1, identityString; longer ones are in no 
 QUEUE_MAX: Final = 8  # messages read ahead of the one being answered; then TCP holds the charger
 PROTOCOL_ERROR: Final = 1002
 GOING_AWAY: Final = 1001
-
-VERSIONS: Final[dict[str, Version]] = {version.name: version for version in (v16.VERSION,)}
 
 REFUSED = Counter("csms_gateway_refused_total", "Connections refused", ["why"])
 SOCKETS = Gauge("csms_gateway_sockets", "Chargers connected to this replica")
@@ -59,7 +59,8 @@ class Refused(Exception):
 async def listening(gateway: Gateway) -> AsyncIterator[connections.Held]:
     """Serve chargers until left; then tell them to come back elsewhere. Raises PortTaken."""
     settings = gateway.settings
-    held = connections.Held(gateway, gateway.parts.nats)
+    held = connections.Held(gateway, partial(records.deliver_soon, gateway))
+    await held.listen()
     SOCKETS.set_function(lambda: len(held))
     server = await serve(
         partial(_serve, gateway, held),
@@ -143,9 +144,9 @@ async def _serve(gateway: Gateway, held: connections.Held, socket: ServerConnect
         return
     station: Admitted = socket.station  # type: ignore[attr-defined]
     connected_at = now()
-    generation = await connections.open_generation(
-        gateway, station.station_id, station.operator_id, socket.subprotocol, connected_at
+    generation = await held.open_generation(
+        station.station_id, station.operator_id, socket.subprotocol, connected_at
     )
     version = VERSIONS[socket.subprotocol]
     charger = Charger(gateway, socket, version, station, generation, connected_at)
-    await held.serve(charger, partial(commands.deliver_soon, gateway))
+    await held.serve(charger)

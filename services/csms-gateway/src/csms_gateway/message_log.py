@@ -43,7 +43,7 @@ PARTITIONS_EVERY_S = 3600.0
 DROPPED = Counter("csms_gateway_log_dropped_total", "Log rows dropped because too many waited")
 
 Direction = Literal["in", "out"]
-Kind = Literal["call", "result", "error", "bad"]
+Kind = Literal["call", "result", "error", "send", "bad"]
 
 
 class MessageLog:

@@ -22,6 +22,7 @@ class TransactionOut(BaseModel):
 
     id: int
     session_id: UUID
+    ocpp_id: str | None = Field(description="OCPP 2.x: the station's own id; in 1.6 it is id")
     station_id: str
     evse_id: int
     connector_id: int
@@ -30,13 +31,16 @@ class TransactionOut(BaseModel):
     started_at: datetime
     started_raw: str = Field(description="the charger's own words")
     start_received_at: datetime
-    meter_start_wh: int
+    meter_start_wh: int | None
     ended_at: datetime | None
     ended_raw: str | None
     stop_received_at: datetime | None
     meter_stop_wh: int | None
     energy_wh: int | None = Field(description="null while running, or when it cannot be known")
     stop_reason: str | None
+    charging_state: str | None = Field(description="OCPP 2.x: Charging, SuspendedEV, …")
+    remote_start_id: int | None
+    reservation_id: int | None
     incidents: list[dict[str, Any]]
 
 

@@ -43,14 +43,21 @@ class Violation(Exception):
 
 @cache
 def _validator(version: str, name: str, *, formats: bool) -> Any:
-    text = (resources.files("ocpp") / version / "schemas" / f"{name}.json").read_text("utf-8-sig")
+    folder = resources.files("ocpp") / version / "schemas"
+    file = folder / f"{name}.json"
+    if not file.is_file():
+        file = folder / f"{name}Request.json"  # as OCPP 2.x names them
+    text = file.read_text("utf-8-sig")
     return jsonschema_rs.validator_for(json.loads(text), validate_formats=formats)
 
 
 @cache
 def _actions(version: str) -> frozenset[str]:
     folder = resources.files("ocpp") / version / "schemas"
-    return frozenset(file.name.removesuffix(".json") for file in folder.iterdir())
+    names = (file.name.removesuffix(".json") for file in folder.iterdir())
+    return frozenset(
+        name.removesuffix("Request") for name in names if not name.endswith("Response")
+    )
 
 
 def known(version: str, action: str) -> bool:
@@ -70,6 +77,8 @@ def check_incoming(version: str, name: str, payload: dict[str, Any]) -> list[str
         if not _harmless(name, kind, error.instance_path):
             where = "/".join(map(str, error.instance_path))
             code = CODE_BY_KIND.get(kind, "PropertyConstraintViolation")
+            if version != "v16":
+                code = code.replace("Occurence", "Occurrence")  # 2.0.1 Part 4 spells it right
             raise Violation(code, f"{where or 'payload'}: {error.message}")
         # Without positions: this becomes a label of a counter.
         names = [step for step in error.instance_path if isinstance(step, str)]

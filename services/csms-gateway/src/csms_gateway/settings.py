@@ -25,6 +25,13 @@ class Settings(settings.Settings):
     command_deadline_s: float = Field(
         default=60.0, gt=0, description="then a command has timed out"
     )
+    # Billing prices within a tenth of a second; a display without the sum is no harm.
+    final_cost_wait_s: float = Field(
+        default=1.0, ge=0, le=10, description="for billing's final sum before a stop is answered"
+    )
     message_log_keep_days: int = Field(
         default=30, ge=1, description="then its partition is dropped"
+    )
+    notification_keep_days: int = Field(
+        default=90, ge=1, description="of what stations tell of themselves"
     )

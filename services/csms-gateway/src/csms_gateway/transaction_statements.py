@@ -9,19 +9,20 @@ with new as (
         card_id, user_id, token_status, started_at, started_raw, start_received_at,
         meter_start_wh, start_payload, incidents
     ) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
-    on conflict on constraint uq_transaction_start do nothing
+    on conflict (
+        station_id, evse_id, connector_id, id_token_key, started_raw, meter_start_wh
+    ) where ocpp_id is null do nothing
     returning id, session_id, token_status
 ), told as (
     insert into outbox (event_id, subject, body)
     select $17, $18, jsonb_set($19::jsonb, '{transaction_id}', to_jsonb(id::text))::text from new
 ), came_of as (
-    update command set session_id = $1
+    update command set session_id = $1, change = nextval('command_change_seq')
     where id = (
         select id from command
-        where station_id = $3 and type = 'remote_start' and session_id is null
+        where station_id = $3 and start_id_token = $7 and session_id is null
         and sent_at > $13 - interval '5 minutes' and state <> 'rejected'
-        and upper(parameters->>'id_token') = $7
-        and coalesce((parameters->>'evse_id')::int, $4) = $4
+        and coalesce(start_evse_id, $4) = $4
         order by id desc limit 1
     ) and exists (select from new)
 ), left_open as (
@@ -36,13 +37,13 @@ from new
 STARTED_BEFORE = """
 select id, session_id, token_status from transaction
 where station_id = $1 and evse_id = $2 and connector_id = $3 and id_token_key = $4
-and started_raw = $5 and meter_start_wh = $6
+and started_raw = $5 and meter_start_wh = $6 and ocpp_id is null
 """
 BY_ID = "select * from transaction where id = $1 and station_id = $2"
 # For a stop with an id of 0 or -1, or one we never gave: the only open one that it can mean.
 CANDIDATES = """
 select * from transaction
-where station_id = $1 and ended_at is null and meter_start_wh <= $2
+where station_id = $1 and ended_at is null and meter_start_wh <= $2 and ocpp_id is null
 and ($3::text is null or id_token_key = $3) and started_at <= $4
 order by id desc limit 2
 """
@@ -78,6 +79,7 @@ TELL = "insert into outbox (event_id, subject, body) values ($1, $2, $3)"
 SESSION_OF = """
 select session_id from transaction where station_id = $1 and id = $2
 """
+IDS_OF = "select id, ocpp_id from transaction where station_id = $1 and session_id = $2"
 OPEN_ON = """
 select session_id from transaction
 where station_id = $1 and evse_id = $2 and ended_at is null order by id desc limit 1

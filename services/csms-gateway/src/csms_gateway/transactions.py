@@ -16,7 +16,7 @@ from common.ids import uuid7
 from csms_gateway import clocks, plausibility
 from csms_gateway import transaction_statements as sql
 from csms_gateway.authorizing import Undecided
-from csms_gateway.charger import Charger
+from csms_gateway.charger import Charger, Unsupported
 
 log = logging.getLogger(__name__)
 
@@ -81,8 +81,8 @@ async def start(charger: Charger, report: StartReport) -> Started:
         sql.START, event.session_id, charger.operator_id, charger.station_id, report.evse_id,
         report.connector_id, report.id_token, report.id_token.upper(), token.card_id,
         token.user_id, token.status, settled.at, report.at, received_at, report.meter_start_wh,
-        _json(report.payload), _json([i.model_dump() for i in incidents]), event.id,
-        event.subject, event.model_dump_json(), _json([left_open.model_dump()]),
+        as_json(report.payload), as_json([i.model_dump() for i in incidents]), event.id,
+        event.subject, event.model_dump_json(), as_json([left_open.model_dump()]),
     )  # fmt: skip
     if row is None:
         row = await charger.gateway.pool.fetchrow(
@@ -93,7 +93,7 @@ async def start(charger: Charger, report: StartReport) -> Started:
     else:
         charger.gateway.parts.connections.emitted.set()
         for session_id in row["left_open"] or ():
-            await _open_incident(charger, session_id, left_open)
+            await open_incident(charger, session_id, left_open)
     _remember(charger, str(row["id"]), row["session_id"])
     charger.open_by_evse[report.evse_id] = row["session_id"]
     return Started(row["id"], row["token_status"], token.expires_at)
@@ -156,8 +156,8 @@ async def stop(charger: Charger, report: StopReport) -> None:
         event = _ended(charger, row, report, received_at, incidents)
         done = await charger.gateway.pool.fetchval(
             sql.STOP, row["id"], event.ended_at, report.at, received_at, report.meter_stop_wh,
-            event.energy_wh, report.reason, _json(report.payload),
-            _json([i.model_dump() for i in event.incidents]), event.id, event.subject,
+            event.energy_wh, report.reason, as_json(report.payload),
+            as_json([i.model_dump() for i in event.incidents]), event.id, event.subject,
             event.model_dump_json(),
         )  # fmt: skip
         if done is not None:
@@ -170,7 +170,7 @@ async def stop(charger: Charger, report: StopReport) -> None:
     if row["meter_stop_wh"] != report.meter_stop_wh:
         detail = f"stopped again at {report.meter_stop_wh} Wh; {row['meter_stop_wh']} Wh was kept"
         incident = Incident(kind="stop_repeated", detail=detail)
-        await _open_incident(charger, row["session_id"], incident)
+        await open_incident(charger, row["session_id"], incident)
 
 
 def _ended(
@@ -279,7 +279,7 @@ async def keep_unmatched(
     log.warning("%s of %s belongs to no known transaction", action, charger.station_id)
     kept = await charger.gateway.pool.fetchval(
         sql.UNMATCHED, charger.operator_id, charger.station_id, action, _digest(payload),
-        _json(payload), received_at, event.session_id if event else None,
+        as_json(payload), received_at, event.session_id if event else None,
         event.id if event else None, event.subject if event else None,
         event.model_dump_json() if event else None, uuid7(),
     )  # fmt: skip
@@ -313,13 +313,21 @@ async def session_of(
     return charger.sessions[key]
 
 
+async def ids_of(charger: Charger, session_id: UUID) -> tuple[int, str | None]:
+    """OCPP 1.6's number of a session's transaction, and OCPP 2.x's id of it. Raises Unsupported."""
+    row = await charger.gateway.pool.fetchrow(sql.IDS_OF, charger.station_id, session_id)
+    if row is None:
+        raise Unsupported(f"no session {session_id} of {charger.station_id}")
+    return row["id"], row["ocpp_id"]
+
+
 def _remember(charger: Charger, transaction_id: str, session_id: UUID) -> None:
     if len(charger.sessions) >= REMEMBERED_MAX:
         charger.sessions.clear()
     charger.sessions[transaction_id] = session_id
 
 
-async def _open_incident(charger: Charger, session_id: UUID, incident: Incident) -> None:
+async def open_incident(charger: Charger, session_id: UUID, incident: Incident) -> None:
     event = IncidentOpened(
         operator_id=charger.operator_id,
         session_id=session_id,
@@ -330,7 +338,7 @@ async def _open_incident(charger: Charger, session_id: UUID, incident: Incident)
     charger.gateway.parts.connections.emitted.set()
 
 
-def _json(value: Any) -> str:
+def as_json(value: Any) -> str:
     # PostgreSQL's jsonb cannot hold NUL; the message log has the frame as it was.
     return orjson.dumps(value).decode().replace("\\u0000", "\\ufffd")
 
@@ -341,7 +349,7 @@ async def keep_signed(
     """Store a message with signed readings whole: they are evidence, byte for byte."""
     await charger.gateway.pool.execute(
         sql.SIGNED, uuid7(), charger.operator_id, charger.station_id, evse_id, session_id,
-        _digest(payload), _json(payload), now(),
+        _digest(payload), as_json(payload), now(),
     )  # fmt: skip
 
 

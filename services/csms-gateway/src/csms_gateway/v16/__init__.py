@@ -4,13 +4,16 @@ from typing import Any
 
 from common.clock import now
 from csms_gateway import transactions
-from csms_gateway.charger import Charger, Version
+from csms_gateway.charger import Charger, Translation, Version, sends
 from csms_gateway.v16 import (
     authorize,
     boot_notification,
     data_transfer,
     heartbeat,
     meter_values,
+    remote_start_transaction,
+    remote_stop_transaction,
+    reset,
     start_transaction,
     status_notification,
     stop_transaction,
@@ -23,6 +26,12 @@ async def keep(charger: Charger, action: str, payload: dict[str, Any]) -> None:
     if action in TELL_OF_SESSIONS:
         await transactions.keep_unmatched(charger, action, payload, now())
 
+
+COMMANDS: dict[str, Translation] = {
+    "remote_start": sends("RemoteStartTransaction", remote_start_transaction.payload),
+    "remote_stop": remote_stop_transaction.calls,
+    "reset": sends("Reset", reset.payload),
+}
 
 VERSION = Version(
     name="ocpp1.6",
@@ -37,6 +46,8 @@ VERSION = Version(
         "StatusNotification": status_notification.answer,
         "StopTransaction": stop_transaction.answer,
     },
+    commands=COMMANDS,
+    answered={},
     bad_frame="FormationViolation",
     keep=keep,
 )

@@ -1,9 +1,18 @@
-"""Pure: IdTagInfo (OCPP 1.6, 7.27)."""
+"""Pure: id tags and IdTagInfo (OCPP 1.6, 7.27 and 7.28)."""
 
 from datetime import datetime
 from typing import Any
 
+from csms_gateway.charger import Unsupported
+
 ID_TAG_MAX = 20
+
+
+def id_tag(id_token: str) -> str:
+    """A token as 1.6 can carry it. Raises Unsupported."""
+    if len(id_token) > ID_TAG_MAX:
+        raise Unsupported(f"OCPP 1.6 takes tokens of at most {ID_TAG_MAX} characters")
+    return id_token
 
 
 def id_tag_info(

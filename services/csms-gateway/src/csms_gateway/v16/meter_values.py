@@ -1,23 +1,14 @@
 """MeterValues (OCPP 1.6, 4.7)."""
 
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
-from prometheus_client import Counter
-
 from common.clock import now
-from csms_gateway import clocks, transactions
+from csms_gateway import clocks, readings, transactions
 from csms_gateway.charger import Charger
 from csms_gateway.v16.status_notification import connector
 
-UNREADABLE = Counter("csms_gateway_unreadable_values_total", "Sampled values that are no number")
-
-DEFAULT_MEASURAND: Final = "Energy.Active.Import.Register"  # OCPP 1.6, 7.43
 SIGNED: Final = "SignedData"
-TO_BASE: Final = {"kWh": ("Wh", 1000), "kvarh": ("varh", 1000), "kW": ("W", 1000)}
-NAME_MAX = 64  # twice the longest name in the schema; the names are keys in the database
-VALUE_MAX = 64  # characters of a number; longer ones are signed data or garbage
 
 
 async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
@@ -70,40 +61,6 @@ def samples(meter_value: dict[str, Any], at: datetime) -> list[dict[str, Any]]:
     for sampled in meter_value.get("sampledValue", ()):
         if sampled.get("format") == SIGNED:
             continue  # no number; the whole message is kept
-        measurand = sampled.get("measurand", DEFAULT_MEASURAND)[:NAME_MAX]
-        energy = measurand.startswith("Energy.")
-        value = number(sampled["value"])
-        if value is None:
-            UNREADABLE.inc()
-            continue
-        unit = sampled.get("unit", "")[:NAME_MAX] or ("Wh" if energy else "")
-        if unit in TO_BASE and energy:
-            unit, factor = TO_BASE[unit]
-            value = format(Decimal(value) * factor, "f")
-        found.append(
-            {
-                "sampled_at": at,
-                "measurand": measurand,
-                "value": value,
-                "unit": unit,
-                "phase": sampled.get("phase", "")[:NAME_MAX],
-                "location": sampled.get("location", "")[:NAME_MAX],
-                "context": sampled.get("context", "")[:NAME_MAX],
-            }
-        )
+        if one := readings.sample(sampled, sampled["value"], sampled.get("unit", ""), at):
+            found.append(one)
     return found
-
-
-def number(text: str) -> str | None:
-    """A decimal number as the charger meant it: 12,5 is 12.5. None: it is none."""
-    if len(text) > VALUE_MAX:
-        return None
-    if text.isdecimal() and text.isascii():
-        return text
-    try:
-        value = Decimal(text.strip().replace(",", ".", 1))
-    except InvalidOperation:
-        return None
-    if not value.is_finite() or abs(value.adjusted()) > VALUE_MAX:
-        return None
-    return format(value, "f")

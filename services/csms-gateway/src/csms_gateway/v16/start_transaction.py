@@ -5,6 +5,7 @@ from typing import Any
 
 from csms_gateway import transactions
 from csms_gateway.charger import Charger
+from csms_gateway.readings import REGISTER_MAX
 from csms_gateway.schemas import Violation
 from csms_gateway.v16.id_tag import id_tag_info
 from csms_gateway.v16.status_notification import connector
@@ -13,7 +14,6 @@ from csms_gateway.v16.status_notification import connector
 # in the database, so they cannot be of any length.
 ID_TOKEN_MAX = 64
 TIMESTAMP_MAX = 64
-REGISTER_MAX = 2**53  # Wh; what a float64 still counts exactly, and more than any meter shows
 
 
 def register(payload: dict[str, Any], name: str) -> int:

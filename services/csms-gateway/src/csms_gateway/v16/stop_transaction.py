@@ -5,10 +5,10 @@ from typing import Any
 from csms_gateway import transactions
 from csms_gateway.authorizing import Undecided
 from csms_gateway.charger import Charger
+from csms_gateway.readings import short
 from csms_gateway.v16 import meter_values
 from csms_gateway.v16.id_tag import id_tag_info
 from csms_gateway.v16.start_transaction import ID_TOKEN_MAX, TIMESTAMP_MAX, register
-from csms_gateway.v16.status_notification import short
 
 
 async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,136 @@
+"""Commands on their way to chargers: records first, then messages (R5).
+
+queued → sent → accepted | rejected | failed | timed_out, or cancelled while queued. A queued
+command waits in the database for its station; the notice over NATS only says that it is there, so a
+lost notice delays it to the next sweep and a station that is away gets it when it connects.
+"""
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import orjson
+
+from csms_gateway import schemas
+from csms_gateway.charger import Call, CallFailed, Charger, NoAnswer, Unsupported
+from csms_gateway.commands.all_kinds import KINDS, RAW
+from csms_gateway.commands.verdict import start_of, taken
+from csms_gateway.gateway import Gateway
+
+if TYPE_CHECKING:
+    from csms_gateway.connections import Held
+
+log = logging.getLogger(__name__)
+
+SWEEP_S = 5.0
+
+CLAIM = """
+update command set state = 'sent', sent_at = now(), change = nextval('command_change_seq')
+where id = (
+    select id from command
+    where station_id = $1 and state = 'queued' and deadline_at > now()
+    order by id limit 1 for update skip locked
+)
+returning id, station_id, type, parameters
+"""
+ASKS_FOR_START = """
+update command set start_id_token = $2, start_evse_id = $3, remote_start_id = $4 where id = $1
+"""
+FINISH = """
+update command set
+    state = $2, result = $3, calls = $4, finished_at = now(),
+    change = nextval('command_change_seq')
+where id = $1 and state = 'sent'
+"""
+TIME_OUT = """
+update command set
+    state = 'timed_out', finished_at = now(), change = nextval('command_change_seq')
+where state in ('queued', 'sent') and deadline_at < now()
+returning id, station_id
+"""
+WAITING = "select distinct station_id from command where state = 'queued' and station_id = any($1)"
+
+
+def deliver_soon(gateway: Gateway, charger: Charger) -> None:
+    """Send what waits for this charger, beside whatever it is saying itself."""
+    gateway.tasks.spawn(_deliver(charger), f"commands {charger.station_id}")
+
+
+async def _deliver(charger: Charger) -> None:
+    gateway = charger.gateway
+    async with charger.commands:
+        while row := await gateway.pool.fetchrow(CLAIM, charger.station_id):
+            await _tell(gateway, row, "sent")
+            sent: list[dict[str, Any]] = []
+            state, result = await _carried_out(charger, row, sent)
+            await gateway.pool.execute(
+                FINISH, row["id"], state, _json(result), _json(sent)
+            )  # fmt: skip
+            await _tell(gateway, row, state)
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode().replace("\\u0000", "\\ufffd")
+
+
+async def _tell(gateway: Gateway, row: asyncpg.Record, state: str) -> None:
+    await gateway.feed.tell(row["station_id"], row["id"], state)
+
+
+async def _carried_out(
+    charger: Charger, row: asyncpg.Record, sent: list[dict[str, Any]]
+) -> tuple[str, dict[str, Any]]:
+    """The state the command ends in, and what the charger said to it; sent: its calls, as made."""
+    answers: list[dict[str, Any]] = []
+    try:
+        for call in await _calls(charger, row["type"], orjson.loads(row["parameters"])):
+            if start := start_of(call.action, call.payload):
+                await charger.gateway.pool.execute(ASKS_FOR_START, row["id"], *start)
+            sent.append({"action": call.action, "payload": call.payload})
+            answer = await charger.call(
+                call.action, call.payload, charger.gateway.settings.ocpp_call_timeout_s
+            )
+            sent[-1]["answer"] = answer
+            answers.append(answer)
+            if hook := charger.version.answered.get(call.action):
+                await hook(charger, call.payload, answer)
+    except CallFailed as failed:
+        error = {"code": failed.code, "description": failed.description}
+        return "failed", error | ({"details": failed.details} if failed.details else {})
+    except NoAnswer as failed:
+        return ("timed_out" if failed.timed_out else "failed"), {"description": str(failed)}
+    except Unsupported as failed:
+        return "failed", {"code": "NotSupported", "description": str(failed)}
+    except schemas.Violation as failed:
+        return "failed", {"code": failed.code, "description": str(failed)}
+    except Exception:
+        log.exception("command %s to %s failed", row["id"], charger.station_id)
+        return "failed", {"description": "an error of ours; see the log"}
+    result = answers[0] if len(answers) == 1 else {"answers": answers}
+    return ("accepted" if all(map(taken, answers)) else "rejected"), result
+
+
+async def _calls(charger: Charger, kind: str, parameters: dict[str, Any]) -> list[Call]:
+    """Raises Unsupported."""
+    if kind == RAW:
+        if not schemas.known(charger.version.schemas, parameters["action"]):
+            raise Unsupported(f"{charger.version.name} has no action {parameters['action']}")
+        return [Call(parameters["action"], parameters["payload"])]
+    translate = charger.version.commands.get(kind)
+    if translate is None:
+        raise Unsupported(f"{charger.version.name} has no {kind}")
+    return await translate(charger, KINDS[kind].model_validate({"type": kind, **parameters}))
+
+
+async def sweep(gateway: Gateway, held: "Held") -> None:
+    """End what is past its deadline; deliver what a lost notice left behind."""
+    while True:
+        for row in await gateway.pool.fetch(TIME_OUT):
+            await _tell(gateway, row, "timed_out")
+        await held.close_changed()
+        stations = [charger.station_id for charger in held.all()]
+        for row in await gateway.pool.fetch(WAITING, stations):
+            if charger := held.get(row["station_id"]):
+                deliver_soon(gateway, charger)
+        await asyncio.sleep(SWEEP_S)

@@ -1,0 +1,374 @@
+"""Commands by REST: asked for once, followed until a charger has answered."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Final, Literal
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, Body, Header, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Select, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common import paging, sse
+from common.auth import Caller, Principal, scoped
+from common.clock import now
+from common.database import PLATFORM, Db
+from common.problems import NotFound, Problem
+from csms_gateway import connections, schemas, tables
+from csms_gateway.commands.all_kinds import RAW, CommandIn, Raw
+from csms_gateway.commands.feed import FINISHED
+from csms_gateway.commands.kinds import Kind, RemoteStop
+from csms_gateway.versions import VERSIONS
+
+router = APIRouter(prefix="/v1", tags=["commands"])
+
+DEADLINE_S_MAX: Final = 7 * 86_400
+WAIT_S_MAX: Final = 60
+LOOK_EVERY_S: Final = 1.0  # a notice may be lost
+
+State = Literal["queued", "sent", "accepted", "rejected", "failed", "timed_out", "cancelled"]
+Key = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=80,
+        description="a repeat with the same key does nothing; without one, every request is new",
+    ),
+]
+
+
+class UnknownStation(NotFound):
+    title = "Unknown station"
+
+
+class NoOpenSession(Problem):
+    status = 409
+    title = "No such open session"
+
+
+class IdempotencyKeyReused(Problem):
+    status = 422
+    title = "Idempotency key already used for something else"
+
+
+class NotInThisVersion(Problem):
+    status = 422
+    title = "The station's version of OCPP has no such command"
+
+
+class InvalidPayload(Problem):
+    status = 422
+    title = "The payload breaks the schema of the station's version of OCPP"
+
+
+class AlreadySent(Problem):
+    status = 409
+    title = "The command is no longer queued"
+
+
+class CommandOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    station_id: str
+    type: str = Field(description="ocpp: one OCPP call, exactly as given")
+    parameters: dict[str, Any]
+    state: State
+    change: int = Field(description="grows with each change of any command")
+    requested_by: str
+    requested_at: datetime
+    deadline_at: datetime
+    sent_at: datetime | None
+    finished_at: datetime | None
+    calls: list[dict[str, Any]] | None = Field(
+        description="action, payload and answer of each OCPP call it became"
+    )
+    result: dict[str, Any] | None = Field(
+        description="the charger's own answer; of several calls {answers}; of an error "
+        "{code, description}"
+    )
+    session_id: UUID | None = Field(description="the session that came of it or was stopped by it")
+
+
+@router.post(
+    "/stations/{station_id}/commands",
+    summary="Send a command to a charger",
+    status_code=202,
+    responses={200: {"model": CommandOut, "description": "Finished within wait_s"}},
+    dependencies=[scoped("commands:write")],
+)
+async def create_command(
+    station_id: connections.StationPath,
+    body: Annotated[CommandIn, Body()],
+    caller: Caller,
+    request: Request,
+    response: Response,
+    idempotency_key: Key = None,
+    wait_s: Annotated[
+        float, Query(ge=0, le=WAIT_S_MAX, description="wait so long for the charger's answer")
+    ] = 0,
+    deadline_s: Annotated[
+        int | None,
+        Query(ge=1, le=DEADLINE_S_MAX, description="so long it may wait for the station"),
+    ] = None,
+) -> CommandOut:
+    """Answered when the command is stored, or with wait_s when the charger has answered. It waits
+    for a station that is away until its deadline.
+    """
+    parts = request.app.state.parts
+    feed = request.app.state.beside.gateway.feed
+    deadline_s = deadline_s or max(parts.settings.command_deadline_s, wait_s)
+    with feed.following() as changes:
+        # Not the Db dependency: the notice must go out after the commit, or it would find nothing.
+        async with parts.connections.begin(caller.operator_id or PLATFORM) as db:
+            row = await _store(db, station_id, body, caller, idempotency_key, deadline_s)
+        await feed.tell(station_id, row.id, row.state)
+        await request.app.state.beside.notify(station_id)
+        row = await _followed(request, caller, row, changes, wait_s)
+    if row.state in FINISHED:
+        response.status_code = 200
+    return row
+
+
+async def _followed(
+    request: Request,
+    caller: Principal,
+    row: CommandOut,
+    changes: "asyncio.Queue[dict[str, Any]]",
+    wait_s: float,
+) -> CommandOut:
+    """The command once it is finished, or as it is after wait_s."""
+    until = time.monotonic() + wait_s
+    while row.state not in FINISHED and (left := until - time.monotonic()) > 0:
+        try:
+            async with asyncio.timeout(min(left, LOOK_EVERY_S)):
+                while True:
+                    change = await changes.get()
+                    if change["id"] == str(row.id) and change["state"] in FINISHED:
+                        break
+        except TimeoutError:
+            pass
+        async with request.app.state.connections.begin(caller.operator_id or PLATFORM) as db:
+            found = await db.get(tables.Command, row.id)
+            assert found is not None
+            row = CommandOut.model_validate(found)
+    return row
+
+
+async def _store(
+    db: AsyncSession,
+    station_id: str,
+    body: Kind | Raw,
+    caller: Principal,
+    key: str | None,
+    deadline_s: float,
+) -> CommandOut:
+    station = await db.get(tables.Station, station_id)
+    if station is None or not station.active:
+        raise UnknownStation(f"there is no station {station_id!r}")
+    if isinstance(body, Raw):
+        kind, parameters = RAW, body.ocpp.model_dump()
+    else:
+        kind = body.type
+        parameters = body.model_dump(mode="json", exclude={"type"}, exclude_none=True)
+    at = now()
+    key = key or uuid4().hex
+    repeated = await db.scalar(_by_key(station, key))
+    if repeated is None:
+        await _check(db, station_id, body)
+        new = insert(tables.Command).values(
+            operator_id=station.operator_id,
+            station_id=station_id,
+            idempotency_key=key,
+            type=kind,
+            parameters=parameters,
+            requested_by=caller.sub,
+            requested_at=at,
+            deadline_at=at + timedelta(seconds=deadline_s),
+            session_id=body.session_id if isinstance(body, RemoteStop) else None,
+        )
+        row = await db.scalar(new.on_conflict_do_nothing().returning(tables.Command))
+        if row is not None:
+            return CommandOut.model_validate(row)
+        repeated = (await db.scalars(_by_key(station, key))).one()
+    if (repeated.type, repeated.station_id, repeated.parameters) != (kind, station_id, parameters):
+        raise IdempotencyKeyReused("this key belongs to another command", command=str(repeated.id))
+    return CommandOut.model_validate(repeated)
+
+
+async def _check(db: AsyncSession, station_id: str, body: Kind | Raw) -> None:
+    """Refuse now what could only fail later. Raises a Problem."""
+    if isinstance(body, RemoteStop):
+        query = select(tables.Transaction.ended_at).where(
+            tables.Transaction.station_id == station_id,
+            tables.Transaction.session_id == body.session_id,
+        )
+        if [row.ended_at for row in await db.execute(query)] != [None]:
+            raise NoOpenSession(f"no session {body.session_id} is running at {station_id!r}")
+    connection = await db.get(tables.Connection, station_id)
+    version = VERSIONS.get(connection.protocol) if connection else None
+    if version is None:
+        return  # it has never connected; it will be checked when it is sent
+    if isinstance(body, Raw):
+        if not schemas.known(version.schemas, body.ocpp.action):
+            raise NotInThisVersion(f"{version.name} has no action {body.ocpp.action}")
+        try:
+            schemas.check_outgoing(version.schemas, body.ocpp.action, body.ocpp.payload)
+        except schemas.Violation as violation:
+            raise InvalidPayload(str(violation)) from None
+    elif body.type not in version.commands:
+        raise NotInThisVersion(f"{version.name} has no {body.type}")
+
+
+def _by_key(station: tables.Station, key: str) -> Any:
+    return select(tables.Command).where(
+        tables.Command.operator_id == station.operator_id, tables.Command.idempotency_key == key
+    )
+
+
+def _filtered(station_id: str | None, state: State | None, kind: str | None) -> Select[Any]:
+    query = select(tables.Command)
+    for column, value in (
+        (tables.Command.station_id, station_id),
+        (tables.Command.state, state),
+        (tables.Command.type, kind),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    return query
+
+
+StationFilter = Annotated[str | None, Query(max_length=48)]
+TypeFilter = Annotated[str | None, Query(max_length=64)]
+
+
+@router.get(
+    "/commands",
+    summary="Commands to any station, newest first",
+    dependencies=[scoped("commands:read")],
+)
+async def list_all_commands(
+    db: Db,
+    station_id: StationFilter = None,
+    state: State | None = None,
+    type: TypeFilter = None,  # noqa: A002 - the filter is named as the member
+    limit: paging.Limit = paging.LIMIT_DEFAULT,
+    cursor: paging.Cursor = None,
+) -> paging.Page[CommandOut]:
+    rows, after = await paging.rows(
+        db,
+        _filtered(station_id, state, type),
+        tables.Command.id,
+        limit=limit,
+        cursor=cursor,
+        newest_first=True,
+    )
+    return paging.Page(items=[CommandOut.model_validate(row) for row in rows], next_cursor=after)
+
+
+@router.get(
+    "/commands/stream",
+    summary="Every change of a command, as server-sent events",
+    dependencies=[scoped("commands:read")],
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {}}}},
+)
+async def stream_commands(
+    request: Request,
+    caller: Caller,
+    station_id: StationFilter = None,
+    last_event_id: sse.LastEventId = None,
+) -> StreamingResponse:
+    """Each event is a command as it now is, its id the command's change. Without Last-Event-ID it
+    begins with what changes from now on.
+    """
+    follow = _changes(request, caller.operator_id, station_id, last_event_id)
+    return sse.response(follow)
+
+
+async def _changes(
+    request: Request, operator_id: UUID | None, station_id: str | None, last: int | None
+) -> AsyncGenerator[sse.Event | None]:
+    connected = request.app.state.connections
+    with request.app.state.beside.gateway.feed.following() as told:
+        if last is None:
+            async with connected.begin(operator_id or PLATFORM) as db:
+                newest = select(tables.Command.change).order_by(tables.Command.change.desc())
+                last = await db.scalar(newest.limit(1)) or 0
+        while True:
+            query = _filtered(station_id, None, None).where(tables.Command.change > last)
+            query = query.order_by(tables.Command.change).limit(paging.LIMIT_MAX)
+            async with connected.begin(operator_id or PLATFORM) as db:
+                rows = (await db.scalars(query)).all()
+            for row in rows:
+                last = row.change
+                yield sse.Event(last, "command", CommandOut.model_validate(row).model_dump_json())
+            if not rows:
+                try:
+                    await asyncio.wait_for(told.get(), sse.KEEP_ALIVE_S)
+                except TimeoutError:
+                    yield None
+
+
+@router.get(
+    "/stations/{station_id}/commands",
+    summary="Commands to a station, newest first",
+    dependencies=[scoped("commands:read")],
+)
+async def list_commands(
+    station_id: connections.StationPath,
+    db: Db,
+    state: State | None = None,
+    type: TypeFilter = None,  # noqa: A002 - the filter is named as the member
+    limit: paging.Limit = paging.LIMIT_DEFAULT,
+    cursor: paging.Cursor = None,
+) -> paging.Page[CommandOut]:
+    return await list_all_commands(db, station_id, state, type, limit, cursor)
+
+
+@router.get(
+    "/stations/{station_id}/commands/{command_id}",
+    summary="One command and what came of it",
+    dependencies=[scoped("commands:read")],
+)
+async def get_command(station_id: connections.StationPath, command_id: UUID, db: Db) -> CommandOut:
+    return CommandOut.model_validate(await _command(db, station_id, command_id))
+
+
+async def _command(db: AsyncSession, station_id: str, command_id: UUID) -> tables.Command:
+    row = await db.get(tables.Command, command_id)
+    if row is None or row.station_id != station_id:
+        raise NotFound(f"no command {command_id} to {station_id!r}")
+    return row
+
+
+@router.delete(
+    "/stations/{station_id}/commands/{command_id}",
+    summary="Cancel a command that is still queued",
+    dependencies=[scoped("commands:write")],
+)
+async def cancel_command(
+    station_id: connections.StationPath, command_id: UUID, request: Request, caller: Caller
+) -> CommandOut:
+    async with request.app.state.connections.begin(caller.operator_id or PLATFORM) as db:
+        row = await _command(db, station_id, command_id)
+        queued = update(tables.Command).where(
+            tables.Command.id == row.id, tables.Command.state.in_(("queued", "cancelled"))
+        )
+        change = tables.CHANGE.next_value()
+        cancelled = await db.scalar(
+            queued.values(state="cancelled", finished_at=now(), change=change).returning(
+                tables.Command
+            )
+        )
+        if cancelled is None:
+            raise AlreadySent(f"the command is {row.state}", state=row.state)
+        out = CommandOut.model_validate(cancelled)
+    feed = request.app.state.beside.gateway.feed
+    await feed.tell(station_id, command_id, "cancelled")
+    return out

@@ -1,0 +1,100 @@
+"""What chargers tell of themselves that is no session, status or reading: kept whole as it came.
+
+Reports, events, alarms, progress of firmware and logs. Answered when stored; a repeat is kept
+twice, which harms nobody.
+"""
+
+import asyncio
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import select
+
+from common import paging
+from common.auth import scoped
+from common.clock import now
+from common.database import Db
+from csms_gateway import tables
+from csms_gateway.charger import Charger, Handler
+from csms_gateway.gateway import Gateway
+from csms_gateway.transactions import as_json
+
+INSERT: Final = """
+insert into notification (operator_id, station_id, action, request_id, payload, received_at)
+values ($1, $2, $3, $4, $5, $6)
+"""
+PRUNE: Final = """
+delete from notification where id in (
+    select id from notification where received_at < now() - make_interval(days => $1)
+    order by received_at limit 10000
+)
+"""
+PRUNE_EVERY_S: Final = 600.0
+INTEGER_END: Final = 2**31
+
+
+async def keep(charger: Charger, action: str, payload: dict[str, Any]) -> None:
+    """Return when it is stored."""
+    request_id = payload.get("requestId")
+    known = isinstance(request_id, int) and abs(request_id) < INTEGER_END
+    await charger.gateway.pool.execute(
+        INSERT, charger.operator_id, charger.station_id, action, request_id if known else None,
+        as_json(payload), now(),
+    )  # fmt: skip
+
+
+def kept(action: str, answer: dict[str, Any] | None = None) -> Handler:
+    """The handler of a message that is only to be kept; answer: what it is always answered."""
+
+    async def handle(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
+        await keep(charger, action, payload)
+        return dict(answer or {})
+
+    return handle
+
+
+async def prune(gateway: Gateway) -> None:
+    while True:
+        await gateway.pool.execute(PRUNE, gateway.settings.notification_keep_days)
+        await asyncio.sleep(PRUNE_EVERY_S)
+
+
+router = APIRouter(tags=["notifications"])
+
+
+class NotificationOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    station_id: str
+    action: str = Field(examples=["FirmwareStatusNotification"])
+    request_id: int | None = Field(description="requestId of the command that it answers")
+    payload: dict[str, Any]
+    received_at: datetime
+
+
+@router.get(
+    "/v1/stations/{station_id}/notifications",
+    summary="Reports, events and progress that a station told, newest first",
+    dependencies=[scoped("messages:read")],
+)
+async def list_notifications(
+    station_id: str,
+    db: Db,
+    action: Annotated[str | None, Query(max_length=64)] = None,
+    request_id: Annotated[int | None, Query(ge=-(2**31), lt=2**31)] = None,
+    limit: paging.Limit = paging.LIMIT_DEFAULT,
+    cursor: paging.Cursor = None,
+) -> paging.Page[NotificationOut]:
+    query = select(tables.Notification).where(tables.Notification.station_id == station_id)
+    if action:
+        query = query.where(tables.Notification.action == action)
+    if request_id is not None:
+        query = query.where(tables.Notification.request_id == request_id)
+    rows, after = await paging.rows(
+        db, query, tables.Notification.id, limit=limit, cursor=cursor, newest_first=True
+    )
+    items = [NotificationOut.model_validate(row) for row in rows]
+    return paging.Page(items=items, next_cursor=after)

@@ -1,0 +1,141 @@
+"""Pure: an OCPP 2.x transaction as the sum of the events known of it, in whatever order they came.
+
+Each fact comes from one kind of event (the start from Started, the end from Ended, the driver from
+the first event with an id token), so the sum does not depend on the order (2.0.1, E04, E12).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any, Final
+from uuid import UUID
+
+from csms_gateway import readings
+
+BEGIN: Final = "Transaction.Begin"
+END: Final = "Transaction.End"
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)  # of a reading whose time does not matter
+INTEGER_END: Final = 2**31
+# Who shows a card to end a session need not be who began it.
+STOPS: Final = {"StopAuthorized", "Deauthorized", "RemoteStop"}
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """Who charges, as identity answered when the event came in."""
+
+    id_token: str
+    type: str
+    status: str
+    card_id: UUID | None
+    user_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a transaction: a row of the table transaction."""
+
+    session_id: UUID
+    ocpp_id: str
+    started_at: datetime  # of the first event until Started is there
+    started_raw: str
+    evse_id: int = 0
+    connector_id: int = 0
+    token: Token | None = None
+    start_seen: bool = False
+    start_seq_no: int = 0
+    meter_start_wh: int | None = None
+    ended_at: datetime | None = None
+    ended_raw: str | None = None
+    end_seq_no: int | None = None
+    meter_stop_wh: int | None = None
+    stop_reason: str | None = None
+    charging_state: str | None = None
+    remote_start_id: int | None = None
+    reservation_id: int | None = None
+    incidents: tuple[dict[str, Any], ...] = ()
+    start_told: bool = False
+    end_told: bool = False
+    revision: int = 0
+
+
+def merged(known: Known, payload: dict[str, Any], at: datetime, token: Token | None) -> Known:
+    """The transaction with one more event. payload: a TransactionEventRequest; at: settled."""
+    info, evse = payload["transactionInfo"], payload.get("evse") or {}
+    found = payload.get("meterValue", [])
+    new = replace(
+        known,
+        evse_id=known.evse_id or evse.get("id", 0),
+        connector_id=known.connector_id or evse.get("connectorId", 0),
+        charging_state=info.get("chargingState", known.charging_state),
+        remote_start_id=_integer(info.get("remoteStartId"), known.remote_start_id),
+        reservation_id=_integer(payload.get("reservationId"), known.reservation_id),
+    )
+    if token and known.token is None and _begins(payload):
+        new = replace(new, token=token)
+    if new.meter_start_wh is None:
+        begins = payload["eventType"] == "Started"
+        new = replace(new, meter_start_wh=register(found, BEGIN, any_context=begins))
+    if payload["eventType"] == "Started" and not known.start_seen:
+        seq_no, raw = payload["seqNo"], payload["timestamp"]
+        new = replace(new, start_seen=True, started_at=at, started_raw=raw, start_seq_no=seq_no)
+    elif not known.start_seen and at < known.started_at:
+        new = replace(new, started_at=at, started_raw=payload["timestamp"])
+    if payload["eventType"] == "Ended" and known.ended_at is None:
+        new = replace(
+            new,
+            ended_at=at,
+            ended_raw=payload["timestamp"],
+            end_seq_no=payload["seqNo"],
+            meter_stop_wh=register(list(reversed(found)), END, any_context=True),
+            stop_reason=readings.short(info.get("stoppedReason")),
+        )
+    return new
+
+
+def _integer(value: int | None, other: int | None) -> int | None:
+    """One that the database can hold; what we gave out always is."""
+    return other if value is None or abs(value) >= INTEGER_END else value
+
+
+def _begins(payload: dict[str, Any]) -> bool:
+    return payload["eventType"] != "Ended" and payload["triggerReason"] not in STOPS
+
+
+def missing(known: Known, seq_nos: Iterable[int]) -> list[int]:
+    """The numbers of the events that have not come, of a transaction that has ended.
+
+    Some stations count from 1, so only what lies between start and end counts.
+    """
+    assert known.end_seq_no is not None
+    first = known.start_seq_no if known.start_seen else 0
+    return sorted(set(range(first, known.end_seq_no + 1)) - set(seq_nos))
+
+
+def register(
+    meter_values: list[dict[str, Any]], context: str, *, any_context: bool = False
+) -> int | None:
+    """The reading of the whole EVSE's energy register in Wh, half up.
+
+    The one of this context; with any_context else the first. A phase's register is not the sum.
+    """
+    other = None
+    for one in meter_values:
+        for sampled in one.get("sampledValue", ()):
+            if sampled.get("measurand", readings.REGISTER) != readings.REGISTER:
+                continue
+            if "phase" in sampled or sampled.get("location", "Outlet") != "Outlet":
+                continue
+            unit = sampled.get("unitOfMeasure", {})
+            name, exponent = unit.get("unit", ""), unit.get("multiplier", 0)
+            read = readings.sample(sampled, str(sampled["value"]), name, EPOCH, exponent)
+            if read is None or read["unit"] != "Wh":
+                continue
+            wh = int(Decimal(read["value"]).to_integral_value(ROUND_HALF_UP))
+            if abs(wh) > readings.REGISTER_MAX:
+                continue
+            if sampled.get("context") == context:
+                return wh
+            other = wh if other is None else other
+    return other if any_context else None

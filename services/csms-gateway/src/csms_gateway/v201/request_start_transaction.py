@@ -1,0 +1,20 @@
+"""RequestStartTransaction (OCPP 2.0.1, F01 and F02)."""
+
+from typing import Any
+
+from csms_gateway.charger import Call, Charger
+from csms_gateway.commands import request_ids
+from csms_gateway.commands.kinds import RemoteStart
+from csms_gateway.v201.id_token_info import GROUP_TYPE
+
+
+async def calls(charger: Charger, command: RemoteStart) -> list[Call]:
+    found: dict[str, Any] = {
+        "remoteStartId": await request_ids.following(charger),
+        "idToken": {"idToken": command.id_token, "type": command.id_token_type},
+    }
+    if command.evse_id is not None:
+        found["evseId"] = command.evse_id
+    if command.group_id_token is not None:
+        found["groupIdToken"] = {"idToken": command.group_id_token, "type": GROUP_TYPE}
+    return [Call("RequestStartTransaction", found)]

@@ -1,0 +1,34 @@
+"""TransactionEvent (OCPP 2.0.1, E01 to E15)."""
+
+from typing import Any
+
+from csms_gateway import statuses, transaction_events
+from csms_gateway.charger import Charger
+from csms_gateway.transaction_fold import Known
+from csms_gateway.v201 import meter_values
+from csms_gateway.v201.id_token_info import id_token_info
+
+
+async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
+    """Always answered when stored: a charger without an answer would repeat it for ever."""
+    evse = payload.get("evse") or {}
+    evse_id = statuses.number(evse.get("id", 0), "evse/id")
+    statuses.number(evse.get("connectorId", 0), "evse/connectorId")
+    statuses.number(payload["seqNo"], "seqNo", end=2**31)
+    found = payload.get("meterValue", [])
+    ended = payload["eventType"] == "Ended"
+
+    async def readings(session: Known) -> None:
+        if found:
+            evse = session.evse_id or evse_id
+            await meter_values.store(charger, evse, session.session_id, found, payload)
+
+    stored = await transaction_events.store(charger, payload, readings)
+    reply: dict[str, Any] = {}
+    if stored.token:
+        reply["idTokenInfo"] = id_token_info(stored.token)
+    cost = await charger.gateway.costs.of(stored.session_id, final=ended)
+    if cost is not None:
+        # A number on the wire and nowhere else (2.0.1, TransactionEventResponse.totalCost).
+        reply["totalCost"] = float(cost)
+    return reply

@@ -1,0 +1,13 @@
+"""OCPP 2.1: 2.0.1 on its own schemas, and what it adds."""
+
+from dataclasses import replace
+
+from csms_gateway import v201
+from csms_gateway.charger import Translation
+from csms_gateway.v201 import mirrored
+
+COMMANDS: dict[str, Translation] = v201.COMMANDS | mirrored.commands("v21")
+
+VERSION = replace(
+    v201.VERSION, name="ocpp2.1", schemas="v21", actions=v201.ACTIONS, commands=COMMANDS
+)
