@@ -69,6 +69,10 @@ class CardChanged(Event):
     user_id: UUID | None
     label: str
     active: bool
+    group_id: str | None = Field(
+        default=None, description="cards of one group end each other's sessions; upper case"
+    )
+    master_pass: bool = Field(default=False, description="ends any session and begins none")
 
 
 # --- registry ---------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from csms_gateway import (
     listener,
     message_log,
     notifications,
+    progress,
     reports,
     transaction_events,
 )
@@ -40,6 +41,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             routes.router,
             message_log.router,
             notifications.router,
+            progress.router,
             reports.router,
         ],
         HANDLERS,

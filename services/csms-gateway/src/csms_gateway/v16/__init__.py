@@ -8,15 +8,26 @@ from csms_gateway.charger import Charger, Translation, Version, sends
 from csms_gateway.v16 import (
     authorize,
     boot_notification,
+    change_availability,
+    clear_cache,
     data_transfer,
+    diagnostics_status_notification,
+    firmware_status_notification,
+    get_log,
     heartbeat,
+    log_status_notification,
     meter_values,
     remote_start_transaction,
     remote_stop_transaction,
     reset,
+    security_event_notification,
+    signed_firmware_status_notification,
     start_transaction,
     status_notification,
     stop_transaction,
+    trigger_message,
+    unlock_connector,
+    update_firmware,
 )
 
 TELL_OF_SESSIONS = ("StartTransaction", "StopTransaction")
@@ -28,9 +39,16 @@ async def keep(charger: Charger, action: str, payload: dict[str, Any]) -> None:
 
 
 COMMANDS: dict[str, Translation] = {
+    "change_availability": change_availability.calls,
+    "clear_cache": clear_cache.calls,
+    "data_transfer": data_transfer.calls,
+    "get_log": get_log.calls,
     "remote_start": sends("RemoteStartTransaction", remote_start_transaction.payload),
     "remote_stop": remote_stop_transaction.calls,
     "reset": sends("Reset", reset.payload),
+    "trigger_message": trigger_message.calls,
+    "unlock_connector": unlock_connector.calls,
+    "update_firmware": update_firmware.calls,
 }
 
 VERSION = Version(
@@ -40,8 +58,13 @@ VERSION = Version(
         "Authorize": authorize.answer,
         "BootNotification": boot_notification.answer,
         "DataTransfer": data_transfer.answer,
+        "DiagnosticsStatusNotification": diagnostics_status_notification.answer,
+        "FirmwareStatusNotification": firmware_status_notification.answer,
         "Heartbeat": heartbeat.answer,
+        "LogStatusNotification": log_status_notification.answer,
         "MeterValues": meter_values.answer,
+        "SecurityEventNotification": security_event_notification.answer,
+        "SignedFirmwareStatusNotification": signed_firmware_status_notification.answer,
         "StartTransaction": start_transaction.answer,
         "StatusNotification": status_notification.answer,
         "StopTransaction": stop_transaction.answer,
