@@ -1,22 +1,13 @@
 """Commands in OCPP 1.6: what a charger is sent, and what is refused because 1.6 cannot say it."""
 
 import asyncio
-import contextlib
 import json
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from gateway_wire import OPERATOR, Gateway, Wire, stamp
-from hypothesis import given
-from hypothesis import strategies as st
 from websockets.asyncio.client import ClientConnection
-
-from csms_gateway import schemas
-from csms_gateway.charger import Unsupported
-from csms_gateway.commands.all_kinds import KINDS
-from csms_gateway.commands.kinds import NEUTRAL, Kind
-from csms_gateway.v16 import COMMANDS, outgoing
 
 LOCATION = "ftp://files.example/fw.bin"
 PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"
@@ -199,14 +190,14 @@ async def test_TC_080_TC_081_a_signed_update_and_how_it_goes(gateway: Gateway) -
     station = await gateway.add_station()
     command = {"type": "update_firmware", "location": LOCATION, "install_at": AT, **SIGNED}
     async with gateway.connect(station) as socket:
-        action, payload, done = await asked(
+        action, payload, first = await asked(
             gateway, station, socket, command, {"status": "Accepted"}
         )
         firmware = payload["firmware"]
         assert (action, firmware["signature"]) == ("SignedUpdateFirmware", "c2ln")
         assert firmware["retrieveDateTime"] > stamp(60)[:19]
         assert (firmware["installDateTime"], firmware["signingCertificate"]) == (AT_UTC, PEM)
-        assert done["state"] == "accepted"
+        assert first["state"] == "accepted"
         wire = Wire(socket)
         for status in ("Downloading", "Downloaded", "InvalidSignature"):
             told = {"status": status, "requestId": payload["requestId"]}
@@ -218,7 +209,41 @@ async def test_TC_080_TC_081_a_signed_update_and_how_it_goes(gateway: Gateway) -
     async with gateway.service.as_(OPERATOR, "messages:read") as api:
         (update,) = (await api.get(f"/v1/stations/{station}/firmware-updates")).json()["items"]
     assert (update["status"], update["outcome"]) == ("invalid_signature", "failed")
-    assert update["request_id"] == payload["requestId"]
+    # The second command was refused; the progress is the first one's.
+    assert (update["request_id"], update["command_id"]) == (payload["requestId"], first["id"])
+
+
+@pytest.mark.parametrize(
+    ("command", "action", "path", "told"),
+    [
+        (
+            {"type": "update_firmware"},
+            "FirmwareStatusNotification",
+            "firmware-updates",
+            "Installed",
+        ),
+        ({"type": "get_log"}, "DiagnosticsStatusNotification", "log-uploads", "Uploaded"),
+    ],
+)
+async def test_TC_044_1_TC_045_1_progress_without_a_number_is_the_last_commands(
+    gateway: Gateway, command: dict[str, Any], action: str, path: str, told: str
+) -> None:
+    station = await gateway.add_station()
+    async with (
+        gateway.connect(station) as socket,
+        gateway.service.as_(OPERATOR, "messages:read") as api,
+    ):
+        wire = Wire(socket)
+        path = f"/v1/stations/{station}/{path}"
+        assert await wire.send(action, {"status": "Idle"}) == {}
+        (found,) = (await api.get(path)).json()["items"]
+        assert (found["command_id"], found["outcome"]) == (None, "idle")
+        for _ in range(2):
+            sent = command | {"location": LOCATION}
+            *_, done = await asked(gateway, station, socket, sent, {})
+            await wire.send(action, {"status": told})
+            (found,) = (await api.get(path)).json()["items"]
+            assert (found["command_id"], found["outcome"]) == (done["id"], "done")
 
 
 async def test_TC_064_a_charger_that_knows_no_such_call_fails_the_command(
@@ -246,7 +271,6 @@ async def test_TC_064_a_charger_that_knows_no_such_call_fails_the_command(
         ({"type": "change_availability", "operative": True, "connector_id": 1}, "name evse_id"),
         ({"type": "data_transfer", "vendor_id": "v", "data": {"a": 1}}, "text"),
         ({"type": "remote_start", "id_token": "x" * 21}, "at most 20"),
-        ({"type": "remote_start", "id_token": "x", "group_id_token": "g"}, "group"),
         ({"type": "get_log", "log": "data_collector", "location": LOCATION}, "data_collector"),
         ({"type": "get_log", "location": "not an address"}, "uri"),
         ({"type": "get_log", "log": "security", "location": "f" * 513}, "512"),
@@ -275,104 +299,3 @@ async def test_what_1_6_cannot_say_fails_with_the_reason_and_is_never_sent(
     async with gateway.connect(station) as socket:
         assert why in await refused(gateway, station, command)
         assert "currentTime" in await Wire(socket).send("Heartbeat", {})
-
-
-# Of every neutral kind one or more; what is refused for the want of a session or a profile counts.
-PROFILE = {
-    "id": 3,
-    "schedules": [{"unit": "A", "periods": [{"start_s": 0, "limit": 6.0}], "start_at": AT}],
-}
-HASHES = {
-    "hash_algorithm": "SHA256",
-    "issuer_name_hash": "a" * 64,
-    "issuer_key_hash": "b" * 64,
-    "serial_number": "01",
-}
-SAMPLES: list[dict[str, Any]] = [
-    {"type": "remote_start", "id_token": "GOOD", "evse_id": 1},
-    {"type": "remote_start", "id_token": "GOOD", "charging_profile": PROFILE},
-    {"type": "remote_stop", "session_id": str(uuid4())},
-    {"type": "unlock_connector", "evse_id": 1},
-    {"type": "reset"},
-    {"type": "get_variables", "variables": [{"variable": "HeartbeatInterval"}]},
-    {"type": "get_variables", "variables": [{"variable": "A", "component": "B", "evse_id": 1}]},
-    {"type": "set_variables", "variables": [{"variable": "HeartbeatInterval", "value": "60"}]},
-    {"type": "set_variables", "variables": [{"variable": "A", "value": "x" * 2500}]},
-    {"type": "trigger_message", "message": "BootNotification"},
-    {"type": "change_availability", "operative": True},
-    {"type": "clear_cache"},
-    {"type": "data_transfer", "vendor_id": "v"},
-    {
-        "type": "send_local_list",
-        "entries": [
-            {"id_token": "GOOD", "group_id_token": "FLEET", "expires_at": AT},
-            {"id_token": "x" * 36, "status": "Blocked"},
-        ],
-    },
-    {"type": "send_local_list", "update": "differential", "entries": [{"id_token": "A"}]},
-    {"type": "get_local_list_version"},
-    {"type": "reserve_now", "id_token": "GOOD", "expires_at": AT, "evse_id": 1},
-    {"type": "reserve_now", "id_token": "GOOD", "expires_at": AT, "connector_type": "cCCS2"},
-    {"type": "cancel_reservation", "reservation_id": 1},
-    {"type": "set_charging_profile", "profile": PROFILE | {"purpose": "station_max"}},
-    {"type": "set_charging_profile", "profile": PROFILE | {"purpose": "station_external"}},
-    {"type": "set_charging_profile", "evse_id": 1, "profile": PROFILE | {"purpose": "tx"}},
-    {"type": "clear_charging_profile"},
-    {"type": "clear_charging_profile", "purpose": "station_external"},
-    {"type": "get_composite_schedule", "duration_s": 60, "unit": "A"},
-    {"type": "update_firmware", "location": LOCATION},
-    {"type": "update_firmware", "location": LOCATION, **SIGNED},
-    {"type": "get_log", "location": LOCATION},
-    {"type": "get_log", "log": "security", "location": LOCATION},
-    {"type": "install_certificate", "use": "csms_root", "certificate": PEM},
-    {"type": "install_certificate", "use": "v2g_root", "certificate": PEM},
-    {"type": "delete_certificate", **HASHES},
-    {"type": "get_installed_certificate_ids"},
-    {"type": "get_installed_certificate_ids", "uses": ["csms_root", "v2g_chain"]},
-    {"type": "certificate_signed", "chain": PEM},
-    {"type": "certificate_signed", "chain": PEM, "use": "v2g"},
-]
-
-
-async def test_every_neutral_command_is_valid_in_1_6_or_unsupported_in_so_many_words(
-    gateway: Gateway,
-) -> None:
-    named = {sample["type"] for sample in SAMPLES}
-    assert named == {kind for kind, model in KINDS.items() if model in NEUTRAL}
-    station = await gateway.add_station()
-    why: dict[str, str] = {}
-    async with gateway.connect(station) as socket:
-        assert "currentTime" in await Wire(socket).send("Heartbeat", {})
-        charger = gateway.service.app.state.beside.get(station)
-        for sample in SAMPLES:
-            command: Kind = KINDS[sample["type"]].model_validate(sample)
-            translate = COMMANDS.get(command.type)
-            if translate is None:
-                continue  # commands.records refuses it by name
-            try:
-                calls = await translate(charger, command)
-            except Unsupported as unsupported:
-                why[str(sample)] = str(unsupported)
-                continue
-            assert calls, sample
-            for call in calls:
-                schemas.check_outgoing("v16", call.action, call.payload)
-    assert all(" " in reason for reason in why.values()), why
-
-
-texts = st.text(max_size=600)
-
-
-@given(texts, st.none() | st.integers(0, 2**40), st.none() | texts)
-def test_whatever_is_asked_for_a_call_is_valid_or_unsupported(
-    location: str, retries: int | None, data: str | None
-) -> None:
-    again = outgoing.without_none(retries=retries, data=data)
-    for action, payload in (
-        ("GetDiagnostics", {"location": location} | again),
-        ("UpdateFirmware", {"location": location, "retrieveDate": AT_UTC} | again),
-        ("DataTransfer", {"vendorId": location} | again),
-    ):
-        with contextlib.suppress(Unsupported):
-            call = outgoing.call(action, payload)
-            schemas.check_outgoing("v16", call.action, call.payload)

@@ -7,25 +7,40 @@ request has one place in the list, with its newest status. Plain OCPP 1.6 has no
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
+from uuid import UUID
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
-from sqlalchemy import func, select
+from sqlalchemy import Text, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import paging
 from common.auth import scoped
 from common.database import Db
 from csms_gateway.commands.mirrored import snake
-from csms_gateway.tables import Notification
+from csms_gateway.tables import Command, Notification
 
-FIRMWARE: Final = (
-    "FirmwareStatusNotification",
-    "SignedFirmwareStatusNotification",
-    "PublishFirmwareStatusNotification",
+
+class Theme(NamedTuple):
+    """Calls of ours, and what chargers call to tell how they go."""
+
+    asked: tuple[str, ...]
+    told: tuple[str, ...]
+
+
+FIRMWARE: Final = Theme(
+    asked=("UpdateFirmware", "SignedUpdateFirmware", "PublishFirmware"),
+    told=(
+        "FirmwareStatusNotification",
+        "SignedFirmwareStatusNotification",
+        "PublishFirmwareStatusNotification",
+    ),
 )
-LOGS: Final = ("DiagnosticsStatusNotification", "LogStatusNotification")
+LOGS: Final = Theme(
+    asked=("GetDiagnostics", "GetLog"),
+    told=("DiagnosticsStatusNotification", "LogStatusNotification"),
+)
 
 Outcome = Literal["idle", "running", "done", "failed"]
 # Whatever else a charger says is on the way.
@@ -52,8 +67,9 @@ router = APIRouter(tags=["notifications"])
 
 
 class ProgressOut(BaseModel):
-    request_id: int | None = Field(
-        description="requestId in the command's calls; null: OCPP 1.6 gives none"
+    request_id: int | None = Field(description="OCPP's requestId; null: plain OCPP 1.6 has none")
+    command_id: UUID | None = Field(
+        description="the command that asked for it; null: none did, or it is still being sent"
     )
     action: str = Field(examples=["FirmwareStatusNotification"])
     status: str = Field(
@@ -92,21 +108,47 @@ async def list_log_uploads(
 
 
 async def _newest(
-    db: AsyncSession, station_id: str, actions: tuple[str, ...], limit: int, cursor: str | None
+    db: AsyncSession, station_id: str, theme: Theme, limit: int, cursor: str | None
 ) -> paging.Page[ProgressOut]:
-    of_station = (Notification.station_id == station_id, Notification.action.in_(actions))
+    of_station = (Notification.station_id == station_id, Notification.action.in_(theme.told))
     newest = select(func.max(Notification.id)).where(*of_station).group_by(Notification.request_id)
     query = select(Notification).where(Notification.id.in_(newest))
     rows, after = await paging.rows(
         db, query, Notification.id, limit=limit, cursor=cursor, newest_first=True
     )
-    return paging.Page(items=[_told(row) for row in rows], next_cursor=after)
+    commands = await _commands(db, theme, [row.id for row in rows])
+    items = [_told(row, commands.get(row.id)) for row in rows]
+    return paging.Page(items=items, next_cursor=after)
 
 
-def _told(row: Notification) -> ProgressOut:
+async def _commands(
+    db: AsyncSession, theme: Theme, notification_ids: list[int]
+) -> dict[int, UUID | None]:
+    """The last command before each that has its number, or like it none."""
+    call = Command.calls[0]
+    number = call["payload"]["requestId"].as_string()
+    command = (
+        select(Command.id)
+        .where(
+            Command.station_id == Notification.station_id,
+            Command.sent_at <= Notification.received_at,
+            call["action"].as_string().in_(theme.asked),
+            # As text: a call exactly as given may have a number of any size.
+            number.is_not_distinct_from(cast(Notification.request_id, Text)),
+        )
+        .order_by(Command.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    query = select(Notification.id, command).where(Notification.id.in_(notification_ids))
+    return {row[0]: row[1] for row in await db.execute(query)}
+
+
+def _told(row: Notification, command_id: UUID | None) -> ProgressOut:
     status = snake(str(row.payload.get("status", "")))
     return ProgressOut(
         request_id=row.request_id,
+        command_id=command_id,
         action=row.action,
         status=status,
         outcome=OUTCOMES.get(status, "running"),
