@@ -198,18 +198,17 @@ async def test_TC_080_TC_081_a_signed_update_and_how_it_goes(gateway: Gateway) -
         assert firmware["retrieveDateTime"] > stamp(60)[:19]
         assert (firmware["installDateTime"], firmware["signingCertificate"]) == (AT_UTC, PEM)
         assert first["state"] == "accepted"
+        *_, second = await asked(
+            gateway, station, socket, command, {"status": "InvalidCertificate"}
+        )
+        assert second["state"] == "rejected"
         wire = Wire(socket)
         for status in ("Downloading", "Downloaded", "InvalidSignature"):
             told = {"status": status, "requestId": payload["requestId"]}
             assert await wire.send("SignedFirmwareStatusNotification", told) == {}
-        _, _, done = await asked(
-            gateway, station, socket, command, {"status": "InvalidCertificate"}
-        )
-        assert done["state"] == "rejected"
     async with gateway.service.as_(OPERATOR, "messages:read") as api:
         (update,) = (await api.get(f"/v1/stations/{station}/firmware-updates")).json()["items"]
     assert (update["status"], update["outcome"]) == ("invalid_signature", "failed")
-    # The second command was refused; the progress is the first one's.
     assert (update["request_id"], update["command_id"]) == (payload["requestId"], first["id"])
 
 
@@ -238,15 +237,20 @@ async def test_TC_044_1_TC_045_1_progress_without_a_number_is_the_last_commands(
         assert await wire.send(action, {"status": "Idle"}) == {}
         (found,) = (await api.get(path)).json()["items"]
         assert (found["command_id"], found["outcome"]) == (None, "idle")
+        before = None
         for _ in range(2):
             sent = command | {"location": LOCATION}
             *_, done = await asked(gateway, station, socket, sent, {})
+            await asked(gateway, station, socket, {"type": "clear_cache"}, {"status": "Accepted"})
+            (found,) = (await api.get(path)).json()["items"]
+            assert found["command_id"] == before  # it has told nothing of this one yet
             await wire.send(action, {"status": told})
             (found,) = (await api.get(path)).json()["items"]
             assert (found["command_id"], found["outcome"]) == (done["id"], "done")
+            before = done["id"]
 
 
-async def test_TC_064_a_charger_that_knows_no_such_call_fails_the_command(
+async def test_security_5_5_a_charger_that_knows_no_such_call_fails_the_command(
     gateway: Gateway,
 ) -> None:
     station = await gateway.add_station()
