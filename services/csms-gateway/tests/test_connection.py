@@ -101,7 +101,7 @@ async def test_frames_that_are_none_harm_nobody(gateway: Gateway) -> None:
         ("Authorize", {"idTag": "x" * 21}, "PropertyConstraintViolation"),
         ("MakeCoffee", {}, "NotImplemented"),
         ("../Authorize", {}, "NotImplemented"),
-        ("FirmwareStatusNotification", {"status": "Idle"}, "NotSupported"),
+        ("Reset", {"type": "Hard"}, "NotSupported"),
         ("StatusNotification", {"connectorId": -1, "errorCode": "NoError", "status": "Available"},
          "PropertyConstraintViolation"),
         ("StatusNotification", {"connectorId": 1, "errorCode": "NoError", "status": "Asleep"},
