@@ -122,7 +122,7 @@ async def test_C16_FR_03_a_master_pass_begins_no_session_in_1_6(
 
 
 @pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
-async def test_C09_C16_a_master_pass_ends_a_session_in_2_x_and_begins_none(
+async def test_TC_C_39_TC_C_48_C16_FR_03_a_master_pass_ends_a_session_in_2_x_and_begins_none(
     gateway: Gateway, identity: Identity, version: str
 ) -> None:
     master, driver = f"MASTER-{version}".upper(), f"DRIVER-{version}".upper()
@@ -149,4 +149,9 @@ async def test_C09_C16_a_master_pass_ends_a_session_in_2_x_and_begins_none(
         assert (ended.id_token, ended.energy_wh, ended.stop_reason) == (driver, 500, "MasterPass")
         begun["transaction"] = "tx-2"
         answer = await wire.event("Started", 0, "Authorized", token=master, **begun)
+        assert answer["idTokenInfo"] == {"status": "Blocked"} | group
+        # Plugged in first: the card comes with a later event.
+        begun["transaction"] = "tx-3"
+        assert "idTokenInfo" not in await wire.event("Started", 0, "CablePluggedIn", **begun)
+        answer = await wire.event("Updated", 1, "Authorized", token=master, transaction="tx-3")
         assert answer["idTokenInfo"] == {"status": "Blocked"} | group
