@@ -85,19 +85,19 @@ def stamp(ago_s: float = 0) -> str:
     return (datetime.now(UTC) - timedelta(seconds=ago_s)).isoformat().replace("+00:00", "Z")
 
 
-def meter_values(transaction_id: int, register_wh: int) -> dict[str, Any]:
-    """As chargers send it: register, power, and current of three phases."""
+def meter_values(transaction_id: int | None, register_wh: int) -> dict[str, Any]:
+    """As chargers send it: register, power, current of three phases; None: no session."""
     sampled = [
         {"value": str(register_wh), "unit": "Wh", "measurand": "Energy.Active.Import.Register"},
         {"value": "11040", "unit": "W", "measurand": "Power.Active.Import"},
         *({"value": "16.0", "unit": "A", "measurand": "Current.Import", "phase": phase}
           for phase in ("L1", "L2", "L3")),
     ]  # fmt: skip
-    return {
+    payload = {
         "connectorId": 1,
-        "transactionId": transaction_id,
         "meterValue": [{"timestamp": stamp(), "sampledValue": sampled}],
     }
+    return payload if transaction_id is None else payload | {"transactionId": transaction_id}
 
 
 async def whole_session(wire: Wire, card: str) -> None:

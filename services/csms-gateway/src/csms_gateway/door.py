@@ -136,8 +136,8 @@ class Door(asyncio.Protocol):
         response = WSUpgradeResponse.create_101_response(chosen)
         protocol = WSProtocol(
             None, None, False, lambda _: WSUpgradeResponseWithListener(response, socket),
-            LOG, True, self._open_s, False, 0, 0, WSAutoPingStrategy.PING_WHEN_IDLE, True, self._message_bytes_max, None,
-            READ_BUFFER,
+            LOG, True, self._open_s, False, 0, 0, WSAutoPingStrategy.PING_WHEN_IDLE, True,
+            self._message_bytes_max, None, READ_BUFFER,
         )  # fmt: skip
         self._transport.set_protocol(protocol)
         protocol.connection_made(self._transport)
