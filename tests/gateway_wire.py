@@ -129,6 +129,22 @@ class Gateway:
         found: list[Any] = await eventually(enough)
         return found
 
+    async def reported(self, kind: type[Event], station_id: str, count: int = 1) -> list[Any]:
+        """The reports about a station, of events that carry those of many."""
+
+        async def enough() -> Any:
+            found = [
+                report
+                for event in self.events
+                if isinstance(event, kind)
+                for report in event.reports  # type: ignore[attr-defined]
+                if report.station_id == station_id
+            ]
+            return found if len(found) >= count else None
+
+        found: list[Any] = await eventually(enough)
+        return found
+
     async def transactions(self, **filters: Any) -> list[dict[str, Any]]:
         async with self.service.as_(OPERATOR, "sessions:read") as api:
             response = await api.get("/v1/transactions", params=filters)

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from common.events import StationBooted
+from common.clock import now
+from common.events import BootReport, BootsReported
 from csms_gateway.charger import Charger
 from csms_gateway.readings import TEXT_MAX, short
 
@@ -18,8 +19,9 @@ async def booted(
     charger: Charger, vendor: str, model: str, serial_number: str | None, firmware: str | None
 ) -> Booted:
     """Return when the start is durable."""
-    await charger.gateway.publisher.event(
-        StationBooted(
+    await charger.gateway.publisher.report(
+        BootsReported,
+        BootReport(
             operator_id=charger.operator_id,
             station_id=charger.station_id,
             generation=charger.generation,
@@ -27,6 +29,7 @@ async def booted(
             model=model[:TEXT_MAX],
             serial_number=short(serial_number),
             firmware_version=short(firmware),
-        )
+            at=now(),
+        ),
     )
     return Booted("Accepted", charger.gateway.settings.ocpp_heartbeat_interval_s)

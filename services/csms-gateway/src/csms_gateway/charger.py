@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid4
 
 from prometheus_client import Counter, Histogram
-from websockets.asyncio.server import ServerConnection
-from websockets.exceptions import ConnectionClosed
 
 from common.clock import now
 from common.logs import station_id as logged_station
 from csms_gateway import frames, schemas
+from csms_gateway.sockets import Closed, Socket
 from csms_gateway.transaction_fold import Known
 
 if TYPE_CHECKING:
@@ -119,7 +118,7 @@ class Charger:
     def __init__(
         self,
         gateway: "Gateway",
-        socket: ServerConnection,
+        socket: Socket,
         version: Version,
         station: Admitted,
         generation: int,
@@ -139,7 +138,7 @@ class Charger:
         self.transactions: dict[str, Known] = {}
         self.open_by_evse: dict[int, UUID | None] = {}
         self.commands = asyncio.Lock()
-        self._socket = socket
+        self.socket = socket
         self._calls = asyncio.Lock()
         self._pending: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._bad_frames = 0
@@ -148,9 +147,9 @@ class Charger:
         """Answer the charger's calls, one after the other, until its socket closes."""
         logged_station.set(self.station_id)
         try:
-            async for text in self._socket:
-                await self._receive(text)
-        except ConnectionClosed:
+            while True:
+                await self._receive(await self.socket.receive())
+        except Closed:
             pass
         finally:
             for future in self._pending.values():
@@ -158,7 +157,7 @@ class Charger:
                     future.set_exception(NoAnswer("the connection closed"))
 
     async def close(self, code: int, reason: str) -> None:
-        await self._socket.close(code, reason)
+        await self.socket.close(code, reason)
 
     async def call(self, action: str, payload: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         """Call the charger; one call at a time, as OCPP-J 4.1.1 asks.
@@ -178,13 +177,13 @@ class Charger:
                 return await asyncio.wait_for(future, timeout_s)
             except TimeoutError:
                 raise NoAnswer(f"no answer within {timeout_s:.0f} s", timed_out=True) from None
-            except ConnectionClosed:
+            except Closed:
                 raise NoAnswer("the connection closed") from None
             finally:
                 del self._pending[message_id]
 
     async def _send(self, kind: Any, action: str | None, message_id: str, frame: str) -> None:
-        await self._socket.send(frame)
+        await self.socket.send(frame)
         self.gateway.log.add(
             self.operator_id, self.station_id, "out", kind, action, message_id, frame
         )
