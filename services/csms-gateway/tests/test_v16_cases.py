@@ -11,9 +11,9 @@ from stack import eventually
 from websockets.asyncio.client import ClientConnection
 
 from common.events import (
+    BootsReported,
     SessionEnded,
     SessionStarted,
-    StationBooted,
     StatusesReported,
     StatusReport,
 )
@@ -73,7 +73,7 @@ async def test_TC_001_a_cold_boot(gateway: Gateway) -> None:
         assert "currentTime" in await wire.send("Heartbeat", {})
     found = {one.evse_id: one.status for one in await told_statuses(gateway, station, 3)}
     assert found == dict.fromkeys((0, 1, 2), "available")
-    (boot,) = await gateway.told(StationBooted, station_id=station)
+    (boot,) = await gateway.reported(BootsReported, station)
     assert boot.firmware_version == "2.0"
 
 
