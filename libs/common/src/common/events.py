@@ -292,9 +292,9 @@ class RecordLine(_Part):
 
 
 class SessionCostUpdated(Event):
-    """What a running session costs so far; the newest counts, none is final."""
+    """What a running session costs so far; the newest counts, none is final. No stream keeps it."""
 
-    subject = "csms.session.cost_updated.v1"
+    subject = "csms.session_cost.updated.v1"
 
     session_id: UUID
     station_id: StationId
@@ -333,3 +333,6 @@ EVENTS: dict[str, type[Event]] = {
         TariffChanged, SessionCostUpdated, RecordClosed,
     )
 }  # fmt: skip
+
+# Told over plain NATS: one that is lost is followed by the next. A stream would be full of them.
+PASSING: frozenset[str] = frozenset({SessionCostUpdated.subject})
