@@ -19,13 +19,14 @@ from websockets.asyncio.client import ClientConnection, connect
 from common import bus, credentials
 from common.authorize import SUBJECT, AuthorizeAnswer, AuthorizeQuestion, AuthorizeStatus
 from common.events import EVENTS, Event, Evse, StationChanged, StationCredentialSet
-from csms_gateway import transaction_events
+from csms_gateway import transaction_endings
 from csms_gateway.tables import Station
 from local_stack.servers import free_port
 
 OPERATOR = uuid4()
 DECISIONS: dict[str, AuthorizeStatus] = {"GOOD": "Accepted", "BAD": "Blocked"}
 PASSWORD = credentials.new_secret()
+EVSE = {"id": 1, "connectorId": 1}  # as OCPP 2.x has it
 
 
 @dataclass
@@ -37,13 +38,19 @@ class Identity:
     )
     silent: bool = False
     card_id: UUID = field(default_factory=uuid4)
+    groups: dict[str, str] = field(default_factory=dict)  # by token: its group's
 
     async def answer(self, data: bytes) -> AuthorizeAnswer:
         question = AuthorizeQuestion.model_validate_json(data)
         if self.silent:
             await asyncio.sleep(60)
         status = self.decisions.get(question.id_token.upper(), "Invalid")
-        return AuthorizeAnswer(status=status, why="as the test says", card_id=self.card_id)
+        return AuthorizeAnswer(
+            status=status,
+            why="as the test says",
+            card_id=self.card_id,
+            parent_id_token=self.groups.get(question.id_token.upper()),
+        )
 
 
 @dataclass
@@ -104,7 +111,7 @@ class Gateway:
     async def sweep_untold(self, station_id: str) -> None:
         """What the replica does now and then, now; the station must be connected."""
         charger = self.service.app.state.beside.get(station_id)
-        await transaction_events.tell_untold(charger.gateway)
+        await transaction_endings.tell_untold(charger.gateway)
 
     def of(self, kind: type[Event], **members: Any) -> list[Any]:
         return [
@@ -183,6 +190,14 @@ class Wire:
             "meterValue": [{"timestamp": stamp(), "sampledValue": sampled}],
         }
         return await self.send("MeterValues", payload | changes)
+
+
+def connect_v2(gateway: Gateway, station: str, version: str = "ocpp2.0.1") -> connect:
+    return gateway.connect(station, subprotocols=[version])
+
+
+def kinds(event: Any) -> list[str]:
+    return [incident.kind for incident in event.incidents]
 
 
 def stamp(seconds_ago: float = 0) -> str:

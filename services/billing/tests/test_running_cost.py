@@ -1,4 +1,4 @@
-"""What a running session costs is told while it runs: absolute, bounded, never more than is owed."""
+"""What a running session costs is told while it runs: absolute, bounded, never too much."""
 
 import asyncio
 import json
@@ -9,6 +9,7 @@ from decimal import Decimal
 from uuid import UUID
 
 import nats
+from nats.aio.msg import Msg
 from stack import eventually
 
 from common.events import MeterValuesReported, SessionCostUpdated
@@ -22,7 +23,7 @@ async def heard(billing: Billing) -> AsyncIterator[list[SessionCostUpdated]]:
     client = await nats.connect(billing.nats_url)
     found: list[SessionCostUpdated] = []
 
-    async def keep(message: nats.aio.msg.Msg) -> None:
+    async def keep(message: Msg) -> None:
         found.append(SessionCostUpdated.model_validate_json(message.data))
 
     await client.subscribe(SessionCostUpdated.subject, cb=keep)

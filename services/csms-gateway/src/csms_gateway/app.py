@@ -15,7 +15,7 @@ from csms_gateway import (
     message_log,
     notifications,
     reports,
-    transaction_events,
+    transaction_endings,
 )
 from csms_gateway.commands import records, routes
 from csms_gateway.consumers import HANDLERS
@@ -27,7 +27,7 @@ async def _ocpp(parts: Parts) -> AsyncIterator[connections.Held]:
     async with gateway.running(parts) as replica, listener.listening(replica) as held:
         replica.tasks.forever(partial(records.sweep, replica, held), "command sweep")
         replica.tasks.forever(partial(notifications.prune, replica), "old notifications")
-        replica.tasks.forever(partial(transaction_events.sweep, replica), "untold sessions")
+        replica.tasks.forever(partial(transaction_endings.sweep, replica), "untold sessions")
         yield held
 
 

@@ -46,7 +46,7 @@ class Costs:
     def running(self, session_id: UUID) -> Decimal | None:
         """Gross, in the operator's currency; None: not known. A sum of 0 is known to be free."""
         told = self._running.get(session_id)
-        return told and told.total
+        return told.total if told else None
 
     async def final(self, session_id: UUID, *, wait: bool) -> Decimal | None:
         """Gross, in the operator's currency; None: not known.
@@ -65,7 +65,7 @@ class Costs:
             finally:
                 self._waiting.pop(session_id, None)
         told = self._final.get(session_id)
-        return told and told.total
+        return told.total if told else None
 
     async def _on_running(self, message: Msg) -> None:
         try:
