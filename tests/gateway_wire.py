@@ -27,6 +27,7 @@ OPERATOR = uuid4()
 DECISIONS: dict[str, AuthorizeStatus] = {"GOOD": "Accepted", "BAD": "Blocked"}
 PASSWORD = credentials.new_secret()
 EVSE = {"id": 1, "connectorId": 1}  # as OCPP 2.x has it
+V21 = "ocpp2.1"
 
 
 @dataclass
@@ -196,6 +197,22 @@ def connect_v2(gateway: Gateway, station: str, version: str = "ocpp2.0.1") -> co
     return gateway.connect(station, subprotocols=[version])
 
 
+async def accepted(
+    gateway: Gateway,
+    socket: ClientConnection,
+    station: str,
+    command: dict[str, Any],
+    operator: UUID = OPERATOR,
+) -> Any:
+    """Send a command and accept the call that it becomes; that call's payload."""
+    async with gateway.service.as_(operator, "commands:write") as api:
+        sent = await api.post(f"/v1/stations/{station}/commands", json=command)
+    assert sent.status_code == 202, sent.text
+    call = json.loads(await asyncio.wait_for(socket.recv(), 5))
+    await socket.send(json.dumps([3, call[1], {"status": "Accepted"}]))
+    return call[3]
+
+
 def kinds(event: Any) -> list[str]:
     return [incident.kind for incident in event.incidents]
 
@@ -212,11 +229,12 @@ async def gateway(servers: Servers, issuer: Issuer) -> AsyncIterator[Gateway]:
 
 
 @asynccontextmanager
-async def running_gateway(servers: Servers, issuer: Issuer) -> AsyncIterator[Gateway]:
+async def running_gateway(
+    servers: Servers, issuer: Issuer, **settings: Any
+) -> AsyncIterator[Gateway]:
     port = free_port()
-    async with one_service(
-        servers, issuer, "csms-gateway", ocpp_port=port, final_cost_wait_s=0
-    ) as service:
+    settings = {"final_cost_wait_s": 0} | settings
+    async with one_service(servers, issuer, "csms-gateway", ocpp_port=port, **settings) as service:
         client = await nats.connect(
             service.nats_url, max_reconnect_attempts=-1, reconnect_time_wait=0.1
         )

@@ -272,6 +272,15 @@ class IncidentOpened(Event):
 # --- billing ----------------------------------------------------------------------------------
 
 
+class TariffPrices(_Part):
+    currency: Currency
+    tax_included: bool = Field(description="true: the prices are gross")
+    vat_percent: Exact
+    energy_price: Exact = Field(description="per kWh")
+    time_price: Exact = Field(description="per minute")
+    start_fee: Exact = Field(description="once a session")
+
+
 class TariffChanged(Event):
     """An operator has a tariff from this moment on; before it none of its cards can charge."""
 
@@ -280,6 +289,7 @@ class TariffChanged(Event):
     tariff_id: UUID
     name: str
     valid_from: AwareDatetime
+    prices: TariffPrices | None = Field(default=None, description="None: told before it had them")
 
 
 class RecordLine(_Part):

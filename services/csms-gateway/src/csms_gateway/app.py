@@ -10,6 +10,7 @@ from common import service
 from common.service import Parts
 from csms_gateway import (
     connections,
+    cost_updates,
     gateway,
     listener,
     message_log,
@@ -28,6 +29,7 @@ async def _ocpp(parts: Parts) -> AsyncIterator[connections.Held]:
         replica.tasks.forever(partial(records.sweep, replica, held), "command sweep")
         replica.tasks.forever(partial(notifications.prune, replica), "old notifications")
         replica.tasks.forever(partial(transaction_endings.sweep, replica), "untold sessions")
+        replica.costs.on_running = cost_updates.CostUpdates(replica, held).told
         yield held
 
 
@@ -37,6 +39,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         settings or Settings(),  # type: ignore[call-arg]
         [
             connections.router,
+            cost_updates.router,
             routes.router,
             message_log.router,
             notifications.router,

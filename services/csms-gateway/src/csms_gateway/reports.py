@@ -39,6 +39,10 @@ class TransactionOut(BaseModel):
     energy_wh: int | None = Field(description="null while running, or when it cannot be known")
     stop_reason: str | None
     charging_state: str | None = Field(description="OCPP 2.x: Charging, SuspendedEV, …")
+    details: dict[str, Any] = Field(
+        description="OCPP 2.1, as the station told last: tariffId, transactionLimit, "
+        "operationMode, costDetails, preconditioningStatus, evseSleep"
+    )
     remote_start_id: int | None
     reservation_id: int | None
     incidents: list[dict[str, Any]]

@@ -75,6 +75,12 @@ def known(version: str, action: str) -> bool:
     return action in _actions(version)
 
 
+@cache
+def responds(version: str, action: str) -> bool:
+    """Whether the version has an answer to it; OCPP 2.1 sends some without wanting one."""
+    return (resources.files("ocpp") / version / "schemas" / f"{action}Response.json").is_file()
+
+
 def check_incoming(version: str, name: str, payload: dict[str, Any]) -> list[str]:
     """Check what a charger sent; return its harmless deviations. Raises Violation."""
     # No formats: a timestamp nobody can read is a clock's fault, not a reason to refuse.
