@@ -20,7 +20,7 @@ NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 
 
 def prices(**changes: Any) -> Prices:
-    given = {
+    given: dict[str, Any] = {
         "tariff_id": UUID(int=7), "name": "house", "valid_from": NOON, "currency": "EUR",
         "tax_included": True, "vat_percent": Decimal(19), "energy_price": Decimal("0.49"),
         "time_price": Decimal("0.01"), "start_fee": Decimal("0.35"),
@@ -84,7 +84,7 @@ async def test_I07_a_default_tariff_that_is_not_given_is_the_operators_own(
                 time_price=Decimal(0),
                 start_fee=Decimal(0),
             ),
-        )  # fmt: skip
+        )
         for name, hours, price in (("old", -2, "0.59"), ("new", -1, "0.49"), ("next", 1, "0.99"))
     ]
     unpriced = TariffChanged(operator_id=operator, tariff_id=uuid4(), name="x", valid_from=now())
