@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from gateway_wire import EVSE, V21, Gateway, Wire, accepted, connect_v2, kinds, stamp
+from gateway_wire import EVSE, OPERATOR, V21, Gateway, Wire, accepted, connect_v2, kinds, stamp
 from stack import eventually
 
 from common.events import SessionEnded
@@ -185,6 +185,14 @@ async def test_E16_and_I12_what_a_station_tells_of_limits_and_cost_is_kept(
         "transactionLimit": {"maxCost": 20.0}, "preconditioningStatus": "Ready",
         "costDetails": cost,
     }  # fmt: skip
+    async with gateway.service.as_(OPERATOR, "sessions:read") as api:
+        path = f"/v1/transactions/{row['id']}/events"
+        page = (await api.get(path, params={"limit": 2})).json()
+        assert [one["seq_no"] for one in page["items"]] == [5, 4]
+        assert page["items"][0]["payload"]["costDetails"] == cost
+        rest = (await api.get(path, params={"cursor": page["next_cursor"]})).json()
+        assert [one["seq_no"] for one in rest["items"]] == [3, 2, 1, 0]
+        assert (await api.get("/v1/transactions/2147483647/events")).status_code == 404
     (over,) = await gateway.told(SessionEnded, station_id=station)
     assert (over.energy_wh, over.stop_reason, kinds(over)) == (
         900, "ReqEnergyTransferRejected", [],
