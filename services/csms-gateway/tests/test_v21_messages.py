@@ -10,7 +10,13 @@ from gateway_wire import EVSE, OPERATOR, V21, Gateway, Wire, accepted, connect_v
 from stack import eventually
 
 from common.events import SessionEnded
-from csms_gateway.tables import DynamicSchedule, EventStream, Notification, TransactionEvent
+from csms_gateway.tables import (
+    DynamicSchedule,
+    EventStream,
+    Notification,
+    TransactionEvent,
+    UnmatchedMessage,
+)
 from csms_gateway.versions import VERSIONS
 
 BY_FORMAT = {"date-time": stamp(), "uri": "https://example.org"}
@@ -205,3 +211,15 @@ async def test_a_refused_answer_of_ours_is_no_answer_to_a_call(gateway: Gateway)
     async with connect_v2(gateway, station, V21) as socket:
         await socket.send(json.dumps([5, "m0", "FormatViolation", "cannot read it", {}]))
         assert "currentTime" in await Wire(socket).send("Heartbeat", {})
+
+
+async def test_R3_a_settlement_that_cannot_be_worked_with_is_refused_and_kept(
+    gateway: Gateway,
+) -> None:
+    station = await gateway.add_station()
+    payload = {"settlementAmount": 12.5, "status": "Settled"}
+    async with connect_v2(gateway, station, V21) as socket:
+        answer = await Wire(socket).send("NotifySettlement", payload)
+    assert answer[0] == "OccurrenceConstraintViolation"
+    (kept,) = await gateway.rows(UnmatchedMessage, station)
+    assert (kept.action, kept.payload) == ("NotifySettlement", payload)
