@@ -8,7 +8,9 @@ import pytest
 from gateway_wire import EVSE, Wire, stamp
 from stack import eventually
 from suite import Suite
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus
+from websockets.typing import Subprotocol
 
 
 def reading(value: int, context: str, seconds_ago: float) -> list[dict[str, Any]]:
@@ -22,11 +24,18 @@ async def test_TC_I_01_and_02_running_and_final_cost_are_shown(suite: Suite, ver
     basic = base64.b64encode(f"{station['id']}:{station['password']}".encode()).decode()
     transaction = str(uuid4())
     said: dict[str, Any] = {"transaction": transaction, "offline": True}
-    async with connect(
-        f"{suite.urls['ocpp']}/{station['id']}",
-        subprotocols=[version],  # type: ignore[list-item]
-        additional_headers={"Authorization": f"Basic {basic}"},
-    ) as socket:
+
+    async def known() -> ClientConnection | None:
+        try:
+            return await connect(
+                f"{suite.urls['ocpp']}/{station['id']}",
+                subprotocols=[Subprotocol(version)],
+                additional_headers={"Authorization": f"Basic {basic}"},
+            )
+        except InvalidStatus:
+            return None  # the gateway has not heard of it yet
+
+    async with await eventually(known) as socket:
         wire = Wire(socket)
         # Kept while it was offline for an hour: so its times count, and there is time to charge.
         answer = await wire.event(
