@@ -19,13 +19,15 @@ from websockets.asyncio.client import ClientConnection, connect
 from common import bus, credentials
 from common.authorize import SUBJECT, AuthorizeAnswer, AuthorizeQuestion, AuthorizeStatus
 from common.events import EVENTS, Event, Evse, StationChanged, StationCredentialSet
-from csms_gateway import transaction_events
+from csms_gateway import transaction_endings
 from csms_gateway.tables import Station
 from local_stack.servers import free_port
 
 OPERATOR = uuid4()
 DECISIONS: dict[str, AuthorizeStatus] = {"GOOD": "Accepted", "BAD": "Blocked"}
 PASSWORD = credentials.new_secret()
+EVSE = {"id": 1, "connectorId": 1}  # as OCPP 2.x has it
+V21 = "ocpp2.1"
 
 
 @dataclass
@@ -39,17 +41,21 @@ class Identity:
     more: dict[str, dict[str, Any]] = field(default_factory=dict)
     silent: bool = False
     card_id: UUID = field(default_factory=uuid4)
+    groups: dict[str, str] = field(default_factory=dict)  # by token: its group's
 
     async def answer(self, data: bytes) -> AuthorizeAnswer:
         question = AuthorizeQuestion.model_validate_json(data)
         if self.silent:
             await asyncio.sleep(60)
         key = question.id_token.upper()
+        more = self.more.get(key, {})
+        if key in self.groups:
+            more = {"parent_id_token": self.groups[key]} | more
         return AuthorizeAnswer(
             status=self.decisions.get(key, "Invalid"),
             why="as the test says",
             card_id=self.card_id,
-            **self.more.get(key, {}),
+            **more,
         )
 
 
@@ -111,7 +117,7 @@ class Gateway:
     async def sweep_untold(self, station_id: str) -> None:
         """What the replica does now and then, now; the station must be connected."""
         charger = self.service.app.state.beside.get(station_id)
-        await transaction_events.tell_untold(charger.gateway)
+        await transaction_endings.tell_untold(charger.gateway)
 
     def of(self, kind: type[Event], **members: Any) -> list[Any]:
         return [
@@ -208,6 +214,30 @@ class Wire:
         return await self.send("MeterValues", payload | changes)
 
 
+def connect_v2(gateway: Gateway, station: str, version: str = "ocpp2.0.1") -> connect:
+    return gateway.connect(station, subprotocols=[version])
+
+
+async def accepted(
+    gateway: Gateway,
+    socket: ClientConnection,
+    station: str,
+    command: dict[str, Any],
+    operator: UUID = OPERATOR,
+) -> Any:
+    """Send a command and accept the call that it becomes; that call's payload."""
+    async with gateway.service.as_(operator, "commands:write") as api:
+        sent = await api.post(f"/v1/stations/{station}/commands", json=command)
+    assert sent.status_code == 202, sent.text
+    call = json.loads(await asyncio.wait_for(socket.recv(), 5))
+    await socket.send(json.dumps([3, call[1], {"status": "Accepted"}]))
+    return call[3]
+
+
+def kinds(event: Any) -> list[str]:
+    return [incident.kind for incident in event.incidents]
+
+
 def stamp(seconds_ago: float = 0) -> str:
     at = datetime.now(UTC) - timedelta(seconds=seconds_ago)
     return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
@@ -220,11 +250,12 @@ async def gateway(servers: Servers, issuer: Issuer) -> AsyncIterator[Gateway]:
 
 
 @asynccontextmanager
-async def running_gateway(servers: Servers, issuer: Issuer) -> AsyncIterator[Gateway]:
+async def running_gateway(
+    servers: Servers, issuer: Issuer, **settings: Any
+) -> AsyncIterator[Gateway]:
     port = free_port()
-    async with one_service(
-        servers, issuer, "csms-gateway", ocpp_port=port, final_cost_wait_s=0
-    ) as service:
+    settings = {"final_cost_wait_s": 0} | settings
+    async with one_service(servers, issuer, "csms-gateway", ocpp_port=port, **settings) as service:
         client = await nats.connect(
             service.nats_url, max_reconnect_attempts=-1, reconnect_time_wait=0.1
         )

@@ -12,7 +12,6 @@ import nats
 import pytest
 from stack import Issuer, Running, Servers, one_service
 
-from billing.consumers import HANDLERS
 from common import inbox
 from common.clock import now
 from common.events import Event, MeterReport, MeterSample, SessionEnded, SessionStarted
@@ -38,7 +37,9 @@ class Billing(Running):
     async def handle(self, *events: Event) -> None:
         """As the consumer does, in this order, in one batch."""
         received = [(event.subject, event.model_dump_json().encode()) for event in events]
-        assert all(await inbox.handle(self.app.state.connections, HANDLERS, received))
+        assert all(
+            await inbox.handle(self.app.state.connections, self.app.state.handlers, received)
+        )
 
     async def told(self, kind: type[Event]) -> list[dict[str, Any]]:
         """What was published of this operator, oldest first."""
@@ -127,7 +128,7 @@ class Billing(Running):
 
 @pytest.fixture(scope="session")
 async def service(servers: Servers, issuer: Issuer) -> AsyncIterator[Running]:
-    async with one_service(servers, issuer, "billing") as running:
+    async with one_service(servers, issuer, "billing", running_cost_every_s=0.3) as running:
         yield running
 
 

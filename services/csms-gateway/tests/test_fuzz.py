@@ -24,7 +24,12 @@ EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "4"))
 ACTIONS = [(name, action) for name, one in VERSIONS.items() for action in sorted(one.actions)]
 
 anything = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),
+    # JSON has no infinity; as a frame it is tried in another test.
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=30),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
     max_leaves=6,
 )

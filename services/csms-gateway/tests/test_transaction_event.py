@@ -1,23 +1,12 @@
 """Transactions of OCPP 2.x: every trigger, repeats, gaps, disorder, offline."""
 
-from typing import Any
 from uuid import uuid4
 
 import pytest
-from gateway_wire import Gateway, Wire, stamp
+from gateway_wire import EVSE, Gateway, Wire, connect_v2, kinds, stamp
 
 from common.events import IncidentOpened, MeterValuesReported, SessionEnded, SessionStarted
 from csms_gateway.tables import TransactionEvent, UnmatchedMessage
-
-EVSE = {"id": 1, "connectorId": 1}
-
-
-def connect(gateway: Gateway, station: str, version: str = "ocpp2.0.1") -> Any:
-    return gateway.connect(station, subprotocols=[version])
-
-
-def kinds(event: Any) -> list[str]:
-    return [incident.kind for incident in event.incidents]
 
 
 @pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
@@ -25,7 +14,7 @@ async def test_E01_S3_a_session_of_an_authorised_driver_becomes_one_transaction(
     gateway: Gateway, version: str
 ) -> None:
     station, transaction = await gateway.add_station(), str(uuid4())
-    async with connect(gateway, station, version) as socket:
+    async with connect_v2(gateway, station, version) as socket:
         wire = Wire(socket)
         boot = {"reason": "PowerUp", "chargingStation": {"model": "M", "vendorName": "V"}}
         assert (await wire.send("BootNotification", boot))["status"] == "Accepted"
@@ -76,7 +65,7 @@ async def test_E02_a_session_that_starts_with_the_cable_is_told_when_the_driver_
     gateway: Gateway,
 ) -> None:
     station, transaction = await gateway.add_station(), str(uuid4())
-    async with connect(gateway, station) as socket:
+    async with connect_v2(gateway, station) as socket:
         wire = Wire(socket)
         await wire.event("Started", 0, "CablePluggedIn", transaction=transaction, evse=EVSE, wh=500)
         assert not gateway.of(SessionStarted, station_id=station)
@@ -97,7 +86,7 @@ async def test_E02_a_session_that_starts_with_the_cable_is_told_when_the_driver_
 async def test_E04_a_repeated_event_with_a_new_message_id_counts_once(gateway: Gateway) -> None:
     station, transaction = await gateway.add_station(), str(uuid4())
     at = stamp()
-    async with connect(gateway, station) as socket:
+    async with connect_v2(gateway, station) as socket:
         wire = Wire(socket)
         for _ in range(2):
             answer = await wire.event(
@@ -105,7 +94,7 @@ async def test_E04_a_repeated_event_with_a_new_message_id_counts_once(gateway: G
                 timestamp=at,
             )  # fmt: skip
             assert answer["idTokenInfo"]["status"] == "Accepted"
-    async with connect(gateway, station) as socket:
+    async with connect_v2(gateway, station) as socket:
         wire = Wire(socket)
         await wire.event(
             "Started", 0, "Authorized", transaction=transaction, token="GOOD", evse=EVSE,
@@ -121,7 +110,7 @@ async def test_E04_a_repeated_event_with_a_new_message_id_counts_once(gateway: G
 
 async def test_E04_FR03_events_in_any_order_make_the_same_session(gateway: Gateway) -> None:
     station, transaction = await gateway.add_station(), str(uuid4())
-    async with connect(gateway, station) as socket:
+    async with connect_v2(gateway, station) as socket:
         wire = Wire(socket)
         await wire.event("Ended", 2, "EVDeparted", transaction=transaction, wh=3000)
         await wire.event(
@@ -143,7 +132,7 @@ async def test_E04_FR06_a_session_with_lost_events_is_told_after_a_grace_with_an
     gateway: Gateway,
 ) -> None:
     station, transaction = await gateway.add_station(), str(uuid4())
-    async with connect(gateway, station) as socket:
+    async with connect_v2(gateway, station) as socket:
         wire = Wire(socket)
         await wire.event(
             "Started", 0, "Authorized", transaction=transaction, token="GOOD", evse=EVSE, wh=1000
@@ -167,7 +156,7 @@ async def test_E04_FR06_a_session_with_lost_events_is_told_after_a_grace_with_an
 
 async def test_E12_an_offline_session_keeps_its_own_times(gateway: Gateway) -> None:
     station, transaction = await gateway.add_station(), str(uuid4())
-    async with connect(gateway, station) as socket:
+    async with connect_v2(gateway, station) as socket:
         wire = Wire(socket)
         await wire.send("Heartbeat", {})
         await gateway.held(station, reachable_for_s=86_400)
@@ -187,7 +176,7 @@ async def test_E12_an_offline_session_keeps_its_own_times(gateway: Gateway) -> N
 
 async def test_a_number_used_again_for_something_else_is_kept(gateway: Gateway) -> None:
     station, transaction = await gateway.add_station(), str(uuid4())
-    async with connect(gateway, station) as socket:
+    async with connect_v2(gateway, station) as socket:
         wire = Wire(socket)
         await wire.event(
             "Started", 0, "Authorized", transaction=transaction, token="GOOD", evse=EVSE, wh=10
@@ -204,7 +193,7 @@ async def test_a_number_used_again_for_something_else_is_kept(gateway: Gateway) 
 
 async def test_a_session_without_readings_at_its_ends_takes_the_nearest(gateway: Gateway) -> None:
     station, transaction = await gateway.add_station(), str(uuid4())
-    async with connect(gateway, station) as socket:
+    async with connect_v2(gateway, station) as socket:
         wire = Wire(socket)
         await wire.event(
             "Started", 0, "Authorized", transaction=transaction, token="GOOD", evse=EVSE
@@ -227,7 +216,7 @@ async def test_a_session_without_readings_at_its_ends_takes_the_nearest(gateway:
 
 async def test_events_that_cannot_be_are_refused_and_kept(gateway: Gateway) -> None:
     station, transaction = await gateway.add_station(), str(uuid4())
-    async with connect(gateway, station) as socket:
+    async with connect_v2(gateway, station) as socket:
         wire = Wire(socket)
         assert (await wire.event("Started", 2**31, "Authorized", transaction=transaction))[0] == (
             "PropertyConstraintViolation"

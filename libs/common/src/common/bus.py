@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from common import inbox
 from common.database import Connections
-from common.events import EVENTS
+from common.events import EVENTS, PASSING
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,8 @@ def stream_of(subject: str) -> str:
 
 
 def _streams() -> list[StreamConfig]:
-    nouns = sorted({".".join(subject.split(".")[:2]) for subject in EVENTS} - {"csms.meter"})
+    kept = EVENTS.keys() - PASSING
+    nouns = sorted({".".join(subject.split(".")[:2]) for subject in kept} - {"csms.meter"})
     return [
         StreamConfig(
             name=EVENTS_STREAM,

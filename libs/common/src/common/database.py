@@ -4,7 +4,7 @@ The handle is called db, never session: here a session is a car being charged.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
@@ -85,13 +85,21 @@ class Connections:
     async def begin(self, operator: Operator) -> AsyncIterator[AsyncSession]:
         """One transaction that sees one operator's rows, or every one's for PLATFORM.
 
-        Commits at the end; then wakes the outbox relay if an event was emitted.
+        Commits at the end; then wakes the outbox relay if an event was emitted, and calls what
+        was left with after_commit.
         """
         async with self._make.begin() as db:
             await set_operator(db, operator)
             yield db
         if db.info.pop("emitted", False):
             self.emitted.set()
+        for call in db.info.pop("after_commit", ()):
+            call()
+
+
+def after_commit(db: AsyncSession, call: Callable[[], None]) -> None:
+    """Have something called once the transaction is committed; what it tells of is there then."""
+    db.info.setdefault("after_commit", []).append(call)
 
 
 async def set_operator(db: AsyncSession, operator: Operator) -> None:

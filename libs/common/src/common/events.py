@@ -292,6 +292,15 @@ class IncidentOpened(Event):
 # --- billing ----------------------------------------------------------------------------------
 
 
+class TariffPrices(_Part):
+    currency: Currency
+    tax_included: bool = Field(description="true: the prices are gross")
+    vat_percent: Exact
+    energy_price: Exact = Field(description="per kWh")
+    time_price: Exact = Field(description="per minute")
+    start_fee: Exact = Field(description="once a session")
+
+
 class TariffChanged(Event):
     """An operator has a tariff from this moment on; before it none of its cards can charge."""
 
@@ -300,6 +309,7 @@ class TariffChanged(Event):
     tariff_id: UUID
     name: str
     valid_from: AwareDatetime
+    prices: TariffPrices | None = Field(default=None, description="None: told before it had them")
 
 
 class RecordLine(_Part):
@@ -312,9 +322,9 @@ class RecordLine(_Part):
 
 
 class SessionCostUpdated(Event):
-    """What a running session costs so far; the newest counts, none is final."""
+    """What a running session costs so far; the newest counts, none is final. No stream keeps it."""
 
-    subject = "csms.session.cost_updated.v1"
+    subject = "csms.session_cost.updated.v1"
 
     session_id: UUID
     station_id: StationId
@@ -353,3 +363,6 @@ EVENTS: dict[str, type[Event]] = {
         TariffChanged, SessionCostUpdated, RecordClosed,
     )
 }  # fmt: skip
+
+# Told over plain NATS: one that is lost is followed by the next. A stream would be full of them.
+PASSING: frozenset[str] = frozenset({SessionCostUpdated.subject})

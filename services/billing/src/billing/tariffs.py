@@ -24,7 +24,7 @@ from common import outbox, paging
 from common.auth import Caller, scoped
 from common.clock import now
 from common.database import Db
-from common.events import TariffChanged
+from common.events import TariffChanged, TariffPrices
 from common.money import Currency, Exact
 from common.paging import Cursor, Limit, Page
 from common.problems import NotFound, Problem
@@ -114,7 +114,11 @@ async def create_tariff(body: TariffIn, db: Db, caller: Caller) -> TariffOut:
     await outbox.emit(
         db,
         TariffChanged(
-            operator_id=operator_id, tariff_id=tariff.id, name=tariff.name, valid_from=valid_from
+            operator_id=operator_id,
+            tariff_id=tariff.id,
+            name=tariff.name,
+            valid_from=valid_from,
+            prices=TariffPrices.model_validate(tariff, from_attributes=True),
         ),
     )
     await _serve_waiting(db, tariff)

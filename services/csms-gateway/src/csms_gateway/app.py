@@ -10,13 +10,14 @@ from common import service
 from common.service import Parts
 from csms_gateway import (
     connections,
+    cost_updates,
     gateway,
     listener,
     message_log,
     notifications,
     progress,
     reports,
-    transaction_events,
+    transaction_endings,
 )
 from csms_gateway.commands import records, routes
 from csms_gateway.consumers import HANDLERS
@@ -28,7 +29,8 @@ async def _ocpp(parts: Parts) -> AsyncIterator[connections.Held]:
     async with gateway.running(parts) as replica, listener.listening(replica) as held:
         replica.tasks.forever(partial(records.sweep, replica, held), "command sweep")
         replica.tasks.forever(partial(notifications.prune, replica), "old notifications")
-        replica.tasks.forever(partial(transaction_events.sweep, replica), "untold sessions")
+        replica.tasks.forever(partial(transaction_endings.sweep, replica), "untold sessions")
+        replica.costs.on_running = cost_updates.CostUpdates(replica, held).told
         yield held
 
 
@@ -38,6 +40,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         settings or Settings(),  # type: ignore[call-arg]
         [
             connections.router,
+            cost_updates.router,
             routes.router,
             message_log.router,
             notifications.router,

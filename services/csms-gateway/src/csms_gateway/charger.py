@@ -137,6 +137,7 @@ class Charger:
         # OCPP 2.x: what is known of the running ones; forgotten, it is read again.
         self.transactions: dict[str, Known] = {}
         self.open_by_evse: dict[int, UUID | None] = {}
+        self.refused: set[str] = set()  # actions of ours that it has said it does not know
         self.commands = asyncio.Lock()
         self.socket = socket
         self._calls = asyncio.Lock()
@@ -280,7 +281,8 @@ class Charger:
             for deviation in schemas.check_incoming(version, call.action, call.payload):
                 DEVIATIONS.labels(call.action, deviation).inc()
             answer = await handler(self, call.payload)
-            schemas.check_outgoing(version, f"{call.action}Response", answer)
+            if schemas.responds(version, call.action):
+                schemas.check_outgoing(version, f"{call.action}Response", answer)
         except schemas.Violation as violation:
             return await self._refused(call, violation)
         except Exception:

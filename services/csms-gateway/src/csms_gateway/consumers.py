@@ -1,11 +1,11 @@
-"""What csms-gateway keeps of registry's stations."""
+"""What csms-gateway keeps of registry's stations and billing's tariffs."""
 
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import inbox
-from common.events import StationChanged, StationCredentialSet
-from csms_gateway.tables import Station
+from common.events import StationChanged, StationCredentialSet, TariffChanged
+from csms_gateway.tables import Station, Tariff
 
 
 async def keep_station(db: AsyncSession, event: StationChanged) -> None:
@@ -43,4 +43,22 @@ async def keep_credential(db: AsyncSession, event: StationCredentialSet) -> None
     await db.execute(newer)
 
 
-HANDLERS: inbox.Handlers = {StationChanged: keep_station, StationCredentialSet: keep_credential}
+async def keep_tariff(db: AsyncSession, event: TariffChanged) -> None:
+    """A version never changes; one told without its prices is of no use to a station."""
+    if event.prices is None:
+        return
+    new = insert(Tariff).values(
+        tariff_id=event.tariff_id,
+        operator_id=event.operator_id,
+        name=event.name,
+        valid_from=event.valid_from,
+        **event.prices.model_dump(),
+    )
+    await db.execute(new.on_conflict_do_nothing())
+
+
+HANDLERS: inbox.Handlers = {
+    StationChanged: keep_station,
+    StationCredentialSet: keep_credential,
+    TariffChanged: keep_tariff,
+}

@@ -7,6 +7,9 @@ shown, never wrong, so nothing of it is stored here.
 import asyncio
 import logging
 from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
@@ -21,34 +24,48 @@ log = logging.getLogger(__name__)
 REMEMBERED_MAX: Final = 50_000  # sessions; some 10 MB
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    total: Decimal
+    at: datetime
+
+
 class Costs:
     def __init__(self, final_wait_s: float) -> None:
         self._final_wait_s = final_wait_s
-        self._running: OrderedDict[UUID, Decimal] = OrderedDict()
-        self._final: OrderedDict[UUID, Decimal] = OrderedDict()
-        self._waiting: dict[UUID, asyncio.Future[Decimal]] = {}
+        self._running: OrderedDict[UUID, _Told] = OrderedDict()
+        self._final: OrderedDict[UUID, _Told] = OrderedDict()
+        self._waiting: dict[UUID, asyncio.Future[None]] = {}
+        # Called with each new running cost; must not wait.
+        self.on_running: Callable[[SessionCostUpdated], None] | None = None
 
     async def listen(self, client: Client) -> None:
         await client.subscribe(SessionCostUpdated.subject, cb=self._on_running)
         await client.subscribe(RecordClosed.subject, cb=self._on_closed)
 
-    async def of(self, session_id: UUID, *, final: bool) -> Decimal | None:
-        """The gross sum in the operator's currency; None: not known.
+    def running(self, session_id: UUID) -> Decimal | None:
+        """Gross, in the operator's currency; None: not known. A sum of 0 is known to be free."""
+        told = self._running.get(session_id)
+        return told.total if told else None
 
-        The final one is waited for a moment, since billing learns of the end while we answer.
+    async def final(self, session_id: UUID, *, wait: bool) -> Decimal | None:
+        """Gross, in the operator's currency; None: not known.
+
+        wait: a moment, since billing learns of the end while we answer.
         """
-        if not final:
-            return self._running.get(session_id)
-        if session_id in self._final or not self._final_wait_s:
-            return self._final.get(session_id)
-        # A repeat of the same end on another socket waits for the same.
-        future = self._waiting.setdefault(session_id, asyncio.get_running_loop().create_future())
-        try:
-            return await asyncio.wait_for(asyncio.shield(future), self._final_wait_s)
-        except TimeoutError:
-            return None
-        finally:
-            self._waiting.pop(session_id, None)
+        if wait and session_id not in self._final and self._final_wait_s:
+            # A repeat of the same end on another socket waits for the same.
+            future = self._waiting.setdefault(
+                session_id, asyncio.get_running_loop().create_future()
+            )
+            try:
+                await asyncio.wait_for(asyncio.shield(future), self._final_wait_s)
+            except TimeoutError:
+                log.debug("billing did not close %s in time", session_id)
+            finally:
+                self._waiting.pop(session_id, None)
+        told = self._final.get(session_id)
+        return told.total if told else None
 
     async def _on_running(self, message: Msg) -> None:
         try:
@@ -56,7 +73,13 @@ class Costs:
         except ValueError:
             log.exception("a cost could not be read")
             return
-        _remember(self._running, event.session_id, event.total_gross)
+        before = self._running.get(event.session_id)
+        # Two replicas of billing may tell in either order; what is over has its final sum.
+        if event.session_id in self._final or (before and before.at > event.occurred_at):
+            return
+        _remember(self._running, event.session_id, _Told(event.total_gross, event.occurred_at))
+        if self.on_running:
+            self.on_running(event)
 
     async def _on_closed(self, message: Msg) -> None:
         try:
@@ -65,13 +88,13 @@ class Costs:
             log.exception("a record could not be read")
             return
         self._running.pop(event.session_id, None)
-        _remember(self._final, event.session_id, event.total_gross)
+        _remember(self._final, event.session_id, _Told(event.total_gross, event.occurred_at))
         if (future := self._waiting.get(event.session_id)) and not future.done():
-            future.set_result(event.total_gross)
+            future.set_result(None)
 
 
-def _remember(sums: OrderedDict[UUID, Decimal], session_id: UUID, total: Decimal) -> None:
-    sums[session_id] = total
+def _remember(sums: OrderedDict[UUID, _Told], session_id: UUID, told: _Told) -> None:
+    sums[session_id] = told
     sums.move_to_end(session_id)
     if len(sums) > REMEMBERED_MAX:
         sums.popitem(last=False)

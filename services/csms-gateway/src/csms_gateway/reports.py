@@ -12,7 +12,12 @@ from common import paging
 from common.auth import scoped
 from common.database import Db
 from common.problems import NotFound
-from csms_gateway.tables import TRANSACTION_ID_MAX, Transaction, UnmatchedMessage
+from csms_gateway.tables import (
+    TRANSACTION_ID_MAX,
+    Transaction,
+    TransactionEvent,
+    UnmatchedMessage,
+)
 
 router = APIRouter(prefix="/v1", tags=["transactions"])
 
@@ -39,9 +44,21 @@ class TransactionOut(BaseModel):
     energy_wh: int | None = Field(description="null while running, or when it cannot be known")
     stop_reason: str | None
     charging_state: str | None = Field(description="OCPP 2.x: Charging, SuspendedEV, …")
+    details: dict[str, Any] = Field(
+        description="OCPP 2.1, as the station told last: tariffId, transactionLimit, "
+        "operationMode, costDetails, preconditioningStatus, evseSleep"
+    )
     remote_start_id: int | None
     reservation_id: int | None
     incidents: list[dict[str, Any]]
+
+
+class TransactionEventOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    seq_no: int
+    payload: dict[str, Any] = Field(description="the TransactionEventRequest, whole")
+    received_at: datetime
 
 
 class UnmatchedOut(BaseModel):
@@ -98,6 +115,32 @@ async def get_transaction(
     if row is None:
         raise NotFound(f"no transaction {transaction_id}")
     return TransactionOut.model_validate(row)
+
+
+@router.get(
+    "/transactions/{transaction_id}/events",
+    summary="The events of a transaction of OCPP 2.x as the charger sent them, newest first",
+    dependencies=[scoped("sessions:read")],
+)
+async def list_transaction_events(
+    transaction_id: Annotated[int, Path(ge=1, le=TRANSACTION_ID_MAX)],
+    db: Db,
+    limit: paging.Limit = paging.LIMIT_DEFAULT,
+    cursor: paging.Cursor = None,
+) -> paging.Page[TransactionEventOut]:
+    """None for OCPP 1.6, which has a start and a stop."""
+    transaction = await db.get(Transaction, transaction_id)
+    if transaction is None:
+        raise NotFound(f"no transaction {transaction_id}")
+    query = select(TransactionEvent).where(
+        TransactionEvent.station_id == transaction.station_id,
+        TransactionEvent.ocpp_id == transaction.ocpp_id,
+    )
+    rows, after = await paging.rows(
+        db, query, TransactionEvent.seq_no, limit=limit, cursor=cursor, newest_first=True
+    )
+    items = [TransactionEventOut.model_validate(row) for row in rows]
+    return paging.Page(items=items, next_cursor=after)
 
 
 @router.get(

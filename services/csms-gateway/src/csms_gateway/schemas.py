@@ -27,8 +27,18 @@ PROGRESS: Final = {
     "PublishFirmwareStatusNotification", "SignedFirmwareStatusNotification",
 }  # fmt: skip
 
-SESSION_ACTIONS: Final = {"StartTransaction", "StopTransaction"}
-SESSION_HARMLESS: Final = {("Type", "meterStart"), ("Type", "meterStop"), ("MaxLength", "idTag")}
+# A session is never lost for its form, by action: 12500.0 Wh are Wh, a long tag is an unknown one,
+# and a station of 2.0.1 may use words of 2.1 or its own.
+_OF_1_6: Final = {("Type", "meterStart"), ("Type", "meterStop"), ("MaxLength", "idTag")}
+HARMLESS: Final = {
+    "StartTransaction": _OF_1_6,
+    "StopTransaction": _OF_1_6,
+    "TransactionEvent": {
+        ("Enum", "triggerReason"), ("Enum", "chargingState"), ("Enum", "stoppedReason"),
+        ("Enum", "operationMode"), ("Enum", "preconditioningStatus"), ("Enum", "type"),
+        ("MaxLength", "idToken"), ("MaxLength", "type"),
+    },
+}  # fmt: skip
 
 # OCPP-J 1.6, 4.2.3, with its spelling of Occurence.
 CODE_BY_KIND: Final = {
@@ -71,6 +81,12 @@ def known(version: str, action: str) -> bool:
     return action in _actions(version)
 
 
+@cache
+def responds(version: str, action: str) -> bool:
+    """Whether the version has an answer to it; OCPP 2.1 sends some without wanting one."""
+    return (resources.files("ocpp") / version / "schemas" / f"{action}Response.json").is_file()
+
+
 def check_incoming(version: str, name: str, payload: dict[str, Any]) -> list[str]:
     """Check what a charger sent; return its harmless deviations. Raises Violation."""
     # No formats: a timestamp nobody can read is a clock's fault, not a reason to refuse.
@@ -94,8 +110,7 @@ def check_incoming(version: str, name: str, payload: dict[str, Any]) -> list[str
 
 def _harmless(action: str, kind: str, path: list[Any]) -> bool:
     last = path[-1] if path else ""
-    # A session is never lost for its form: 12500.0 Wh are Wh, a long tag is an unknown one.
-    if action in SESSION_ACTIONS and (kind, last) in SESSION_HARMLESS:
+    if (kind, last) in HARMLESS.get(action, ()):
         return True
     match kind:
         case "AdditionalProperties":

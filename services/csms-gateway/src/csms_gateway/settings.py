@@ -29,6 +29,10 @@ class Settings(settings.Settings):
     final_cost_wait_s: float = Field(
         default=1.0, ge=0, le=10, description="for billing's final sum before a stop is answered"
     )
+    # Only to stations that show it; a new sum every few seconds is of no use to a driver.
+    cost_update_every_s: float = Field(
+        default=30.0, gt=0, le=3600, description="between two CostUpdated of a running session"
+    )
     message_log_keep_days: int = Field(
         default=30, ge=1, description="then its partition is dropped"
     )

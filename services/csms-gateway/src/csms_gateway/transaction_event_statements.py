@@ -7,7 +7,9 @@ from uuid import UUID
 import asyncpg
 import orjson
 
+from common.events import IncidentOpened
 from csms_gateway.transaction_fold import Known, Token
+from csms_gateway.transactions import as_json
 
 # The columns of transaction_fold.Known as they stand in the table, in the order of the parameters.
 COLUMNS: Final = (
@@ -16,7 +18,8 @@ COLUMNS: Final = (
     "token_status", "started_at", "started_raw", "start_received_at", "meter_start_wh",
     "incidents", "ended_at", "ended_raw", "stop_received_at", "meter_stop_wh", "energy_wh",
     "stop_reason", "start_seen", "start_seq_no", "end_seq_no", "charging_state",
-    "remote_start_id", "reservation_id", "start_told", "end_told", "tell_by",
+    "remote_start_id", "reservation_id", "start_told", "end_told", "tell_by", "details",
+    "newest_seq_no",
 )  # fmt: skip
 FIXED: Final = ("session_id", "operator_id", "station_id", "ocpp_id", "start_received_at")
 _CHANGED: Final = [name for name in COLUMNS if name not in FIXED]
@@ -50,22 +53,37 @@ with tx as (
         order by id desc limit 1
     ) and exists (select from tx)
 ), left_open as (
-    update transaction set incidents = incidents || ${_N + 5}::jsonb
+    update transaction
+    set incidents = incidents || jsonb_build_array(${_N + 5}::jsonb -> 'incident'),
+        revision = revision + 1
     where station_id = $3 and evse_id = $6 and connector_id = $7 and evse_id > 0
-    and ended_at is null and session_id <> $1 and ${_N + 6}::boolean
+    and ended_at is null and session_id <> $1 and started_at <= $14 and ${_N + 6}::boolean
     and not incidents @> '[{{"kind": "start_while_open"}}]' and exists (select from tx)
-    returning session_id
+    returning session_id, gen_random_uuid() as event_id
+), told_of_them as (
+    insert into outbox (event_id, subject, body)
+    select event_id, '{IncidentOpened.subject}', (
+        ${_N + 5}::jsonb || jsonb_build_object('id', event_id, 'session_id', session_id)
+    )::text from left_open
 )
-select id, (select array_agg(session_id) from left_open) as left_open from tx
+select id, exists (select from left_open) as left_open from tx
 """  # noqa: S608 - made of constants
 EVENT: Final = """
-insert into transaction_event (station_id, ocpp_id, seq_no, operator_id, payload, received_at)
-values ($1, $2, $3, $4, $5, $6)
-on conflict do nothing
-returning 1
+with event as (
+    insert into transaction_event (station_id, ocpp_id, seq_no, operator_id, payload, received_at)
+    values ($1, $2, $3, $4, $5, $6)
+    on conflict do nothing
+    returning seq_no
+), told as (
+    insert into outbox (event_id, subject, body)
+    select (told->>0)::uuid, told->>1, told->>2
+    from event, json_array_elements($7::json) as told
+)
+select seq_no from event
 """
+# Some stations say offline only when they send it again.
 KNOWN: Final = """
-select t.*, e.payload = $4::jsonb as repeated
+select t.*, e.payload - 'offline' = $4::jsonb - 'offline' as repeated
 from transaction t
 left join transaction_event e
     on e.station_id = t.station_id and e.ocpp_id = t.ocpp_id and e.seq_no = $3
@@ -83,6 +101,7 @@ union all
  where station_id = $1 and ocpp_id = $2 and payload ? 'meterValue' order by seq_no desc limit 5)
 order by seq_no
 """
+LATER: Final = "update transaction set tell_by = now() + interval '1 hour' where id = $1"
 UNTOLD: Final = """
 select t.*, s.evses from transaction t left join station s using (station_id)
 where t.tell_by < now() order by t.tell_by limit 50
@@ -99,7 +118,7 @@ def values(
 ) -> list[Any]:
     """In the order of COLUMNS."""
     token = known.token
-    incidents = orjson.dumps(known.incidents).decode().replace("\\u0000", "\\ufffd")
+    incidents = as_json(known.incidents)
     id_token = token.id_token if token else ""
     return [
         known.session_id, operator_id, station_id, known.ocpp_id, known.revision,
@@ -110,7 +129,7 @@ def values(
         received_at if known.ended_at else None, known.meter_stop_wh, energy_wh,
         known.stop_reason, known.start_seen, known.start_seq_no, known.end_seq_no,
         known.charging_state, known.remote_start_id, known.reservation_id, known.start_told,
-        known.end_told, tell_by,
+        known.end_told, tell_by, as_json(known.details), known.newest_seq_no,
     ]  # fmt: skip
 
 
@@ -125,7 +144,12 @@ def known_of(row: asyncpg.Record) -> Known:
         "session_id", "ocpp_id", "started_at", "started_raw", "evse_id", "connector_id",
         "start_seen", "start_seq_no", "meter_start_wh", "ended_at", "ended_raw", "end_seq_no",
         "meter_stop_wh", "stop_reason", "charging_state", "remote_start_id", "reservation_id",
-        "start_told", "end_told", "revision",
+        "start_told", "end_told", "revision", "newest_seq_no",
     )  # fmt: skip
     members = {name: row[name] for name in same}
-    return Known(**members, token=token, incidents=tuple(orjson.loads(row["incidents"])))
+    return Known(
+        **members,
+        token=token,
+        incidents=tuple(orjson.loads(row["incidents"])),
+        details=orjson.loads(row["details"]),
+    )

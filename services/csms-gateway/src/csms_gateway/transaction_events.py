@@ -1,43 +1,25 @@
-"""Transactions of OCPP 2.x: each event stored before it is answered, the session told in full.
+"""Transactions of OCPP 2.x: each event stored before it is answered, the session told in full."""
 
-A session is told as ended once all its events are there; if some stay away, GRACE later, with an
-incident, for a bill must not wait for ever for what a station has lost.
-"""
-
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID, uuid4
 
 import asyncpg
-import orjson
 
 from common.authorize import AuthorizeAnswer
 from common.clock import now
-from common.events import Event, Incident, SessionEnded, SessionStarted
-from csms_gateway import clocks, plausibility, transactions
+from common.events import Event, Incident, IncidentOpened
+from csms_gateway import clocks, plausibility, transaction_endings, transactions
 from csms_gateway import transaction_event_statements as sql
 from csms_gateway.authorizing import Undecided, starting
 from csms_gateway.charger import Charger
-from csms_gateway.gateway import Gateway
-from csms_gateway.transaction_fold import (
-    BEGIN,
-    END,
-    Known,
-    Token,
-    begins,
-    merged,
-    missing,
-    register,
-)
+from csms_gateway.transaction_fold import Known, Token, begins, merged, missing
 
 log = logging.getLogger(__name__)
 
-GRACE: Final = timedelta(minutes=5)  # what was kept offline arrives within minutes, or not at all
-SWEEP_S: Final = 30.0
 TRIES: Final = 5
 REMEMBERED_MAX: Final = 16  # transactions a socket; a station has a few at a time
 NOBODY: Final = "NoAuthorization"
@@ -49,6 +31,7 @@ Readings = Callable[[Known], Awaitable[None]]
 class Stored:
     session_id: UUID
     token: AuthorizeAnswer | None
+    ended: bool  # and told so, so that billing closes it now
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +73,10 @@ async def store(charger: Charger, payload: dict[str, Any], readings: Readings) -
     for _ in range(TRIES):
         known = await _stored(charger, arrived, readings)
         if known:
-            charger.open_by_evse[known.evse_id] = None if known.ended_at else known.session_id
-            return Stored(known.session_id, answer)
+            if known.ended_at or charger.open_by_evse.get(known.evse_id) != known.session_id:
+                # It may be an old one that was kept offline; which is open now, the table knows.
+                charger.open_by_evse.pop(known.evse_id, None)
+            return Stored(known.session_id, answer, known.end_told)
         charger.transactions.pop(arrived.ocpp_id, None)
     raise RuntimeError(f"transaction {arrived.ocpp_id} changes faster than it can be stored")
 
@@ -148,11 +133,12 @@ async def _stored(charger: Charger, arrived: _Arrived, readings: Readings) -> Kn
     if arrived.incidents:
         found = tuple(incident.model_dump() for incident in arrived.incidents)
         after = replace(after, incidents=known.incidents + found)
+    late = _late(charger, arrived, known)
     if before and after == before and not _waits(after):
         await readings(after)
         new = await charger.gateway.pool.fetchval(
             sql.EVENT, charger.station_id, arrived.ocpp_id, arrived.seq_no, charger.operator_id,
-            transactions.as_json(payload), arrived.received_at,
+            transactions.as_json(payload), arrived.received_at, transaction_endings.outbox(late),
         )  # fmt: skip
         if new is None:
             return None  # the first answer was lost, or the number is used again
@@ -160,18 +146,33 @@ async def _stored(charger: Charger, arrived: _Arrived, readings: Readings) -> Kn
         if before:
             # Before an end: its readings must not be missing from a session that has ended.
             await readings(after)
-        written = await _write(charger, after, arrived)
+        written = await _write(charger, after, arrived, late)
         if written is None:
             return None
         after = written
         if not before:
             await readings(after)
-    if known.end_told:
-        detail = f"event {arrived.seq_no} came after the session was told as ended"
-        incident = Incident(kind="delivered_late", detail=detail)
-        await transactions.open_incident(charger, after.session_id, incident)
+    if late:
+        charger.gateway.parts.connections.emitted.set()
     _remember(charger, after)
     return after
+
+
+def _late(charger: Charger, arrived: _Arrived, known: Known) -> list[Event]:
+    """What is told of an event that comes after the session was told as ended."""
+    if not known.end_told:
+        return []
+    detail = f"event {arrived.seq_no} came after the session was told as ended"
+    return [_opened(charger, known.session_id, Incident(kind="delivered_late", detail=detail))]
+
+
+def _opened(charger: Charger, session_id: UUID, incident: Incident) -> IncidentOpened:
+    return IncidentOpened(
+        operator_id=charger.operator_id,
+        session_id=session_id,
+        station_id=charger.station_id,
+        incident=incident,
+    )
 
 
 def _waits(known: Known) -> bool:
@@ -201,160 +202,47 @@ async def _repeated(
     return known
 
 
-async def _write(charger: Charger, known: Known, arrived: _Arrived) -> Known | None:
-    """None: somebody else was faster."""
+async def _write(
+    charger: Charger, known: Known, arrived: _Arrived, told: list[Event]
+) -> Known | None:
+    """None: somebody else was faster. told: events that go with it."""
     pool = charger.gateway.pool
-    told: list[Event] = []
+    told = list(told)
     energy: plausibility.Energy | None = None
     tell_by = None
     known = replace(known, revision=known.revision + 1)
     if known.token and not known.start_told:
-        told.append(_started(charger.operator_id, charger.station_id, known))
+        told.append(transaction_endings.started(charger.operator_id, charger.station_id, known))
         known = replace(known, start_told=True)
     if _waits(known):
         seq_nos = await pool.fetchval(sql.SEQ_NOS, charger.station_id, known.ocpp_id) or []
         if missing(known, [*seq_nos, arrived.seq_no]):
-            tell_by = arrived.received_at + GRACE
+            tell_by = arrived.received_at + transaction_endings.GRACE
         else:
             power_w = charger.station.power_by_evse.get(known.evse_id)
-            known, energy = await _concluded(
+            known, energy = await transaction_endings.concluded(
                 charger.gateway, charger.station_id, known, power_w, arrived.payload
             )
-            told.append(_ended(charger.operator_id, charger.station_id, known, energy))
-    left_open = Incident(
-        kind="start_while_open",
-        detail=f"another session ({known.session_id}) started before this one was stopped",
-    )
+            told.append(
+                transaction_endings.ended(charger.operator_id, charger.station_id, known, energy)
+            )
+    detail = f"another session ({known.session_id}) started before this one was stopped"
+    left_open = Incident(kind="start_while_open", detail=detail)
     try:
         row = await pool.fetchrow(
             sql.WRITE,
             *sql.values(charger.operator_id, charger.station_id, known, arrived.received_at,
                       energy.energy_wh if energy else None, tell_by),
             arrived.seq_no, transactions.as_json(arrived.payload), arrived.received_at,
-            _outbox(told), transactions.as_json([left_open.model_dump()]),
+            # The statement puts in which session it is, and an id.
+            transaction_endings.outbox(told),
+            _opened(charger, known.session_id, left_open).model_dump_json(),
             arrived.payload["eventType"] == "Started",
         )  # fmt: skip
     except asyncpg.UniqueViolationError:
         return None
     if row is None:
         return None
-    if told:
+    if told or row["left_open"]:
         charger.gateway.parts.connections.emitted.set()
-    for session_id in row["left_open"] or ():
-        await transactions.open_incident(charger, session_id, left_open)
     return known
-
-
-def _outbox(told: list[Event]) -> str:
-    rows = [[str(event.id), event.subject, event.model_dump_json()] for event in told]
-    return orjson.dumps(rows).decode()
-
-
-async def _concluded(
-    gateway: Gateway,
-    station_id: str,
-    known: Known,
-    power_w: int | None,
-    last: dict[str, Any] | None = None,
-) -> tuple[Known, plausibility.Energy]:
-    """A transaction that has ended, with its energy and what is odd about it."""
-    found: list[Incident] = []
-    if known.meter_start_wh is None or known.meter_stop_wh is None:
-        rows = await gateway.pool.fetch(sql.READINGS, station_id, known.ocpp_id)
-        payloads = [orjson.loads(row["payload"]) for row in rows]
-        values = [one for each in [*payloads, last or {}] for one in each.get("meterValue", [])]
-        start, stop = known.meter_start_wh, known.meter_stop_wh
-        if start is None:
-            start = register(values, BEGIN, any_context=True)
-        if stop is None:
-            stop = register(values[::-1], END, any_context=True)
-        detail = "no register reading at its start or end; the nearest were taken, if there are any"
-        found.append(Incident(kind="meter_reading_missing", detail=detail))
-        known = replace(known, meter_start_wh=start, meter_stop_wh=stop)
-    assert known.ended_at is not None
-    if known.ended_at < known.started_at:
-        detail = f"the station says it ended at {known.ended_raw}, before it started"
-        found.append(Incident(kind="clock", detail=detail))
-        known = replace(known, ended_at=known.started_at)
-    assert known.ended_at is not None
-    energy = plausibility.energy(
-        known.meter_start_wh, known.meter_stop_wh, known.started_at, known.ended_at, power_w
-    )
-    odd = tuple(incident.model_dump() for incident in (*found, *energy.incidents))
-    return replace(known, incidents=known.incidents + odd, end_told=True), energy
-
-
-def _state(operator_id: UUID, station_id: str, known: Known) -> dict[str, Any]:
-    token = known.token
-    return {
-        "operator_id": operator_id,
-        "session_id": known.session_id,
-        "transaction_id": known.ocpp_id,
-        "station_id": station_id,
-        "evse_id": known.evse_id,
-        "connector_id": known.connector_id,
-        "id_token": token.id_token if token else "",
-        "card_id": token and token.card_id,
-        "user_id": token and token.user_id,
-        "token_status": token.status if token else "Unknown",
-        "started_at": known.started_at,
-        "meter_start_wh": known.meter_start_wh,
-        "incidents": [Incident(**one) for one in known.incidents],
-    }
-
-
-def _started(operator_id: UUID, station_id: str, known: Known) -> SessionStarted:
-    return SessionStarted(**_state(operator_id, station_id, known))
-
-
-def _ended(
-    operator_id: UUID, station_id: str, known: Known, energy: plausibility.Energy
-) -> SessionEnded:
-    assert known.ended_at is not None
-    return SessionEnded(
-        **_state(operator_id, station_id, known),
-        ended_at=known.ended_at,
-        meter_stop_wh=known.meter_stop_wh,
-        energy_wh=energy.energy_wh,
-        stop_reason=known.stop_reason,
-    )
-
-
-async def sweep(gateway: Gateway) -> None:
-    while True:
-        await tell_untold(gateway)
-        await asyncio.sleep(SWEEP_S)
-
-
-async def tell_untold(gateway: Gateway) -> None:
-    """Tell the sessions whose missing events did not come within GRACE."""
-    for row in await gateway.pool.fetch(sql.UNTOLD):
-        await _tell_anyway(gateway, row)
-
-
-async def _tell_anyway(gateway: Gateway, row: asyncpg.Record) -> None:
-    known = sql.known_of(row)
-    seq_nos = await gateway.pool.fetchval(sql.SEQ_NOS, row["station_id"], known.ocpp_id)
-    absent = missing(known, seq_nos)
-    detail = f"events {', '.join(map(str, absent[:20]))} of the station never came"
-    lost = Incident(kind="missing_events", detail=detail).model_dump()
-    evses = orjson.loads(row["evses"] or "[]")
-    power = {evse["evse_id"]: evse.get("max_power_w") for evse in evses}
-    known, energy = await _concluded(
-        gateway,
-        row["station_id"],
-        replace(known, incidents=(*known.incidents, lost), revision=known.revision + 1),
-        power.get(known.evse_id),
-    )
-    told = _ended(row["operator_id"], row["station_id"], known, energy)
-    columns = sql.values(
-        row["operator_id"],
-        row["station_id"],
-        known,
-        row["stop_received_at"],
-        energy.energy_wh,
-        None,
-    )
-    # Nobody told it if another replica was faster: the revision has moved on.
-    await gateway.pool.execute(sql.WRITE, *columns, None, None, None, _outbox([told]), "[]", False)
-    gateway.parts.connections.emitted.set()

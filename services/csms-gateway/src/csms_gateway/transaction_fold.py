@@ -1,11 +1,12 @@
 """Pure: an OCPP 2.x transaction as the sum of the events known of it, in whatever order they came.
 
 Each fact comes from one kind of event (the start from Started, the end from Ended, the driver from
-the first event with an id token), so the sum does not depend on the order (2.0.1, E04, E12).
+the first event with an id token), so the sum does not depend on the order (2.0.1, E04, E12). Only
+what a station may tell again and again, its state and details, is that of the newest event.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
@@ -19,6 +20,10 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)  # of a reading whose time does 
 INTEGER_END: Final = 2**31
 # Who shows a card to end a session need not be who began it.
 STOPS: Final = {"StopAuthorized", "Deauthorized", "RemoteStop"}
+# What a station tells once, or again when it changes (2.1, E02, E16 and I12): the newest counts.
+OF_TRANSACTION: Final = ("tariffId", "transactionLimit", "operationMode")
+OF_EVENT: Final = ("costDetails", "preconditioningStatus", "evseSleep")
+MISSING_MAX: Final = 20  # numbers; a station may jump from 0 to 2,000,000,000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,10 @@ class Known:
     meter_stop_wh: int | None = None
     stop_reason: str | None = None
     charging_state: str | None = None
+    # Each by OCPP's name: {"tariffId": …, "transactionLimit": {"maxCost": …}, "costDetails": …}
+    details: dict[str, Any] = field(default_factory=dict)
+    # Of the newest event, so that a late one does not undo it. Written when something else is.
+    newest_seq_no: int = field(default=-1, compare=False)
     remote_start_id: int | None = None
     reservation_id: int | None = None
     incidents: tuple[dict[str, Any], ...] = ()
@@ -68,10 +77,10 @@ def merged(known: Known, payload: dict[str, Any], at: datetime, token: Token | N
         known,
         evse_id=known.evse_id or evse.get("id", 0),
         connector_id=known.connector_id or evse.get("connectorId", 0),
-        charging_state=info.get("chargingState", known.charging_state),
         remote_start_id=_integer(info.get("remoteStartId"), known.remote_start_id),
         reservation_id=_integer(payload.get("reservationId"), known.reservation_id),
     )
+    new = _newest(new, payload)
     if token and known.token is None and begins(payload):
         new = replace(new, token=token)
     if new.meter_start_wh is None:
@@ -94,6 +103,25 @@ def merged(known: Known, payload: dict[str, Any], at: datetime, token: Token | N
     return new
 
 
+def _newest(known: Known, payload: dict[str, Any]) -> Known:
+    info = payload["transactionInfo"]
+    told = {name: info[name] for name in OF_TRANSACTION if name in info}
+    told |= {name: payload[name] for name in OF_EVENT if name in payload}
+    if payload["seqNo"] < known.newest_seq_no:
+        # Late: only what nothing newer has told.
+        return replace(
+            known,
+            charging_state=known.charging_state or info.get("chargingState"),
+            details=told | known.details,
+        )
+    return replace(
+        known,
+        charging_state=info.get("chargingState", known.charging_state),
+        details=known.details | told,
+        newest_seq_no=payload["seqNo"],
+    )
+
+
 def _integer(value: int | None, other: int | None) -> int | None:
     """One that the database can hold; what we gave out always is."""
     return other if value is None or abs(value) >= INTEGER_END else value
@@ -105,13 +133,19 @@ def begins(payload: dict[str, Any]) -> bool:
 
 
 def missing(known: Known, seq_nos: Iterable[int]) -> list[int]:
-    """The numbers of the events that have not come, of a transaction that has ended.
+    """The first numbers of the events that have not come, of a transaction that has ended.
 
     Some stations count from 1, so only what lies between start and end counts.
     """
     assert known.end_seq_no is not None
-    first = known.start_seq_no if known.start_seen else 0
-    return sorted(set(range(first, known.end_seq_no + 1)) - set(seq_nos))
+    expected = known.start_seq_no if known.start_seen else 0
+    absent: list[int] = []
+    for seq_no in sorted({one for one in seq_nos if expected <= one <= known.end_seq_no}):
+        absent.extend(range(expected, min(seq_no, expected + MISSING_MAX)))
+        expected = seq_no + 1
+        if len(absent) >= MISSING_MAX:
+            break
+    return absent[:MISSING_MAX]
 
 
 def register(

@@ -32,6 +32,9 @@ ACTIONS: Final[dict[str, tuple[str, ...]]] = {
 }  # fmt: skip
 
 
+# Left out, the gateway fills them in.
+FILLED_IN: Final = {("SetDefaultTariff", "tariff")}
+
 PLAIN: Final = {"integer": int, "number": float, "boolean": bool, "object": dict[str, Any]}
 
 
@@ -66,6 +69,7 @@ def _type(member: dict[str, Any], schema: dict[str, Any]) -> Any:
 def _model(action: str, since: str) -> type[Kind]:
     schema = _schema(action)
     required = set(schema.get("required", ())) - {"requestId"}
+    required -= {name for name in required if (action, name) in FILLED_IN}
     members: dict[str, Any] = {"type": Literal[snake(action)]}
     for name, member in schema["properties"].items():
         if name == "customData":

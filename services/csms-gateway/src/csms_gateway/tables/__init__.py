@@ -3,6 +3,7 @@
 from csms_gateway.tables.command import CHANGE, REQUEST_ID, Command
 from csms_gateway.tables.declarative import TRANSACTION_ID_MAX, Table
 from csms_gateway.tables.message import Message, Notification
+from csms_gateway.tables.ocpp21 import DynamicSchedule, EventStream, Tariff
 from csms_gateway.tables.station import Connection, Station
 from csms_gateway.tables.transaction import (
     SignedMessage,
@@ -17,11 +18,14 @@ __all__ = [
     "TRANSACTION_ID_MAX",
     "Command",
     "Connection",
+    "DynamicSchedule",
+    "EventStream",
     "Message",
     "Notification",
     "SignedMessage",
     "Station",
     "Table",
+    "Tariff",
     "Transaction",
     "TransactionEvent",
     "UnmatchedMessage",

@@ -36,6 +36,9 @@ class Station(Table):
     registration: Mapped[str] = mapped_column(
         default="accepted", server_default="accepted", comment="what BootNotification is answered"
     )
+    shows_cost: Mapped[bool | None] = mapped_column(
+        comment="whether it is told what a running session costs; null: not known, so it is not"
+    )
 
 
 class Connection(Table):

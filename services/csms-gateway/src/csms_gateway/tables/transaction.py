@@ -85,6 +85,11 @@ class Transaction(Table):
     start_seq_no: Mapped[int] = mapped_column(default=0, server_default="0")
     end_seq_no: Mapped[int | None]
     charging_state: Mapped[str | None]
+    details: Mapped[dict[str, Any]] = mapped_column(
+        server_default=text("'{}'"),
+        comment="the newest tariffId, transactionLimit, operationMode, costDetails, …",
+    )
+    newest_seq_no: Mapped[int] = mapped_column(default=-1, server_default="-1")
     remote_start_id: Mapped[int | None]
     reservation_id: Mapped[int | None]
     start_told: Mapped[bool] = mapped_column(default=True, server_default=text("true"))

@@ -22,9 +22,12 @@ from csms_gateway.v201 import (
     transaction_event,
 )
 
+# Not readings: a station that gets them wrong does so every minute, and the log has them.
+TELL_OF_SESSIONS = {"TransactionEvent", "NotifySettlement"}
+
 
 async def keep(charger: Charger, action: str, payload: dict[str, Any]) -> None:
-    if action == "TransactionEvent":
+    if action in TELL_OF_SESSIONS:
         await transactions.keep_unmatched(charger, action, payload, now())
 
 

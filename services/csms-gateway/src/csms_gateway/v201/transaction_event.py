@@ -27,7 +27,13 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
     reply: dict[str, Any] = {}
     if stored.token:
         reply["idTokenInfo"] = id_token_info(stored.token)
-    cost = await charger.gateway.costs.of(stored.session_id, final=ended)
+    costs = charger.gateway.costs
+    if ended:
+        # A station that was offline then has nobody left to show it to (2.0.1, I03.FR.03).
+        wait = stored.ended and not payload.get("offline")
+        cost = await costs.final(stored.session_id, wait=wait)
+    else:
+        cost = costs.running(stored.session_id)
     if cost is not None:
         # A number on the wire and nowhere else (2.0.1, TransactionEventResponse.totalCost).
         reply["totalCost"] = float(cost)

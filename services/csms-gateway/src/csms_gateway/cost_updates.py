@@ -1,0 +1,127 @@
+"""CostUpdated (OCPP 2.x, I02): the running cost to stations that show it, and which those are.
+
+A station is told only if it is known to show a cost: staff said so here, or its own device model
+did (TariffCostCtrlr.Enabled for Cost). Others get the cost in TransactionEvent's answer alone.
+"""
+
+import logging
+import time
+from collections import OrderedDict
+from typing import Any, Final
+from uuid import UUID
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import select, update
+
+from common.auth import scoped
+from common.database import Db
+from common.events import SessionCostUpdated
+from common.problems import NotFound
+from csms_gateway import schemas, tables
+from csms_gateway.charger import CallFailed, Charger, NoAnswer
+from csms_gateway.connections import Held, StationPath
+from csms_gateway.gateway import Gateway
+
+log = logging.getLogger(__name__)
+
+REMEMBERED_MAX: Final = 50_000  # sessions; some 10 MB
+CANNOT: Final = {"NotSupported", "NotImplemented"}
+OF_SESSION: Final = """
+select t.ocpp_id from transaction t join station s using (station_id)
+where t.session_id = $1 and t.station_id = $2 and t.ended_at is null and s.shows_cost
+"""
+LEARN: Final = "update station set shows_cost = $2 where station_id = $1"
+
+
+class CostUpdates:
+    def __init__(self, gateway: Gateway, held: Held) -> None:
+        self._gateway = gateway
+        self._held = held
+        self._every_s = gateway.settings.cost_update_every_s
+        # By session, when it may be told again (time.monotonic).
+        self._not_before: OrderedDict[UUID, float] = OrderedDict()
+
+    def told(self, event: SessionCostUpdated) -> None:
+        """What billing told; called by costs.py, so it must not wait."""
+        charger = self._held.get(event.station_id)
+        if charger is None or "CostUpdated" in charger.refused:
+            return
+        if not schemas.known(charger.version.schemas, "CostUpdated"):
+            return
+        at = time.monotonic()
+        if self._not_before.get(event.session_id, at) > at:
+            return  # the next one after that is newer anyway
+        self._not_before[event.session_id] = at + self._every_s
+        self._not_before.move_to_end(event.session_id)
+        if len(self._not_before) > REMEMBERED_MAX:
+            self._not_before.popitem(last=False)
+        self._gateway.tasks.spawn(self._send(charger, event), f"cost {event.station_id}")
+
+    async def _send(self, charger: Charger, event: SessionCostUpdated) -> None:
+        ocpp_id = await self._gateway.pool.fetchval(
+            OF_SESSION, event.session_id, charger.station_id
+        )
+        if ocpp_id is None:
+            return
+        # A number on the wire and nowhere else (2.0.1, CostUpdatedRequest.totalCost).
+        payload = {"totalCost": float(event.total_gross), "transactionId": ocpp_id}
+        try:
+            timeout_s = self._gateway.settings.ocpp_call_timeout_s
+            await charger.call("CostUpdated", payload, timeout_s)
+        except CallFailed as failed:
+            if failed.code in CANNOT:
+                charger.refused.add("CostUpdated")
+        except NoAnswer as failed:
+            log.debug("%s was not told a cost: %s", charger.station_id, failed)
+
+
+async def from_variables(charger: Charger, _: dict[str, Any], answer: dict[str, Any]) -> None:
+    """What follows from GetVariables: TariffCostCtrlr.Enabled[Cost] says whether it shows costs."""
+    for one in answer.get("getVariableResult", ()):
+        component, variable = one.get("component", {}), one.get("variable", {})
+        if (component.get("name"), variable.get("name"), variable.get("instance")) == (
+            "TariffCostCtrlr", "Enabled", "Cost",
+        ) and one.get("attributeStatus") == "Accepted":  # fmt: skip
+            shows = str(one.get("attributeValue")).lower() == "true"
+            await charger.gateway.pool.execute(LEARN, charger.station_id, shows)
+
+
+router = APIRouter(tags=["stations"])
+
+
+class CostDisplay(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    shows_cost: bool | None = Field(
+        description="whether the station is told what a running session costs (CostUpdated); "
+        "null: not known, so it is not"
+    )
+
+
+@router.get(
+    "/v1/stations/{station_id}/cost-display",
+    summary="Whether a station shows what a session costs",
+    dependencies=[scoped("status:read")],
+)
+async def get_cost_display(station_id: StationPath, db: Db) -> CostDisplay:
+    query = select(tables.Station.shows_cost).where(tables.Station.station_id == station_id)
+    row = (await db.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound(f"no station {station_id!r}")
+    return CostDisplay(shows_cost=row.shows_cost)
+
+
+@router.put(
+    "/v1/stations/{station_id}/cost-display",
+    summary="Say whether a station shows what a session costs",
+    dependencies=[scoped("commands:write")],
+)
+async def put_cost_display(station_id: StationPath, body: CostDisplay, db: Db) -> CostDisplay:
+    changed = update(tables.Station).where(tables.Station.station_id == station_id)
+    found = await db.scalar(
+        changed.values(shows_cost=body.shows_cost).returning(tables.Station.station_id)
+    )
+    if found is None:
+        raise NotFound(f"no station {station_id!r}")
+    return body

@@ -1,0 +1,129 @@
+"""Tariffs on the station (OCPP 2.1, I07 to I11): billing's in OCPP's words."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from gateway_wire import OPERATOR, V21, Gateway, accepted, connect_v2
+from hypothesis import given
+from hypothesis import strategies as st
+from stack import eventually
+
+from common.clock import now
+from common.events import TariffChanged, TariffPrices
+from csms_gateway import schemas
+from csms_gateway.v21.tariff_type import Prices, describe, tariff_type
+
+NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
+
+
+def prices(**changes: Any) -> Prices:
+    given: dict[str, Any] = {
+        "tariff_id": UUID(int=7), "name": "house", "valid_from": NOON, "currency": "EUR",
+        "tax_included": True, "vat_percent": Decimal(19), "energy_price": Decimal("0.49"),
+        "time_price": Decimal("0.01"), "start_fee": Decimal("0.35"),
+    }  # fmt: skip
+    return Prices(**given | changes)
+
+
+def test_I07_a_tariff_is_told_without_tax_and_with_its_rate() -> None:
+    found = tariff_type(prices(), NOON)
+    assert found["energy"] == {
+        "prices": [{"priceKwh": 0.411765}], "taxRates": [{"type": "VAT", "tax": 19.0}],
+    }  # fmt: skip
+    assert found["chargingTime"] == found["idleTime"]
+    assert found["chargingTime"]["prices"] == [{"priceMinute": 0.008403}]
+    assert found["fixedFee"]["prices"] == [{"priceFixed": 0.294118}]
+    assert "validFrom" not in found
+    net = tariff_type(prices(tax_included=False), NOON - timedelta(hours=1))
+    assert net["energy"]["prices"] == [{"priceKwh": 0.49}]
+    assert net["validFrom"] == "2026-11-02T12:00:00.000Z"
+    plain = tariff_type(prices(time_price=Decimal(0), start_fee=Decimal(0)), NOON)
+    assert not plain.keys() & {"chargingTime", "idleTime", "fixedFee"}
+
+
+def test_people_read_the_price_of_a_kwh_first_then_of_a_minute_then_of_a_session() -> None:
+    assert describe(prices()) == (
+        "0.49 EUR/kWh, 0.01 EUR/min, 0.35 EUR per session, incl. 19 % VAT"
+    )
+
+
+@given(
+    price=st.decimals(0, 999, places=4),
+    vat=st.decimals(0, 100, places=2),
+    kwh=st.decimals(0, 500, places=3),
+)
+def test_I07_a_station_that_reckons_with_it_is_never_a_cent_off(
+    price: Decimal, vat: Decimal, kwh: Decimal
+) -> None:
+    found = tariff_type(prices(energy_price=price, vat_percent=vat), NOON)
+    schemas.check_outgoing("v21", "SetDefaultTariffRequest", {"evseId": 0, "tariff": found})
+    net = Decimal(str(found["energy"]["prices"][0]["priceKwh"]))
+    gross = net * kwh * (100 + vat) / 100
+    assert abs(gross - price * kwh) < Decimal("0.01")
+
+
+async def test_I07_a_default_tariff_that_is_not_given_is_the_operators_own(
+    gateway: Gateway,
+) -> None:
+    operator = uuid4()
+    station = await gateway.add_station(operator=operator)
+    told = [
+        TariffChanged(
+            operator_id=operator,
+            tariff_id=uuid4(),
+            name=name,
+            valid_from=now() + timedelta(hours=hours),
+            prices=TariffPrices(
+                currency="EUR",
+                tax_included=True,
+                vat_percent=Decimal(19),
+                energy_price=Decimal(price),
+                time_price=Decimal(0),
+                start_fee=Decimal(0),
+            ),
+        )
+        for name, hours, price in (("old", -2, "0.59"), ("new", -1, "0.49"), ("next", 1, "0.99"))
+    ]
+    unpriced = TariffChanged(operator_id=operator, tariff_id=uuid4(), name="x", valid_from=now())
+    await gateway.service.publish(*told, unpriced)
+
+    async def known() -> bool:
+        count = "select count(*) from csms_gateway.tariff where operator_id = $1"
+        pool = gateway.service.app.state.beside.gateway.pool
+        return int(await pool.fetchval(count, operator)) == 3
+
+    await eventually(known)
+    async with connect_v2(gateway, station, V21) as socket:
+        body = {"type": "set_default_tariff", "evse_id": 0}
+        sent = await accepted(gateway, socket, station, body, operator)
+        assert sent["evseId"] == 0
+        assert sent["tariff"]["tariffId"] == str(told[1].tariff_id)
+        assert sent["tariff"]["energy"]["prices"] == [{"priceKwh": 0.411765}]
+        given = {"tariffId": "mine", "currency": "EUR"}
+        sent = await accepted(gateway, socket, station, body | {"tariff": given}, operator)
+        assert sent["tariff"] == given
+
+
+@pytest.mark.parametrize("version", ["ocpp2.0.1", V21])
+async def test_I07_without_a_tariff_or_on_2_0_1_the_command_says_so(
+    gateway: Gateway, version: str
+) -> None:
+    station = await gateway.add_station()
+    async with connect_v2(gateway, station, version):
+        async with gateway.service.as_(OPERATOR, "commands:write") as api:
+            body = {"type": "set_default_tariff", "evse_id": 0}
+            url = f"/v1/stations/{station}/commands"
+
+            async def answered() -> Any:
+                answer = await api.post(url, json=body, params={"wait_s": 5})
+                return answer if answer.status_code in (200, 422) else None
+
+            answer = await eventually(answered)
+        if version == V21:
+            assert answer.json()["state"] == "failed"
+            assert "no tariff" in answer.json()["result"]["description"]
+        else:
+            assert answer.json()["title"] == "The station's version of OCPP has no such command"

@@ -1,0 +1,80 @@
+"""Through every service: a driver at an OCPP 2.x station sees what it costs, then the final sum."""
+
+import base64
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from gateway_wire import EVSE, Wire, stamp
+from stack import eventually
+from suite import Suite
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus
+from websockets.typing import Subprotocol
+
+
+def reading(value: int, context: str, seconds_ago: float) -> list[dict[str, Any]]:
+    sampled = {"value": value, "context": context}
+    return [{"timestamp": stamp(seconds_ago), "sampledValue": [sampled]}]
+
+
+@pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
+async def test_TC_I_01_and_02_running_and_final_cost_are_shown(suite: Suite, version: str) -> None:
+    station, card = suite.demo["stations"][2], suite.demo["cards"][0]
+    basic = base64.b64encode(f"{station['id']}:{station['password']}".encode()).decode()
+    transaction = str(uuid4())
+    said: dict[str, Any] = {"transaction": transaction, "offline": True}
+
+    async def known() -> ClientConnection | None:
+        try:
+            return await connect(
+                f"{suite.urls['ocpp']}/{station['id']}",
+                subprotocols=[Subprotocol(version)],
+                additional_headers={"Authorization": f"Basic {basic}"},
+            )
+        except InvalidStatus:
+            return None  # the gateway has not heard of it yet
+
+    async with await eventually(known) as socket:
+        wire = Wire(socket)
+        # Kept while it was offline for an hour: so its times count, and there is time to charge.
+        answer = await wire.event(
+            "Started", 0, "Authorized", **said, token=card, evse=EVSE,
+            timestamp=stamp(3600), meterValue=reading(5000, "Transaction.Begin", 3600),
+        )  # fmt: skip
+        assert answer["idTokenInfo"]["status"] == "Accepted"
+        await wire.event(
+            "Updated", 1, "MeterValuePeriodic", **said, timestamp=stamp(1800),
+            meterValue=reading(7000, "Sample.Periodic", 1800),
+        )  # fmt: skip
+        seq_no = 1
+
+        async def shown() -> Any:
+            nonlocal seq_no
+            seq_no += 1
+            return await wire.event(
+                "Updated", seq_no, "MeterValuePeriodic", transaction=transaction
+            )
+
+        # 2 kWh at 0.49, 30 minutes at 0.01, the start fee of 0.35
+        async def running() -> bool:
+            answer = await shown()
+
+            return bool(answer.get("totalCost") == 1.63)
+
+        await eventually(running, 20)
+        answer = await wire.event(
+            "Ended",
+            seq_no + 1,
+            "EVDeparted",
+            transaction=transaction,
+            meterValue=reading(9000, "Transaction.End", 0),
+        )
+    (row,) = (await suite.get("csms-gateway", "transactions", station_id=station["id"]))["items"][
+        :1
+    ]
+    record = await suite.record_of(row["session_id"])
+    assert record["energy_wh"] == 4000
+    # 4 kWh at 0.49, 60 minutes at 0.01, the start fee of 0.35
+    assert answer == {"totalCost": 2.91}
+    assert record["total_gross"] == {"amount": "2.91", "currency": "EUR"}
