@@ -10,12 +10,15 @@ from common import service
 from common.service import Parts
 from csms_gateway import (
     connections,
+    customer_information,
     gateway,
     listener,
     message_log,
     notifications,
+    registrations,
     reports,
     transaction_events,
+    variables,
 )
 from csms_gateway.commands import records, routes
 from csms_gateway.consumers import HANDLERS
@@ -27,6 +30,7 @@ async def _ocpp(parts: Parts) -> AsyncIterator[connections.Held]:
     async with gateway.running(parts) as replica, listener.listening(replica) as held:
         replica.tasks.forever(partial(records.sweep, replica, held), "command sweep")
         replica.tasks.forever(partial(notifications.prune, replica), "old notifications")
+        replica.tasks.forever(partial(customer_information.prune, replica), "customer information")
         replica.tasks.forever(partial(transaction_events.sweep, replica), "untold sessions")
         yield held
 
@@ -41,6 +45,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             message_log.router,
             notifications.router,
             reports.router,
+            variables.router,
+            registrations.router,
+            customer_information.router,
         ],
         HANDLERS,
         title="csms-gateway",

@@ -1,11 +1,37 @@
-"""A charger has started: told to the others, and whether it may work."""
+"""A charger has started: told to the others, and whether it may work (2.0.1, B01 to B03)."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from common.events import StationBooted
+from common.ids import uuid7
 from csms_gateway.charger import Charger
 from csms_gateway.readings import TEXT_MAX, short
+from csms_gateway.standing import Registration
+
+ANSWERS: Final[dict[Registration, Literal["Accepted", "Pending", "Rejected"]]] = {
+    "accepted": "Accepted",
+    "pending": "Pending",
+    "rejected": "Rejected",
+}
+ANSWERED = (
+    "update station set boot_answer = registration where station_id = $1 returning boot_answer"
+)
+# B07.FR.14: the device model is read when a station is new or its firmware has changed. A command
+# as any other, which the sweep sends: after the boot is answered, and never twice for one firmware.
+READ_DEVICE_MODEL = """
+with fresh as (
+    update station set inventory_of = $2
+    where station_id = $1 and inventory_of is distinct from $2
+    returning station_id, operator_id
+)
+insert into command (
+    id, operator_id, station_id, idempotency_key, type, parameters, requested_by, requested_at,
+    deadline_at
+) select $3, operator_id, station_id, $4, 'get_base_report', '{"report_base": "FullInventory"}',
+    'csms-gateway', now(), now() + interval '1 hour'
+from fresh
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +44,8 @@ async def booted(
     charger: Charger, vendor: str, model: str, serial_number: str | None, firmware: str | None
 ) -> Booted:
     """Return when the start is durable."""
-    await charger.gateway.publisher.event(
+    gateway = charger.gateway
+    await gateway.publisher.event(
         StationBooted(
             operator_id=charger.operator_id,
             station_id=charger.station_id,
@@ -29,4 +56,14 @@ async def booted(
             firmware_version=short(firmware),
         )
     )
-    return Booted("Accepted", charger.gateway.settings.ocpp_heartbeat_interval_s)
+    registration: Registration = await gateway.pool.fetchval(ANSWERED, charger.station_id)
+    charger.standing.registration = registration
+    if registration != "accepted":
+        return Booted(ANSWERS[registration], gateway.settings.ocpp_boot_retry_interval_s)
+    if gateway.settings.read_device_model and charger.version.schemas != "v16":
+        number = uuid7()
+        version = short(firmware) or ""
+        await gateway.pool.execute(
+            READ_DEVICE_MODEL, charger.station_id, version, number, f"device model {number}"
+        )
+    return Booted("Accepted", gateway.settings.ocpp_heartbeat_interval_s)

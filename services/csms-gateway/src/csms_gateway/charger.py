@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from common.clock import now
 from common.logs import station_id as logged_station
 from csms_gateway import frames, schemas
+from csms_gateway.standing import Registration, Standing
 from csms_gateway.transaction_fold import Known
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class Unsupported(Exception):
 
 
 class CallFailed(Exception):
-    """The charger answered with CALLERROR."""
+    """The charger answered with CALLERROR, or would have to: it is held (standing.forbids)."""
 
     def __init__(self, code: str, description: str, details: dict[str, Any]) -> None:
         super().__init__(f"{code}: {description}")
@@ -113,6 +114,8 @@ class Admitted:
     power_by_evse: Mapping[int, int]
     # Of the station and its password, as they were when it connected.
     versions: tuple[int, int]
+    # What its newest BootNotification was answered.
+    boot_answer: Registration = "accepted"
 
 
 class Charger:
@@ -138,6 +141,7 @@ class Charger:
         # OCPP 2.x: what is known of the running ones; forgotten, it is read again.
         self.transactions: dict[str, Known] = {}
         self.open_by_evse: dict[int, UUID | None] = {}
+        self.standing = Standing(station.boot_answer)
         self.commands = asyncio.Lock()
         self._socket = socket
         self._calls = asyncio.Lock()
@@ -166,11 +170,15 @@ class Charger:
         Only our side's lock is held: the charger's own calls are answered meanwhile. Raises
         CallFailed, NoAnswer or schemas.Violation (we would have sent something invalid).
         """
+        if why := self.standing.forbids(action):
+            raise CallFailed("SecurityError", why, {})
         schemas.check_outgoing(self.version.schemas, action, payload)
         async with self._calls:
             message_id = str(uuid4())
             future = asyncio.get_running_loop().create_future()
             self._pending[message_id] = future
+            # Before it is sent: what it triggers may come before we have seen its answer.
+            self.standing.asked(action, payload, time.monotonic())
             try:
                 await self._send(
                     "call", action, message_id, frames.call(message_id, action, payload)
@@ -272,6 +280,9 @@ class Charger:
 
     async def _handled(self, call: frames.Call) -> tuple[str, str]:
         """The outcome (ok or an OCPP error code) and the frame to answer with."""
+        if not self.standing.may_say(call.action, time.monotonic()):
+            why = f"the station is {self.standing.registration}: only BootNotification is answered"
+            return await self._refused(call, schemas.Violation("SecurityError", why))
         version = self.version.schemas
         handler = self.version.actions.get(call.action)
         if handler is None:

@@ -10,6 +10,7 @@ from csms_gateway.tables.transaction import (
     TransactionEvent,
     UnmatchedMessage,
 )
+from csms_gateway.tables.variable import Variable
 
 __all__ = [
     "CHANGE",
@@ -25,4 +26,5 @@ __all__ = [
     "Transaction",
     "TransactionEvent",
     "UnmatchedMessage",
+    "Variable",
 ]

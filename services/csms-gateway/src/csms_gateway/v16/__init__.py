@@ -3,12 +3,14 @@
 from typing import Any
 
 from common.clock import now
-from csms_gateway import transactions
-from csms_gateway.charger import Charger, Translation, Version, sends
+from csms_gateway import transactions, variables
+from csms_gateway.charger import Answered, Charger, Translation, Version, sends
 from csms_gateway.v16 import (
     authorize,
     boot_notification,
+    change_configuration,
     data_transfer,
+    get_configuration,
     heartbeat,
     meter_values,
     remote_start_transaction,
@@ -28,9 +30,16 @@ async def keep(charger: Charger, action: str, payload: dict[str, Any]) -> None:
 
 
 COMMANDS: dict[str, Translation] = {
+    "get_variables": get_configuration.calls,
     "remote_start": sends("RemoteStartTransaction", remote_start_transaction.payload),
     "remote_stop": remote_stop_transaction.calls,
     "reset": sends("Reset", reset.payload),
+    "set_variables": change_configuration.calls,
+}
+
+ANSWERED: dict[str, Answered] = {
+    "ChangeConfiguration": variables.configuration_changed,
+    "GetConfiguration": variables.configuration_got,
 }
 
 VERSION = Version(
@@ -47,7 +56,7 @@ VERSION = Version(
         "StopTransaction": stop_transaction.answer,
     },
     commands=COMMANDS,
-    answered={},
+    answered=ANSWERED,
     bad_frame="FormationViolation",
     keep=keep,
 )
