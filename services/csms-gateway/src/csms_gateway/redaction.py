@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import orjson
 
-from csms_gateway.device_model import secret
+from csms_gateway.device_model import WRITE_ONLY, secret
 
 HIDDEN: Final = "***"
 # Calls that may carry what is hidden; no other is looked into, for that takes time.
@@ -15,35 +15,41 @@ CALLS: Final = {
 # Members that are secret by their name: APNType, VPNType, NetworkConnectionProfileType (2.1).
 MEMBERS: Final = {"apnPassword", "basicAuthPassword", "password", "simPin"}
 VPN: Final = "vpn"
+DEPTH_MAX: Final = 32  # of no payload in OCPP; whoever nests deeper wants to break us
 
 
-def redacted(value: Any) -> Any:
-    """The same with the values of secret variables, keys and members hidden."""
+def redacted(value: Any, depth: int = 0) -> Any:
+    """The same with the values of secret variables, keys and members hidden. Takes any JSON."""
+    if depth > DEPTH_MAX:
+        return HIDDEN
     if isinstance(value, list):
-        return [redacted(item) for item in value]
+        return [redacted(item, depth + 1) for item in value]
     if not isinstance(value, dict):
         return value
-    found = {name: _member(name, item) for name, item in value.items()}
+    found = {name: _member(name, item, depth) for name, item in value.items()}
     # A variable of OCPP 2.x, of a command of ours, or a key of 1.6.
     name = value.get("variable", value.get("key"))
     if isinstance(name, dict):
         name = name.get("name")
-    if isinstance(name, str) and secret(name):
-        for member in ("value", "attributeValue", "actualValue"):
-            if member in found:
-                found[member] = HIDDEN
-        for attribute in found.get("variableAttribute", ()):
-            if isinstance(attribute, dict) and "value" in attribute:
-                attribute["value"] = HIDDEN
+    hides = isinstance(name, str) and secret(name)
+    for member in ("value", "attributeValue", "actualValue"):
+        if hides and member in found:
+            found[member] = HIDDEN
+    attributes = found.get("variableAttribute")
+    for attribute in attributes if isinstance(attributes, list) else ():
+        if not isinstance(attribute, dict) or "value" not in attribute:
+            continue
+        if hides or attribute.get("mutability") == WRITE_ONLY:
+            attribute["value"] = HIDDEN
     return found
 
 
-def _member(name: str, value: Any) -> Any:
+def _member(name: str, value: Any, depth: int) -> Any:
     if name in MEMBERS and not isinstance(value, dict | list):
         return HIDDEN
     if name == VPN and isinstance(value, dict) and "key" in value:
         value = value | {"key": HIDDEN}
-    return redacted(value)
+    return redacted(value, depth + 1)
 
 
 def payload(action: str | None, payload: dict[str, Any]) -> dict[str, Any]:
