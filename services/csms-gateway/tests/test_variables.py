@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from csms_gateway import redaction
 from csms_gateway.device_model import batches, secret
+from csms_gateway.variables import VARIABLES_MAX
 
 
 def variable(component: str, name: str, **more: Any) -> dict[str, Any]:
@@ -198,6 +199,24 @@ async def test_a_variable_told_twice_in_a_message_is_stored_once(gateway: Gatewa
         twice = [report({"name": "X"}, "A", {"value": value}) for value in ("1", "2")]
         assert await told(staff, *twice) == {}
         assert plain(await staff.variables()) == [("X", "A", "2")]
+
+
+async def test_R8_a_station_has_only_so_many_variables(gateway: Gateway) -> None:
+    async with staffed(gateway, V201) as staff:
+        await told(staff, report({"name": "X"}, "Known", {"value": "1"}))
+        await gateway.execute(
+            "insert into variable (operator_id, station_id, component, component_instance, "
+            "evse_id, connector_id, variable, variable_instance, attribute, seen_at) "
+            "select :operator, :station, 'X', '', 0, 0, n::text, '', 'Actual', now() "
+            "from generate_series(2, :count) n",
+            operator=OPERATOR,
+            station=staff.station_id,
+            count=VARIABLES_MAX,
+        )
+        known = report({"name": "X"}, "Known", {"value": "2"})
+        assert await told(staff, known, report({"name": "X"}, "New", {"value": "1"})) == {}
+        assert plain(await staff.variables(variable="Known")) == [("X", "Known", "2")]
+        assert await staff.variables(variable="New") == []
 
 
 async def test_write_only_and_secret_values_are_stored_nowhere(gateway: Gateway) -> None:

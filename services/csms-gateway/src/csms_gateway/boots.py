@@ -14,9 +14,10 @@ ANSWERS: Final[dict[Registration, Literal["Accepted", "Pending", "Rejected"]]] =
     "pending": "Pending",
     "rejected": "Rejected",
 }
-ANSWERED = (
-    "update station set boot_answer = registration where station_id = $1 returning boot_answer"
-)
+ANSWERED = """
+update station set boot_answer = registration, booted_at = now(), boot_reason = $2
+where station_id = $1 returning boot_answer
+"""
 # B07.FR.14: the device model is read when a station is new or its firmware has changed. A command
 # as any other, which the sweep sends: after the boot is answered, and never twice for one firmware.
 READ_DEVICE_MODEL = """
@@ -41,7 +42,12 @@ class Booted:
 
 
 async def booted(
-    charger: Charger, vendor: str, model: str, serial_number: str | None, firmware: str | None
+    charger: Charger,
+    vendor: str,
+    model: str,
+    serial_number: str | None,
+    firmware: str | None,
+    reason: str | None = None,
 ) -> Booted:
     """Return when the start is durable."""
     gateway = charger.gateway
@@ -56,7 +62,9 @@ async def booted(
             firmware_version=short(firmware),
         )
     )
-    registration: Registration = await gateway.pool.fetchval(ANSWERED, charger.station_id)
+    registration: Registration = await gateway.pool.fetchval(
+        ANSWERED, charger.station_id, short(reason)
+    )
     charger.standing.registration = registration
     if registration != "accepted":
         return Booted(ANSWERS[registration], gateway.settings.ocpp_boot_retry_interval_s)
