@@ -19,15 +19,16 @@ from csms_gateway import connections, tables
 from csms_gateway.gateway import Gateway
 
 ACTION: Final = "NotifyCustomerInformation"
+# The action in so many words, for that is what the index is of.
 PRUNE: Final = """
 delete from notification
-where action = $1 and received_at < now() - make_interval(days => $2)
+where action = 'NotifyCustomerInformation' and received_at < now() - make_interval(days => $1)
 """
 PRUNE_EVERY_S: Final = 600.0
 
 
 async def prune_once(gateway: Gateway) -> None:
-    await gateway.pool.execute(PRUNE, ACTION, gateway.settings.customer_information_keep_days)
+    await gateway.pool.execute(PRUNE, gateway.settings.customer_information_keep_days)
 
 
 async def prune(gateway: Gateway) -> None:

@@ -80,4 +80,11 @@ def upgrade() -> None:
     op.create_check_constraint(
         "boot_answer", "station", "boot_answer in ('accepted', 'pending', 'rejected')"
     )
+    op.create_index(
+        "ix_notification_customer",
+        "notification",
+        ["received_at"],
+        unique=False,
+        postgresql_where=sa.text("action = 'NotifyCustomerInformation'"),
+    )
     tenant_walls("variable")
