@@ -62,8 +62,6 @@ async def test_TC_B_02_a_held_station_is_pending_until_it_is_released_and_boots(
         assert await status(staff) == {}
         seen = await staff.get("registration", "stations:read")
         assert (seen["registration"], seen["boot_answer"]) == ("accepted", "accepted")
-        assert seen["boot_reason"] == (None if version == V16 else "PowerUp")
-        assert seen["booted_at"] > told["booted_at"]
 
 
 @pytest.mark.parametrize("version", [V16, V201, V21])
@@ -159,8 +157,7 @@ async def test_R3_what_a_held_station_tells_of_sessions_is_kept(gateway: Gateway
 async def test_a_hold_cuts_nobody_off_and_outlives_the_socket(gateway: Gateway) -> None:
     async with staffed(gateway, V201) as staff:
         await staff.boot("Watchdog")
-        told = await staff.register("pending")
-        assert told["boot_reason"] == "Watchdog"
+        await staff.register("pending")
         assert await status(staff) == {}  # it does not know yet
     async with staffed(gateway, V201, staff.station_id) as staff:
         assert await status(staff) == {}  # back after a break, without a boot

@@ -14,10 +14,9 @@ ANSWERS: Final[dict[Registration, Literal["Accepted", "Pending", "Rejected"]]] =
     "pending": "Pending",
     "rejected": "Rejected",
 }
-ANSWERED = """
-update station set boot_answer = registration, booted_at = now(), boot_reason = $2
-where station_id = $1 returning boot_answer
-"""
+STATION = "select registration, boot_answer, inventory_of from station where station_id = $1"
+# Only when it changes: in a storm thousands boot, and nearly all are accepted as before.
+ANSWERED = "update station set boot_answer = $2 where station_id = $1"
 # B07.FR.14: the device model is read when a station is new or its firmware has changed. A command
 # as any other, which the sweep sends: after the boot is answered, and never twice for one firmware.
 READ_DEVICE_MODEL = """
@@ -42,12 +41,7 @@ class Booted:
 
 
 async def booted(
-    charger: Charger,
-    vendor: str,
-    model: str,
-    serial_number: str | None,
-    firmware: str | None,
-    reason: str | None = None,
+    charger: Charger, vendor: str, model: str, serial_number: str | None, firmware: str | None
 ) -> Booted:
     """Return when the start is durable."""
     gateway = charger.gateway
@@ -62,16 +56,22 @@ async def booted(
             firmware_version=short(firmware),
         )
     )
-    registration: Registration = await gateway.pool.fetchval(
-        ANSWERED, charger.station_id, short(reason)
-    )
+    station = await gateway.pool.fetchrow(STATION, charger.station_id)
+    assert station is not None  # or it could not have connected
+    registration: Registration = station["registration"]
+    if registration != station["boot_answer"]:
+        await gateway.pool.execute(ANSWERED, charger.station_id, registration)
     charger.standing.registration = registration
     if registration != "accepted":
         return Booted(ANSWERS[registration], gateway.settings.ocpp_boot_retry_interval_s)
     if gateway.settings.read_device_model and charger.version.schemas != "v16":
-        number = uuid7()
-        version = short(firmware) or ""
-        await gateway.pool.execute(
-            READ_DEVICE_MODEL, charger.station_id, version, number, f"device model {number}"
-        )
+        await _read_device_model(charger, station["inventory_of"], short(firmware) or "")
     return Booted("Accepted", gateway.settings.ocpp_heartbeat_interval_s)
+
+
+async def _read_device_model(charger: Charger, known: str | None, firmware: str) -> None:
+    if firmware != known:
+        number = uuid7()
+        await charger.gateway.pool.execute(
+            READ_DEVICE_MODEL, charger.station_id, firmware, number, f"device model {number}"
+        )

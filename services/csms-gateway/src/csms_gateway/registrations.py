@@ -5,7 +5,6 @@ learn of it (2.0.1, B02.FR.09); one that is in the middle of a session is not cu
 BootNotification to have it at once; a rejected station asks again by itself.
 """
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Body
@@ -38,8 +37,6 @@ class RegistrationOut(BaseModel):
     station_id: str
     registration: Registration = Field(description="what its next BootNotification is answered")
     boot_answer: Registration = Field(description="what its newest BootNotification was answered")
-    booted_at: datetime | None = Field(description="when it booted last")
-    boot_reason: str | None = Field(description="OCPP 2.x: PowerUp, RemoteReset, Watchdog, …")
 
 
 @router.get(

@@ -41,8 +41,6 @@ class Station(Table):
         default="accepted", server_default="accepted",
         comment="what the newest BootNotification was answered: by it the station lives",
     )  # fmt: skip
-    booted_at: Mapped[datetime | None]
-    boot_reason: Mapped[str | None] = mapped_column(comment="OCPP 2.x: PowerUp, Watchdog, …")
     inventory_of: Mapped[str | None] = mapped_column(
         comment="the firmware whose device model was last asked for by itself"
     )

@@ -16,6 +16,5 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
         station["model"],
         station.get("serialNumber"),
         station.get("firmwareVersion"),
-        payload["reason"],
     )
     return {"status": boot.status, "currentTime": wire_time(now()), "interval": boot.interval_s}

@@ -61,13 +61,6 @@ def upgrade() -> None:
             comment="what the newest BootNotification was answered: by it the station lives",
         ),
     )
-    op.add_column("station", sa.Column("booted_at", sa.DateTime(timezone=True), nullable=True))
-    op.add_column(
-        "station",
-        sa.Column(
-            "boot_reason", sa.Text(), nullable=True, comment="OCPP 2.x: PowerUp, Watchdog, …"
-        ),
-    )
     op.add_column(
         "station",
         sa.Column(
