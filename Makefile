@@ -5,7 +5,7 @@ LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url 
 PYTHON ?= python3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo charger token test lint format bench lock migration docs clean-data clean
+.PHONY: help run demo charger token test lint format bench load soak lock migration docs clean-data clean
 
 help: ## print these targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,12 @@ token: .venv/ready ## print an access token of the demo login
 
 bench: .venv/ready ## print what a message, a session and a socket cost, beside a bare ocpp-library server
 	@PYTHONPATH=tests $(PY) -m bench
+
+load: .venv/ready ## 19,000 sockets, a reconnect storm of 10,000 stations, 2,000 messages a second; some minutes
+	@PYTHONPATH=tests $(PY) -m bench.scale
+
+soak: .venv/ready ## twenty minutes of chargers that come and go: is memory flat?
+	@PYTHONPATH=tests $(PY) -m bench.soak
 
 docs: .venv/ready ## write docs/{events,problems,settings}.md and docs/openapi/*.json from the code
 	@$(PY) -m local_stack.docs

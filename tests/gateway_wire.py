@@ -35,6 +35,8 @@ class Identity:
     decisions: dict[str, AuthorizeStatus] = field(
         default_factory=lambda: {"GOOD": "Accepted", "BAD": "Blocked"}
     )
+    # What else is answered, by token: its group, its end, whether it is a master pass.
+    more: dict[str, dict[str, Any]] = field(default_factory=dict)
     silent: bool = False
     card_id: UUID = field(default_factory=uuid4)
 
@@ -42,8 +44,13 @@ class Identity:
         question = AuthorizeQuestion.model_validate_json(data)
         if self.silent:
             await asyncio.sleep(60)
-        status = self.decisions.get(question.id_token.upper(), "Invalid")
-        return AuthorizeAnswer(status=status, why="as the test says", card_id=self.card_id)
+        key = question.id_token.upper()
+        return AuthorizeAnswer(
+            status=self.decisions.get(key, "Invalid"),
+            why="as the test says",
+            card_id=self.card_id,
+            **self.more.get(key, {}),
+        )
 
 
 @dataclass
@@ -117,6 +124,22 @@ class Gateway:
     async def told(self, kind: type[Event], count: int = 1, **members: Any) -> list[Any]:
         async def enough() -> Any:
             found = self.of(kind, **members)
+            return found if len(found) >= count else None
+
+        found: list[Any] = await eventually(enough)
+        return found
+
+    async def reported(self, kind: type[Event], station_id: str, count: int = 1) -> list[Any]:
+        """The reports about a station, of events that carry those of many."""
+
+        async def enough() -> Any:
+            found = [
+                report
+                for event in self.events
+                if isinstance(event, kind)
+                for report in event.reports  # type: ignore[attr-defined]
+                if report.station_id == station_id
+            ]
             return found if len(found) >= count else None
 
         found: list[Any] = await eventually(enough)

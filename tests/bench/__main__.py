@@ -55,7 +55,7 @@ class Server:
             await ready.wait()
 
         async with asyncio.TaskGroup() as group:
-            group.create_task(load.on_each(busy, one))
+            group.create_task(load.on_each(busy, one, work.version))
             await ready.wait()
             with load.measured(self.pid, each * len(busy)) as cost:
                 await ready.wait()
@@ -84,6 +84,8 @@ async def _open(station: load.Station) -> Any:
 
 
 class MeterValues:
+    version = "ocpp1.6"
+
     @staticmethod
     async def prepare(wire: load.Wire, card: str) -> int:
         register = 10**6 + next(load.seconds)
@@ -101,6 +103,8 @@ class MeterValues:
 
 
 class Heartbeats:
+    version = "ocpp1.6"
+
     @staticmethod
     async def prepare(wire: load.Wire, card: str) -> None:
         assert wire
@@ -114,6 +118,8 @@ class Heartbeats:
 
 
 class Sessions:
+    version = "ocpp1.6"
+
     @staticmethod
     async def prepare(wire: load.Wire, card: str) -> str:
         assert wire
@@ -125,6 +131,22 @@ class Sessions:
         await load.whole_session(wire, prepared)
 
 
+class Sessions201:
+    version = "ocpp2.0.1"
+
+    @staticmethod
+    async def prepare(wire: load.Wire, card: str) -> str:
+        return await Sessions.prepare(wire, card)
+
+    @staticmethod
+    async def once(wire: load.Wire, prepared: str, number: int) -> None:
+        assert number >= 0
+        await load.whole_session_201(wire, prepared)
+
+
+# The bare server speaks 1.6 only, so this stands beside our own session of 1.6.
+IN_201 = "the same in 2.0.1 (10 messages)"
+
 WORK = (
     ("Heartbeat", HEARTBEATS_EACH, Heartbeats),
     ("MeterValues", MESSAGES_EACH, MeterValues),
@@ -132,7 +154,7 @@ WORK = (
 )
 
 
-async def make_stations(suite: Suite) -> list[load.Station]:
+async def make_stations(suite: Suite, number: int) -> list[load.Station]:
     headers = {"Authorization": f"Bearer {await suite.token()}"}
     slots = asyncio.Semaphore(8)
     async with httpx.AsyncClient(headers=headers, timeout=60) as api:
@@ -144,7 +166,7 @@ async def make_stations(suite: Suite) -> list[load.Station]:
                 assert answer.status_code == 201, answer.text
             return load.Station(suite.urls["ocpp"], body["id"], answer.json()["password"])
 
-        return await asyncio.gather(*(one(number) for number in range(SOCKETS)))
+        return await asyncio.gather(*(one(n) for n in range(number)))
 
 
 async def wait_known(station: load.Station) -> None:
@@ -166,6 +188,9 @@ def table(ours: Server, bare: Server) -> None:
             a.cpu_us / b.cpu_us for a, b in zip(ours.costs[what], bare.costs[what], strict=True)
         )
         print(f"{what:30} {mine.cpu_us:9.1f} {other.cpu_us:9.1f} {ratio:10.2f}")
+    newer = ours.median(IN_201).cpu_us
+    older = ours.median(WORK[-1][0]).cpu_us
+    print(f"{IN_201:30} {newer:9.1f} {'':9} {newer / older:10.2f} of 1.6's")
     print(f"{'items a second, load included':30} {'ours':>9} {'bare':>9}")
     for what, _, _ in WORK:
         mine, other = ours.median(what), bare.median(what)
@@ -182,7 +207,7 @@ async def main() -> None:
     try:
         async with running_suite() as suite:
             print(f"making {SOCKETS} stations …", flush=True)
-            stations = await make_stations(suite)
+            stations = await make_stations(suite, SOCKETS)
             await wait_known(stations[-1])
             card = suite.demo["cards"][0]
             url = f"ws://127.0.0.1:{port}"
@@ -197,6 +222,7 @@ async def main() -> None:
                 for what, each, work in WORK:
                     for server in (ours, bare):
                         await server.measure(what, each, work)
+                await ours.measure(IN_201, SESSIONS_EACH, Sessions201)
             table(ours, bare)
     finally:
         bare_process.terminate()

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import orjson
 from websockets.asyncio.client import ClientConnection, connect
@@ -69,11 +70,11 @@ class Station:
     station_id: str
     password: str
 
-    def connect(self) -> connect:
+    def connect(self, version: str = "ocpp1.6") -> connect:
         basic = base64.b64encode(f"{self.station_id}:{self.password}".encode()).decode()
         return connect(
             f"{self.url}/{self.station_id}",
-            subprotocols=["ocpp1.6"],  # type: ignore[list-item]
+            subprotocols=[version],  # type: ignore[list-item]
             additional_headers={"Authorization": f"Basic {basic}"},
             compression=None,
             ping_interval=None,
@@ -85,19 +86,19 @@ def stamp(ago_s: float = 0) -> str:
     return (datetime.now(UTC) - timedelta(seconds=ago_s)).isoformat().replace("+00:00", "Z")
 
 
-def meter_values(transaction_id: int, register_wh: int) -> dict[str, Any]:
-    """As chargers send it: register, power, and current of three phases."""
+def meter_values(transaction_id: int | None, register_wh: int) -> dict[str, Any]:
+    """As chargers send it: register, power, current of three phases; None: no session."""
     sampled = [
         {"value": str(register_wh), "unit": "Wh", "measurand": "Energy.Active.Import.Register"},
         {"value": "11040", "unit": "W", "measurand": "Power.Active.Import"},
         *({"value": "16.0", "unit": "A", "measurand": "Current.Import", "phase": phase}
           for phase in ("L1", "L2", "L3")),
     ]  # fmt: skip
-    return {
+    payload = {
         "connectorId": 1,
-        "transactionId": transaction_id,
         "meterValue": [{"timestamp": stamp(), "sampledValue": sampled}],
     }
+    return payload if transaction_id is None else payload | {"transactionId": transaction_id}
 
 
 async def whole_session(wire: Wire, card: str) -> None:
@@ -122,11 +123,56 @@ async def _status(wire: Wire, status: str) -> None:
     await wire.call("StatusNotification", body)
 
 
-async def on_each(stations: list[Station], work: Callable[[Wire], Awaitable[None]]) -> None:
+async def whole_session_201(wire: Wire, card: str) -> None:
+    """The same nine messages' worth in OCPP 2.0.1."""
+    vendor = {"vendorName": "Bench", "model": "Load"}
+    await wire.call("BootNotification", {"reason": "PowerUp", "chargingStation": vendor})
+    await _status_201(wire, "Occupied")
+    token = {"idToken": card, "type": "ISO14443"}
+    await wire.call("Authorize", {"idToken": token})
+    info = {"transactionId": str(uuid4())}
+    register = 1000 + next(seconds)
+    evse = {"id": 1, "connectorId": 1}
+
+    async def event(kind: str, seq_no: int, trigger: str, wh: int, **more: Any) -> None:
+        body = {
+            "eventType": kind,
+            "timestamp": stamp(),
+            "triggerReason": trigger,
+            "seqNo": seq_no,
+            "transactionInfo": info,
+            "meterValue": [{"timestamp": stamp(), "sampledValue": sampled_201(register + wh)}],
+        }
+        await wire.call("TransactionEvent", body | more)
+
+    await event("Started", 0, "Authorized", 0, idToken=token, evse=evse)
+    await event("Updated", 1, "ChargingStateChanged", 0)
+    for more in (100, 200):
+        await event("Updated", 1 + more // 100, "MeterValuePeriodic", more)
+    await event("Ended", 4, "EVDeparted", 300)
+    await _status_201(wire, "Available")
+
+
+def sampled_201(register_wh: int) -> list[dict[str, Any]]:
+    return [
+        {"value": register_wh},
+        {"value": 11040, "measurand": "Power.Active.Import"},
+        *({"value": 16, "measurand": "Current.Import", "phase": p} for p in ("L1", "L2", "L3")),
+    ]
+
+
+async def _status_201(wire: Wire, status: str) -> None:
+    body = {"timestamp": stamp(), "connectorStatus": status, "evseId": 1, "connectorId": 1}
+    await wire.call("StatusNotification", body)
+
+
+async def on_each(
+    stations: list[Station], work: Callable[[Wire], Awaitable[None]], version: str = "ocpp1.6"
+) -> None:
     """Run work on a socket of each station, all at once."""
 
     async def one(station: Station) -> None:
-        async with station.connect() as socket:
+        async with station.connect(version) as socket:
             await work(Wire(socket))
 
     async with asyncio.TaskGroup() as group:

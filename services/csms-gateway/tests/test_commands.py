@@ -228,7 +228,8 @@ async def test_changes_of_commands_are_streamed_and_a_broken_stream_is_taken_up(
     station = await gateway.add_station()
     seen: list[dict[str, Any]] = []
 
-    async def follow(state: str, operator: UUID = OPERATOR, **headers: str) -> None:
+    async def follow(state: str, operator: UUID = OPERATOR, last: int | None = None) -> None:
+        headers = {} if last is None else {"Last-Event-ID": str(last)}
         async with (
             gateway.service.as_(operator, "commands:read") as api,
             api.stream(
@@ -253,9 +254,9 @@ async def test_changes_of_commands_are_streamed_and_a_broken_stream_is_taken_up(
     assert [one["change"] for one in seen] == sorted(one["change"] for one in seen)
     last = seen[-1]["change"] - 1
     seen.clear()
-    await asyncio.wait_for(follow("rejected", **{"Last-Event-ID": str(last)}), 10)
+    await asyncio.wait_for(follow("rejected", last=last), 10)
     assert len(seen) == 1
     seen.clear()
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(follow("rejected", uuid4(), **{"Last-Event-ID": "0"}), 1)
+        await asyncio.wait_for(follow("rejected", uuid4(), 0), 1)
     assert not seen

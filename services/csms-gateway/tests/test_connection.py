@@ -9,7 +9,7 @@ from gateway_wire import OPERATOR, Gateway, Wire, stamp
 from stack import eventually
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from common.events import MeterValuesReported, StationConnectionChanged
+from common.events import ConnectionsReported, MeterValuesReported
 
 BOOT = {"chargePointVendor": "Acme", "chargePointModel": "One"}
 
@@ -50,7 +50,7 @@ async def test_the_newest_socket_wins_and_a_late_close_changes_nothing(gateway: 
         async with gateway.service.as_(OPERATOR, "status:read") as api:
             connection = (await api.get(f"/v1/stations/{station}/connection")).json()
         assert (connection["generation"], connection["closed_at"]) == (2, None)
-    told = await gateway.told(StationConnectionChanged, 4, station_id=station)
+    told = await gateway.reported(ConnectionsReported, station, 4)
     assert {(event.generation, event.connected) for event in told} == {
         (1, True), (2, True), (1, False), (2, False),
     }  # fmt: skip
@@ -101,7 +101,7 @@ async def test_frames_that_are_none_harm_nobody(gateway: Gateway) -> None:
         ("Authorize", {"idTag": "x" * 21}, "PropertyConstraintViolation"),
         ("MakeCoffee", {}, "NotImplemented"),
         ("../Authorize", {}, "NotImplemented"),
-        ("FirmwareStatusNotification", {"status": "Idle"}, "NotSupported"),
+        ("Reset", {"type": "Hard"}, "NotSupported"),
         ("StatusNotification", {"connectorId": -1, "errorCode": "NoError", "status": "Available"},
          "PropertyConstraintViolation"),
         ("StatusNotification", {"connectorId": 1, "errorCode": "NoError", "status": "Asleep"},

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 from gateway_wire import OPERATOR, Gateway, Wire, stamp
 
 from common.events import (
+    BootsReported,
     IncidentOpened,
     MeterValuesReported,
     SessionEnded,
     SessionStarted,
-    StationBooted,
     StatusesReported,
 )
 from csms_gateway.tables import SignedMessage
@@ -22,7 +22,7 @@ async def test_a_whole_session_is_stored_and_told(gateway: Gateway) -> None:
         boot = {"chargePointVendor": "Acme", "chargePointModel": "One", "firmwareVersion": "1.2"}
         booted = await wire.send("BootNotification", boot)
         assert booted["status"] == "Accepted" and booted["interval"] > 0
-        told = (await gateway.told(StationBooted, station_id=station))[0]
+        told = (await gateway.reported(BootsReported, station))[0]
         assert (told.vendor, told.firmware_version) == ("Acme", "1.2")
         status = {"connectorId": 1, "errorCode": "NoError", "status": "Preparing"}
         assert await wire.send("StatusNotification", status) == {}

@@ -27,6 +27,8 @@ facts = st.none() | st.builds(
     user_id=st.none() | st.just(UUID(int=2)),
     user_active=st.none() | st.booleans(),
     has_tariff=st.booleans(),
+    group_id=st.none() | st.just("FLEET"),
+    master_pass=st.booleans(),
 )
 
 
@@ -41,7 +43,7 @@ def oracle(known: Facts | None, now: datetime) -> str:
         (2, "Blocked", known.user_active is not None and not known.user_active),
         (3, "Invalid", begins > now),
         (4, "Expired", ends <= now),
-        (5, "Blocked", not known.has_tariff),
+        (5, "Blocked", not known.has_tariff and not known.master_pass),
         (9, "Accepted", True),
     ]
     return min((weight, status) for weight, status, holds in reasons if holds)[1]
@@ -55,11 +57,12 @@ def test_a_decision_is_the_first_reason_that_holds(known: Facts | None) -> None:
 
 
 @given(facts)
-def test_nothing_is_accepted_without_a_card_that_is_active_and_a_tariff(
+def test_nothing_is_accepted_without_a_card_that_is_active_and_a_tariff_unless_it_begins_none(
     known: Facts | None,
 ) -> None:
     if decide(known, NOW).status == "Accepted":
-        assert known and known.active and known.has_tariff and known.user_active is not False
+        assert known and known.active and known.user_active is not False
+        assert known.has_tariff or known.master_pass
 
 
 def test_a_blocked_card_says_why() -> None:

@@ -7,12 +7,14 @@ from stack import eventually
 
 from common.clock import now
 from common.events import (
+    BootReport,
+    BootsReported,
+    ConnectionReport,
+    ConnectionsReported,
     Event,
     GatewayBeat,
     SessionEnded,
     SessionStarted,
-    StationBooted,
-    StationConnectionChanged,
     StatusesReported,
     StatusReport,
 )
@@ -34,14 +36,19 @@ async def handled(operator: Operator, *events: Event) -> None:
     """Publish, and wait until registry has handled all of them: a marker's effect comes last."""
     await operator.registry.publish(*events)
     marker = await operator.station(id=f"marker-{uuid7().hex[-12:]}")
-    boot = StationBooted(
-        operator_id=operator.id,
-        station_id=marker,
-        generation=1,
-        vendor="marker",
-        model="m",
-        serial_number=None,
-        firmware_version=None,
+    boot = BootsReported(
+        reports=(
+            BootReport(
+                operator_id=operator.id,
+                station_id=marker,
+                generation=1,
+                vendor="marker",
+                model="m",
+                serial_number=None,
+                firmware_version=None,
+                at=now(),
+            ),
+        )
     )
     await operator.registry.publish(boot)
 
@@ -59,15 +66,19 @@ def connection(
     connected: bool,
     replica: UUID,
     at: datetime | None = None,
-) -> StationConnectionChanged:
-    return StationConnectionChanged(
-        operator_id=operator.id,
-        station_id=station_id,
-        generation=generation,
-        replica=replica,
-        connected=connected,
-        protocol="ocpp1.6",
-        occurred_at=at or now(),
+) -> ConnectionsReported:
+    return ConnectionsReported(
+        reports=(
+            ConnectionReport(
+                operator_id=operator.id,
+                station_id=station_id,
+                generation=generation,
+                replica=replica,
+                connected=connected,
+                protocol="ocpp1.6",
+                at=at or now(),
+            ),
+        )
     )
 
 
@@ -121,14 +132,19 @@ async def test_a_station_nobody_heard_of_is_offline_with_unknown_statuses(
 
 async def test_events_make_a_station_online_and_show_what_it_said(operator: Operator) -> None:
     station_id, replica = await operator.station(), uuid7()
-    boot = StationBooted(
-        operator_id=operator.id,
-        station_id=station_id,
-        generation=4,
-        vendor="ABB\0",
-        model="Terra",
-        serial_number="17",
-        firmware_version=None,
+    boot = BootsReported(
+        reports=(
+            BootReport(
+                operator_id=operator.id,
+                station_id=station_id,
+                generation=4,
+                vendor="ABB\0",
+                model="Terra",
+                serial_number="17",
+                firmware_version=None,
+                at=now(),
+            ),
+        )
     )
     faulted = report(
         operator,

@@ -36,4 +36,11 @@ class AuthorizeAnswer(BaseModel):
     expires_at: AwareDatetime | None = Field(
         default=None, description="when the card's validity ends; OCPP's expiryDate"
     )
-    parent_id_token: str | None = None
+    parent_id_token: str | None = Field(
+        default=None,
+        description="the card's group: cards of one group end each other's sessions; OCPP 1.6's "
+        "parentIdTag, 2.x's groupIdToken",
+    )
+    master_pass: bool = Field(
+        default=False, description="ends any session and begins none (OCPP 2.0.1, C16)"
+    )

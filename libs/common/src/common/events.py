@@ -69,6 +69,10 @@ class CardChanged(Event):
     user_id: UUID | None
     label: str
     active: bool
+    group_id: str | None = Field(
+        default=None, description="cards of one group end each other's sessions; upper case"
+    )
+    master_pass: bool = Field(default=False, description="ends any session and begins none")
 
 
 # --- registry ---------------------------------------------------------------------------------
@@ -126,29 +130,45 @@ class GatewayBeat(Event):
     replica: UUID
 
 
-class StationConnectionChanged(Event):
+class ConnectionReport(_Part):
     """A charger's socket opened or closed; a lower generation is old news."""
 
-    subject = "csms.station.connection_changed.v1"
-
+    operator_id: UUID
     station_id: StationId
     generation: int
     replica: UUID
     connected: bool
     protocol: str = Field(examples=["ocpp1.6"])
+    at: AwareDatetime
 
 
-class StationBooted(Event):
+class ConnectionsReported(Event):
+    """Sockets opened and closed, in batches of any size."""
+
+    subject = "csms.station.connections_reported.v1"
+
+    reports: tuple[ConnectionReport, ...]
+
+
+class BootReport(_Part):
     """A charger sent BootNotification."""
 
-    subject = "csms.station.booted.v1"
-
+    operator_id: UUID
     station_id: StationId
     generation: int
     vendor: str
     model: str
     serial_number: str | None
     firmware_version: str | None
+    at: AwareDatetime
+
+
+class BootsReported(Event):
+    """Chargers booted, in batches of any size."""
+
+    subject = "csms.station.boots_reported.v1"
+
+    reports: tuple[BootReport, ...]
 
 
 ConnectorStatus = Literal[
@@ -328,7 +348,7 @@ EVENTS: dict[str, type[Event]] = {
     event.subject: event
     for event in (
         OperatorChanged, UserChanged, CardChanged, LocationChanged, StationChanged,
-        StationCredentialSet, GatewayBeat, StationConnectionChanged, StationBooted,
+        StationCredentialSet, GatewayBeat, ConnectionsReported, BootsReported,
         StatusesReported, MeterValuesReported, SessionStarted, SessionEnded, IncidentOpened,
         TariffChanged, SessionCostUpdated, RecordClosed,
     )

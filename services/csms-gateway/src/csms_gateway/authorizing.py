@@ -56,3 +56,11 @@ class Authorizer:
             self._remembered.clear()
         self._remembered[key] = _Remembered(answer, time.monotonic() + REMEMBER_S)
         return answer
+
+
+def starting(answer: AuthorizeAnswer) -> AuthorizeAnswer:
+    """The same where a session begins, which a master pass may not (OCPP 2.0.1, C16.FR.03)."""
+    if answer.status == "Accepted" and answer.master_pass:
+        why = "A master pass ends sessions and begins none."
+        return answer.model_copy(update={"status": "Blocked", "why": why})
+    return answer

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from common.events import StationBooted
+from common.clock import now
+from common.events import BootReport, BootsReported
 from common.ids import uuid7
 from csms_gateway.charger import Charger
 from csms_gateway.readings import TEXT_MAX, short
@@ -45,8 +46,9 @@ async def booted(
 ) -> Booted:
     """Return when the start is durable."""
     gateway = charger.gateway
-    await gateway.publisher.event(
-        StationBooted(
+    await gateway.publisher.report(
+        BootsReported,
+        BootReport(
             operator_id=charger.operator_id,
             station_id=charger.station_id,
             generation=charger.generation,
@@ -54,7 +56,8 @@ async def booted(
             model=model[:TEXT_MAX],
             serial_number=short(serial_number),
             firmware_version=short(firmware),
-        )
+            at=now(),
+        ),
     )
     station = await gateway.pool.fetchrow(STATION, charger.station_id)
     assert station is not None  # or it could not have connected

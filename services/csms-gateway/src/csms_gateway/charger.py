@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid4
 
 from prometheus_client import Counter, Histogram
-from websockets.asyncio.server import ServerConnection
-from websockets.exceptions import ConnectionClosed
 
 from common.clock import now
 from common.logs import station_id as logged_station
 from csms_gateway import frames, schemas
+from csms_gateway.clocks import wire_time
+from csms_gateway.sockets import Closed, Socket
 from csms_gateway.standing import Registration, Standing
 from csms_gateway.transaction_fold import Known
 
@@ -58,6 +58,14 @@ class Call:
 
     action: str
     payload: dict[str, Any]
+
+
+def moment(at: datetime) -> str:
+    """In UTC, whatever the offset it was asked for in. Raises Unsupported."""
+    try:
+        return wire_time(at)
+    except OverflowError:
+        raise Unsupported(f"{at} is no moment in UTC") from None
 
 
 def sends(action: str, payload: Callable[[Any], dict[str, Any]]) -> Translation:
@@ -122,7 +130,7 @@ class Charger:
     def __init__(
         self,
         gateway: "Gateway",
-        socket: ServerConnection,
+        socket: Socket,
         version: Version,
         station: Admitted,
         generation: int,
@@ -143,7 +151,7 @@ class Charger:
         self.open_by_evse: dict[int, UUID | None] = {}
         self.standing = Standing(station.boot_answer)
         self.commands = asyncio.Lock()
-        self._socket = socket
+        self.socket = socket
         self._calls = asyncio.Lock()
         self._pending: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._bad_frames = 0
@@ -152,9 +160,9 @@ class Charger:
         """Answer the charger's calls, one after the other, until its socket closes."""
         logged_station.set(self.station_id)
         try:
-            async for text in self._socket:
-                await self._receive(text)
-        except ConnectionClosed:
+            while True:
+                await self._receive(await self.socket.receive())
+        except Closed:
             pass
         finally:
             for future in self._pending.values():
@@ -162,7 +170,7 @@ class Charger:
                     future.set_exception(NoAnswer("the connection closed"))
 
     async def close(self, code: int, reason: str) -> None:
-        await self._socket.close(code, reason)
+        await self.socket.close(code, reason)
 
     async def call(self, action: str, payload: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         """Call the charger; one call at a time, as OCPP-J 4.1.1 asks.
@@ -186,13 +194,13 @@ class Charger:
                 return await asyncio.wait_for(future, timeout_s)
             except TimeoutError:
                 raise NoAnswer(f"no answer within {timeout_s:.0f} s", timed_out=True) from None
-            except ConnectionClosed:
+            except Closed:
                 raise NoAnswer("the connection closed") from None
             finally:
                 del self._pending[message_id]
 
     async def _send(self, kind: Any, action: str | None, message_id: str, frame: str) -> None:
-        await self._socket.send(frame)
+        await self.socket.send(frame)
         self.gateway.log.add(
             self.operator_id, self.station_id, "out", kind, action, message_id, frame
         )

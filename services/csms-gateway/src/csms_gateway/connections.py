@@ -13,11 +13,10 @@ from fastapi import APIRouter, Path
 from nats.aio.msg import Msg
 from pydantic import BaseModel, ConfigDict, Field
 
-from common import ids
 from common.auth import scoped
 from common.clock import now
 from common.database import Db
-from common.events import StationConnectionChanged
+from common.events import ConnectionReport, ConnectionsReported
 from common.problems import NotFound
 from csms_gateway import tables
 from csms_gateway.charger import Charger
@@ -60,15 +59,15 @@ def subject(replica: UUID) -> str:
     return f"csms.gateway_replica.{replica.hex}"
 
 
-def _changed(charger: Charger, *, connected: bool) -> StationConnectionChanged:
-    return StationConnectionChanged(
-        id=ids.uuid7(),
+def _changed(charger: Charger, *, connected: bool) -> ConnectionReport:
+    return ConnectionReport(
         operator_id=charger.operator_id,
         station_id=charger.station_id,
         generation=charger.generation,
         replica=charger.gateway.replica,
         connected=connected,
         protocol=charger.version.name,
+        at=now(),
     )
 
 
@@ -136,7 +135,9 @@ class Held:
         if older:
             self._replace(older)
         try:
-            await self.gateway.publisher.event(_changed(charger, connected=True))
+            await self.gateway.publisher.report(
+                ConnectionsReported, _changed(charger, connected=True)
+            )
             self._on_notice(charger)
             await charger.serve()
         finally:
@@ -179,7 +180,9 @@ class Held:
         while True:
             try:
                 await self.gateway.pool.execute(CLOSE, charger.station_id, charger.generation, at)
-                await self.gateway.publisher.event(_changed(charger, connected=False))
+                await self.gateway.publisher.report(
+                    ConnectionsReported, _changed(charger, connected=False)
+                )
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 if self.gateway.pool.is_closing():
                     return

@@ -70,8 +70,7 @@ async def running(parts: Parts) -> AsyncIterator[Gateway]:
     )
     gateway = Gateway(parts, pool)
     loops = {
-        "meter batches": gateway.publisher.run_meter,
-        "status batches": gateway.publisher.run_status,
+        **gateway.publisher.loops(),
         "message log": gateway.log.run,
         "log partitions": gateway.log.keep_partitions,
         "beat": gateway.beat,

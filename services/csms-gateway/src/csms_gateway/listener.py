@@ -4,11 +4,13 @@ Its own server beside the REST one: half the memory a socket, and the client's c
 reach. One port serves every version by its WebSocket subprotocol.
 """
 
+import asyncio
 import base64
 import binascii
 import http
 import logging
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
@@ -17,24 +19,24 @@ from uuid import UUID
 
 import orjson
 from prometheus_client import Counter, Gauge
-from websockets.asyncio.server import ServerConnection, serve
-from websockets.http11 import Request, Response
-from websockets.typing import Subprotocol
 
 from common import credentials
 from common.clock import now
 from common.run import bind
 from csms_gateway import connections
-from csms_gateway.charger import Admitted, Charger
+from csms_gateway.charger import Admitted, Charger, Version
 from csms_gateway.commands import records
+from csms_gateway.door import Admission, Door, Refusal, Request
 from csms_gateway.gateway import Gateway
+from csms_gateway.sockets import Socket
 from csms_gateway.versions import VERSIONS
 
 log = logging.getLogger(__name__)
 
 PREFIX: Final = "/ocpp/"
 STATION_ID_MAX: Final = 48  # OCPP 2.0.1, identityString; longer ones are in no registry
-QUEUE_MAX: Final = 8  # messages read ahead of the one being answered; then TCP holds the charger
+OPEN_S: Final = 10.0  # for the request and its answer
+BACKLOG: Final = 4096  # a whole car park that comes back at once
 PROTOCOL_ERROR: Final = 1002
 GOING_AWAY: Final = 1001
 
@@ -62,51 +64,60 @@ async def listening(gateway: Gateway) -> AsyncIterator[connections.Held]:
     held = connections.Held(gateway, partial(records.deliver_soon, gateway))
     await held.listen()
     SOCKETS.set_function(lambda: len(held))
-    server = await serve(
-        partial(_serve, gateway, held),
-        sock=bind(settings.ocpp_host, settings.ocpp_port, "OCPP"),
-        process_request=partial(_admit, gateway),
-        select_subprotocol=_choose,
-        compression=None,  # permessage-deflate costs 50 KiB a socket
-        max_size=settings.ocpp_message_bytes_max,
-        max_queue=QUEUE_MAX,
-        ping_interval=settings.ocpp_ping_s,
-        ping_timeout=settings.ocpp_ping_s,
-        server_header=None,
-    )
+    open_door = partial(
+        Door, partial(_admit, gateway, held), gateway.tasks.spawn, OPEN_S,
+        settings.ocpp_message_bytes_max,
+    )  # fmt: skip
+    port = bind(settings.ocpp_host, settings.ocpp_port, "OCPP")
+    server = await asyncio.get_running_loop().create_server(open_door, sock=port, backlog=BACKLOG)
+    gateway.tasks.forever(partial(_keep_alive, held, settings.ocpp_ping_s), "pings")
     try:
         yield held
     finally:
-        server.close(close_connections=True)
-        await server.wait_closed()
+        server.close()
+        for charger in held.all():
+            charger.socket.close_soon(GOING_AWAY, "the gateway stops; connect again")
         await held.drained()
 
 
-def _choose(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-    # The charger's order is its preference. None: OCPP-J 1.6, 3.1.2 - shake hands without a
-    # subprotocol, then close.
-    return next((name for name in offered if name in VERSIONS), None)
+async def _keep_alive(held: connections.Held, ping_s: float) -> None:
+    """One loop for all sockets: a task each would be memory. Silent for two pings: gone."""
+    while True:
+        await asyncio.sleep(min(1.0, ping_s / 4))
+        silent_since = time.monotonic() - ping_s
+        for charger in held.all():
+            socket = charger.socket
+            if socket.heard_at > silent_since:
+                socket.pinged = False
+            elif socket.heard_at < silent_since - ping_s:
+                socket.abort()
+            elif not socket.pinged:
+                socket.pinged = True
+                socket.ping()
 
 
-async def _admit(gateway: Gateway, socket: ServerConnection, request: Request) -> Response | None:
+async def _admit(gateway: Gateway, held: connections.Held, request: Request) -> Admission | Refusal:
     try:
         station = await _station(gateway, request)
     except Refused as refused:
         REFUSED.labels(refused.status.phrase).inc()
-        log.info("refused %s: %s", request.path[:80], refused)
-        response = socket.respond(refused.status, f"{refused}\n")
-        if refused.status is http.HTTPStatus.UNAUTHORIZED:
-            response.headers["WWW-Authenticate"] = 'Basic realm="ocpp"'
-        return response
+        log.info("refused %s: %s", request.target[:80], refused)
+        asked = {"WWW-Authenticate": 'Basic realm="ocpp"'}
+        unauthorized = refused.status is http.HTTPStatus.UNAUTHORIZED
+        return Refusal(refused.status, str(refused), asked if unauthorized else {})
     except Exception:
         log.exception("a charger could not be looked up")
-        return socket.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "try again\n")
-    socket.station = station  # type: ignore[attr-defined]
-    return None
+        return Refusal(http.HTTPStatus.SERVICE_UNAVAILABLE, "try again")
+    # The charger's order is its preference. None: OCPP-J 1.6, 3.1.2 - shake hands without a
+    # subprotocol, then close.
+    offered = request.headers.get("sec-websocket-protocol", "").split(",")
+    version = next((VERSIONS[n] for n in map(str.strip, offered) if n in VERSIONS), None)
+    serve = partial(_serve, gateway, held, station, version)
+    return Admission(version.name if version else None, serve)
 
 
 async def _station(gateway: Gateway, request: Request) -> Admitted:
-    path = request.path.partition("?")[0]
+    path = request.target.partition("?")[0]
     station_id = unquote(path.removeprefix(PREFIX))
     if not path.startswith(PREFIX) or not 0 < len(station_id) <= STATION_ID_MAX:
         raise Refused(http.HTTPStatus.NOT_FOUND, f"connect to {PREFIX}<station id>")
@@ -115,7 +126,7 @@ async def _station(gateway: Gateway, request: Request) -> Admitted:
     row = await gateway.pool.fetchrow(STATION, station_id)
     if row is None or not row["active"]:
         raise Refused(http.HTTPStatus.NOT_FOUND, f"no station {station_id!r} here")
-    user, password = _basic(request.headers.get("Authorization", ""))
+    user, password = _basic(request.headers.get("authorization", ""))
     hashed = row["password_hash"]
     if user != station_id or not hashed or not credentials.matches(password, hashed):
         raise Refused(http.HTTPStatus.UNAUTHORIZED, "wrong station id or password")
@@ -139,15 +150,19 @@ def _basic(header: str) -> tuple[str, str]:
     return user, password
 
 
-async def _serve(gateway: Gateway, held: connections.Held, socket: ServerConnection) -> None:
-    if socket.subprotocol is None:
+async def _serve(
+    gateway: Gateway,
+    held: connections.Held,
+    station: Admitted,
+    version: Version | None,
+    socket: Socket,
+) -> None:
+    if version is None:
         await socket.close(PROTOCOL_ERROR, f"speak one of {', '.join(VERSIONS)}")
         return
-    station: Admitted = socket.station  # type: ignore[attr-defined]
     connected_at = now()
     generation = await held.open_generation(
-        station.station_id, station.operator_id, socket.subprotocol, connected_at
+        station.station_id, station.operator_id, version.name, connected_at
     )
-    version = VERSIONS[socket.subprotocol]
     charger = Charger(gateway, socket, version, station, generation, connected_at)
     await held.serve(charger)

@@ -1,4 +1,4 @@
-"""Meter values and statuses go out in batches, each report acknowledged before its charger is.
+"""What many chargers say goes out in batches, each report acknowledged before its charger is.
 
 An acknowledgement is a round trip, and a write to disk where NATS syncs always, so whatever arrives
 while one is on its way shares the next. While NATS is away the batch goes to the outbox in
@@ -8,7 +8,9 @@ PostgreSQL instead: no charger has to wait for NATS to come back (R1).
 import asyncio
 import logging
 from collections import deque
-from typing import Any
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Final
 
 import asyncpg
 import nats.errors
@@ -16,11 +18,18 @@ import orjson
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 from prometheus_client import Counter
+from pydantic import BaseModel
 
 from common import ids
 from common.clock import now
 from common.database import Connections
-from common.events import Event, MeterValuesReported, StatusesReported, StatusReport
+from common.events import (
+    BootsReported,
+    ConnectionsReported,
+    Event,
+    MeterValuesReported,
+    StatusesReported,
+)
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +39,9 @@ BATCH_BYTES_MAX = 600_000  # NATS refuses messages over 1 MiB unless told otherw
 LINGER_S = 0.005  # nothing to a charger; what arrives meanwhile joins the batch
 WAITING_MAX = 20_000  # more would only run into the chargers' own timeouts
 ACK_TIMEOUT_S = 2.0
+
+Reported = BootsReported | ConnectionsReported | StatusesReported
+OTHERS: Final = (BootsReported, ConnectionsReported, StatusesReported)
 
 BATCHES = Counter("csms_gateway_batches_total", "Batches of reports sent", ["subject", "way"])
 
@@ -53,7 +65,7 @@ class Publisher:
         self._pool = pool
         self._connections = connections
         self._meter = _Waiting()
-        self._status = _Waiting()
+        self._others: dict[type[Reported], _Waiting] = {kind: _Waiting() for kind in OTHERS}
 
     async def meter(self, report: dict[str, Any]) -> None:
         """Return when the report is durable. report: a MeterReport as JSON-ready members."""
@@ -65,19 +77,20 @@ class Publisher:
         adding = (self._meter.add(orjson.dumps(report | {"samples": part})) for part in parts)
         await asyncio.gather(*adding)
 
-    async def status(self, report: StatusReport) -> None:
-        """Return when the report is durable."""
-        await self._status.add(report.model_dump_json().encode())
+    async def report(self, kind: type[Reported], report: BaseModel) -> None:
+        """Return when the report is durable; kind: the event whose reports it joins."""
+        await self._others[kind].add(report.model_dump_json().encode())
 
     async def event(self, event: Event) -> None:
         """Return when the event is durable."""
         await self._send(event.subject, str(event.id), event.model_dump_json().encode())
 
-    async def run_meter(self) -> None:
-        await self._run(self._meter, MeterValuesReported.subject)
-
-    async def run_status(self) -> None:
-        await self._run(self._status, StatusesReported.subject)
+    def loops(self) -> dict[str, Callable[[], Awaitable[None]]]:
+        """What must run for ever, by name."""
+        found = {"meter batches": partial(self._run, self._meter, MeterValuesReported.subject)}
+        for kind, waiting in self._others.items():
+            found[f"{kind.__name__} batches"] = partial(self._run, waiting, kind.subject)
+        return dict(found)
 
     async def _run(self, waiting: "_Waiting", subject: str) -> None:
         while True:

@@ -1,7 +1,7 @@
 """What a charger says of a connector, told to the others."""
 
 from common.clock import now
-from common.events import ConnectorStatus, StatusReport
+from common.events import ConnectorStatus, StatusesReported, StatusReport
 from csms_gateway import clocks
 from csms_gateway.charger import Charger
 from csms_gateway.readings import short
@@ -33,7 +33,8 @@ async def report(
     at = received_at
     if timestamp is not None:
         at = clocks.settle(timestamp, received_at, charger.reachable_since).at
-    await charger.gateway.publisher.status(
+    await charger.gateway.publisher.report(
+        StatusesReported,
         StatusReport(
             operator_id=charger.operator_id,
             station_id=charger.station_id,
@@ -46,5 +47,5 @@ async def report(
             info=short(info),
             reported_at=at,
             received_at=received_at,
-        )
+        ),
     )

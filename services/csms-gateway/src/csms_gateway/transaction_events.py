@@ -20,10 +20,19 @@ from common.clock import now
 from common.events import Event, Incident, SessionEnded, SessionStarted
 from csms_gateway import clocks, plausibility, transactions
 from csms_gateway import transaction_event_statements as sql
-from csms_gateway.authorizing import Undecided
+from csms_gateway.authorizing import Undecided, starting
 from csms_gateway.charger import Charger
 from csms_gateway.gateway import Gateway
-from csms_gateway.transaction_fold import BEGIN, END, Known, Token, merged, missing, register
+from csms_gateway.transaction_fold import (
+    BEGIN,
+    END,
+    Known,
+    Token,
+    begins,
+    merged,
+    missing,
+    register,
+)
 
 log = logging.getLogger(__name__)
 
@@ -107,6 +116,8 @@ async def _token(
         # As in 1.6: stopping the car now would punish the driver for our outage.
         incident = Incident(kind="authorization_unavailable", detail=str(undecided))
         return None, Token(id_token, kind, "Accepted", None, None), [incident]
+    if begins(payload):
+        answer = starting(answer)
     token = Token(id_token, kind, answer.status, answer.card_id, answer.user_id)
     if answer.status == "Accepted" or payload["eventType"] == "Ended":
         return answer, token, []

@@ -72,11 +72,11 @@ def merged(known: Known, payload: dict[str, Any], at: datetime, token: Token | N
         remote_start_id=_integer(info.get("remoteStartId"), known.remote_start_id),
         reservation_id=_integer(payload.get("reservationId"), known.reservation_id),
     )
-    if token and known.token is None and _begins(payload):
+    if token and known.token is None and begins(payload):
         new = replace(new, token=token)
     if new.meter_start_wh is None:
-        begins = payload["eventType"] == "Started"
-        new = replace(new, meter_start_wh=register(found, BEGIN, any_context=begins))
+        started = payload["eventType"] == "Started"
+        new = replace(new, meter_start_wh=register(found, BEGIN, any_context=started))
     if payload["eventType"] == "Started" and not known.start_seen:
         seq_no, raw = payload["seqNo"], payload["timestamp"]
         new = replace(new, start_seen=True, started_at=at, started_raw=raw, start_seq_no=seq_no)
@@ -99,7 +99,8 @@ def _integer(value: int | None, other: int | None) -> int | None:
     return other if value is None or abs(value) >= INTEGER_END else value
 
 
-def _begins(payload: dict[str, Any]) -> bool:
+def begins(payload: dict[str, Any]) -> bool:
+    """Whether the event's id token is of who charges, not of who ends it."""
     return payload["eventType"] != "Ended" and payload["triggerReason"] not in STOPS
 
 

@@ -10,12 +10,13 @@ from uuid import UUID, uuid4
 import asyncpg
 import orjson
 
+from common.authorize import AuthorizeAnswer
 from common.clock import now
 from common.events import Incident, IncidentOpened, SessionEnded, SessionStarted
 from common.ids import uuid7
 from csms_gateway import clocks, plausibility
 from csms_gateway import transaction_statements as sql
-from csms_gateway.authorizing import Undecided
+from csms_gateway.authorizing import Undecided, starting
 from csms_gateway.charger import Charger, Unsupported
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class Started:
     transaction_id: int
     token_status: str
     expires_at: datetime | None
+    parent_id_token: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,30 +98,26 @@ async def start(charger: Charger, report: StartReport) -> Started:
             await open_incident(charger, session_id, left_open)
     _remember(charger, str(row["id"]), row["session_id"])
     charger.open_by_evse[report.evse_id] = row["session_id"]
-    return Started(row["id"], row["token_status"], token.expires_at)
+    return Started(row["id"], row["token_status"], token.expires_at, token.parent_id_token)
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
-    status: str
-    card_id: UUID | None
-    user_id: UUID | None
-    expires_at: datetime | None
-
-
-async def _token(charger: Charger, report: StartReport, incidents: list[Incident]) -> _Token:
+async def _token(
+    charger: Charger, report: StartReport, incidents: list[Incident]
+) -> AuthorizeAnswer:
     try:
-        answer = await charger.gateway.authorizer.decide(
-            charger.operator_id, charger.station_id, report.evse_id, report.id_token
+        answer = starting(
+            await charger.gateway.authorizer.decide(
+                charger.operator_id, charger.station_id, report.evse_id, report.id_token
+            )
         )
     except Undecided as undecided:
         # The charger has let the driver start, by our earlier answer or its own list. Stopping
         # the car now would punish the driver for our outage; the review looks at it.
         incidents.append(Incident(kind="authorization_unavailable", detail=str(undecided)))
-        return _Token("Accepted", None, None, None)
+        return AuthorizeAnswer(status="Accepted", why=str(undecided))
     if answer.status != "Accepted":
         incidents.append(Incident(kind="token_refused", detail=answer.why))
-    return _Token(answer.status, answer.card_id, answer.user_id, answer.expires_at)
+    return answer
 
 
 def _settled(charger: Charger, raw: str, received_at: datetime) -> clocks.Settled:

@@ -34,20 +34,22 @@ async def decision(db: AsyncSession, question: AuthorizeQuestion) -> AuthorizeAn
         holder = and_(User.operator_id == Card.operator_id, User.id == Card.user_id)
         query = (
             select(
-                Card.id,
+                Card.id.label("card_id"),
                 Card.active,
                 Card.blocked_reason,
                 Card.valid_from,
                 Card.valid_until,
                 Card.user_id,
-                User.active,
-                priced,
+                User.active.label("user_active"),
+                priced.label("has_tariff"),
+                Card.group_id,
+                Card.master_pass,
             )
             .outerjoin(User, holder)
             .where(Card.operator_id == question.operator_id, Card.uid == uid)
         )
         row = (await db.execute(query)).one_or_none()
-        facts = Facts(*row) if row else None
+        facts = Facts(**row._asdict()) if row else None
     decided = decide(facts, at)
     return AuthorizeAnswer(
         status=decided.status,
@@ -55,6 +57,8 @@ async def decision(db: AsyncSession, question: AuthorizeQuestion) -> AuthorizeAn
         card_id=facts.card_id if facts else None,
         user_id=facts.user_id if facts else None,
         expires_at=facts.valid_until if facts else None,
+        parent_id_token=facts.group_id if facts else None,
+        master_pass=facts.master_pass if facts else False,
     )
 
 

@@ -38,6 +38,11 @@ class UnknownUser(Problem):
     title = "The operator has no such user"
 
 
+class MasterPassOfNoGroup(Problem):
+    status = 422
+    title = "A master pass needs the group that stations know as the master's"
+
+
 class ValidityReversed(Problem):
     status = 422
     title = "The card's validity would end before it begins"
@@ -58,6 +63,22 @@ Uid = Annotated[
     ),
     AfterValidator(_as_stored),
 ]
+Group = Annotated[
+    Uid,
+    Field(
+        description="cards of one group end each other's sessions: OCPP 1.6's parentIdTag, of "
+        "which it takes at most 20 characters (a longer one it is not told), and OCPP 2.x's "
+        "groupIdToken",
+        examples=["FLEET-7"],
+    ),
+]
+MasterPass = Annotated[
+    bool,
+    Field(
+        description="ends any session and begins none; its group_id is what stations have as "
+        "MasterPassGroupId (OCPP 2.0.1, C16; OCPP 1.6 has none)"
+    ),
+]
 Kind = Literal["rfid", "app", "emaid"]
 ReasonText = Annotated[Line, Field(description="only together with active false")]
 
@@ -71,6 +92,8 @@ class CardIn(Body):
     blocked_reason: ReasonText | None = None
     valid_from: Moment | None = None
     valid_until: Moment | None = None
+    group_id: Group | None = None
+    master_pass: MasterPass = False
 
     @model_validator(mode="after")
     def _blocked_if_reasoned(self) -> Self:
@@ -83,7 +106,7 @@ class CardPatch(Patch):
     """To block: {"active": false, "blocked_reason": "lost"}; active true forgets the reason."""
 
     may_be_null: ClassVar[frozenset[str]] = frozenset(
-        {"user_id", "blocked_reason", "valid_from", "valid_until"}
+        {"user_id", "blocked_reason", "valid_from", "valid_until", "group_id"}
     )
 
     uid: Uid | None = None
@@ -94,6 +117,8 @@ class CardPatch(Patch):
     blocked_reason: ReasonText | None = None
     valid_from: Moment | None = None
     valid_until: Moment | None = None
+    group_id: Group | None = None
+    master_pass: MasterPass | None = None
 
     @model_validator(mode="after")
     def _reason_only_with_block(self) -> Self:
@@ -117,6 +142,8 @@ class CardOut(BaseModel):
     blocked_reason: str | None
     valid_from: Moment | None
     valid_until: Moment | None
+    group_id: str | None
+    master_pass: bool
     version: int
 
 
@@ -127,6 +154,7 @@ async def list_cards(
     uid: Uid | None = None,
     user_id: UUID | None = None,
     active: bool | None = None,
+    group_id: Group | None = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[CardOut]:
@@ -135,6 +163,7 @@ async def list_cards(
         Card.uid: uid,
         Card.user_id: user_id,
         Card.active: active,
+        Card.group_id: group_id,
     }
     conditions = [column == value for column, value in wanted.items() if value is not None]
     query = select(Card).where(*conditions)
@@ -175,6 +204,7 @@ def _refusing(body: CardIn | CardPatch) -> AbstractContextManager[None]:
             "fk_card_operator_id_user_id": UnknownUser(f"no user has the id {body.user_id}"),
             "fk_card_operator_id": UnknownOperator("no operator has the id in Operator-Id"),
             "ck_card_valid_from_before_until": ValidityReversed("valid_from < valid_until, please"),
+            "ck_card_master_pass_of_group": MasterPassOfNoGroup("send group_id with master_pass"),
         }
     )
 
@@ -190,5 +220,7 @@ async def _tell(db: AsyncSession, row: Card) -> None:
             user_id=row.user_id,
             label=row.label,
             active=row.active,
+            group_id=row.group_id,
+            master_pass=row.master_pass,
         ),
     )

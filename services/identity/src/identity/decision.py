@@ -3,6 +3,10 @@
 A card is refused for the first reason that holds, in the order in which staff would look: is it
 known, is it or its holder blocked, is it valid today, is there a price. A session that already
 runs is not asked about again: a card blocked meanwhile only loses its next start.
+
+A card that is charging somewhere may start again elsewhere (OCPP's ConcurrentTx is never answered):
+companies hand one card to several drivers, and a start refused because another's stop was lost
+strands somebody, while each session is billed to the card either way.
 """
 
 from dataclasses import dataclass
@@ -26,6 +30,8 @@ class Facts:
     user_id: UUID | None
     user_active: bool | None  # None: the card is nobody's
     has_tariff: bool  # the operator has one that is valid now
+    group_id: str | None = None  # cards of one group end each other's sessions
+    master_pass: bool = False  # ends any session and begins none, so it needs no price
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,8 @@ def decide(facts: Facts | None, now: datetime) -> Decision:  # noqa: PLR0911 - o
         return Decision("Invalid", f"The card is valid from {facts.valid_from:{MOMENT}}.")
     if facts.valid_until is not None and now >= facts.valid_until:
         return Decision("Expired", f"The card was valid until {facts.valid_until:{MOMENT}}.")
+    if facts.master_pass:
+        return Decision("Accepted", "The card is a master pass: it ends sessions, begins none.")
     if not facts.has_tariff:
         return Decision("Blocked", "The operator has no valid tariff, so a session has no price.")
     return Decision("Accepted", "The card is known, active and valid.")

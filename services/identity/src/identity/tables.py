@@ -13,6 +13,7 @@ from sqlalchemy import (
     LargeBinary,
     UniqueConstraint,
     func,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -86,7 +87,9 @@ class Card(Versioned):
         ForeignKeyConstraint(["operator_id", "user_id"], ["users.operator_id", "users.id"]),
         CheckConstraint("blocked_reason is null or not active", name="reason_only_if_blocked"),
         CheckConstraint("valid_from < valid_until", name="valid_from_before_until"),
+        CheckConstraint("group_id is not null or not master_pass", name="master_pass_of_group"),
         Index(None, "operator_id", "user_id"),
+        Index(None, "operator_id", "group_id"),
         Index(None, "operator_id", "id"),
     )
 
@@ -99,6 +102,8 @@ class Card(Versioned):
     blocked_reason: Mapped[str | None]
     valid_from: Mapped[datetime | None]
     valid_until: Mapped[datetime | None]
+    group_id: Mapped[str | None]  # decision.normal_uid
+    master_pass: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
 
 
 class Tariff(Table):

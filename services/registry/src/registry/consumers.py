@@ -8,12 +8,13 @@ StationChanged), so news of it is dropped and logged.
 import logging
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Boolean,
     ColumnElement,
     DateTime,
     Integer,
@@ -30,26 +31,31 @@ from sqlalchemy import (
     select,
     tuple_,
 )
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import TypeEngine
 
 from common import inbox
 from common.events import (
+    BootReport,
+    BootsReported,
+    ConnectionReport,
+    ConnectionsReported,
     GatewayBeat,
     SessionEnded,
     SessionStarted,
-    StationBooted,
-    StationConnectionChanged,
     StatusesReported,
+    StatusReport,
 )
 from registry.fields import CONNECTOR_ID_MAX, EVSE_ID_MAX
-from registry.liveness import News, news, plausible
+from registry.liveness import News, newest_by_station, news, plausible
 from registry.tables import ConnectorLive, EvseSession, GatewayReplica, Station, StationLive
 
 log = logging.getLogger(__name__)
 
 REPLICA_KEEP = timedelta(days=90)  # a gateway that restarts has a new id; the old tells last_seen
+R = TypeVar("R", BootReport, ConnectionReport, StatusReport)
+
 TEXT_MAX = 500  # a charger's own words; OCPP allows 50 to 255
 
 
@@ -76,19 +82,35 @@ async def note_beat(db: AsyncSession, event: GatewayBeat) -> None:
     await db.execute(delete(GatewayReplica).where(gone))
 
 
-async def note_connection(db: AsyncSession, event: StationConnectionChanged) -> None:
-    operator_id = await _operator_of(db, event.station_id)
-    if operator_id is None:
-        return
-    values = {
-        "generation": event.generation,
-        "replica": event.replica,
-        "connected": event.connected,
-        "protocol": _stored(event.protocol),
-        "connection_since_at": event.occurred_at,
-    }
-    new = insert(StationLive).values(operator_id=operator_id, station_id=event.station_id, **values)
+CONNECTION_COLUMNS: dict[str, TypeEngine[Any]] = {
+    "operator_id": Uuid(),
+    "station_id": Text(),
+    "generation": BigInteger(),
+    "replica": Uuid(),
+    "connected": Boolean(),
+    "protocol": Text(),
+    "connection_since_at": DateTime(timezone=True),
+}
+
+
+async def note_connections(db: AsyncSession, event: ConnectionsReported) -> None:
     # A connection opens once and closes once, so within a generation closed is the later word.
+    newest = newest_by_station(event.reports, lambda one: (one.generation, not one.connected))
+    rows = [
+        (
+            one.operator_id,
+            one.station_id,
+            one.generation,
+            one.replica,
+            one.connected,
+            _stored(one.protocol),
+            one.at,
+        )
+        for one in await _known(db, newest)
+    ]
+    if not rows:
+        return
+    new = _insert(StationLive, CONNECTION_COLUMNS, rows)
     is_news = or_(
         StationLive.generation.is_(None),
         StationLive.generation < new.excluded.generation,
@@ -98,46 +120,83 @@ async def note_connection(db: AsyncSession, event: StationConnectionChanged) -> 
             ~new.excluded.connected,
         ),
     )
-    await db.execute(
-        new.on_conflict_do_update(
-            index_elements=["operator_id", "station_id"], set_=values, where=is_news
+    await _upsert(db, new, CONNECTION_COLUMNS, is_news)
+
+
+BOOT_COLUMNS: dict[str, TypeEngine[Any]] = {
+    "operator_id": Uuid(),
+    "station_id": Text(),
+    "boot_generation": BigInteger(),
+    "booted_at": DateTime(timezone=True),
+    "vendor": Text(),
+    "model": Text(),
+    "serial_number": Text(),
+    "firmware_version": Text(),
+}
+
+
+async def note_boots(db: AsyncSession, event: BootsReported) -> None:
+    newest = newest_by_station(event.reports, lambda one: (one.generation, one.at))
+    rows = [
+        (
+            one.operator_id,
+            one.station_id,
+            one.generation,
+            one.at,
+            _stored(one.vendor),
+            _stored(one.model),
+            _stored(one.serial_number),
+            _stored(one.firmware_version),
         )
-    )
-
-
-async def note_boot(db: AsyncSession, event: StationBooted) -> None:
-    operator_id = await _operator_of(db, event.station_id)
-    if operator_id is None:
+        for one in await _known(db, newest)
+    ]
+    if not rows:
         return
-    values = {
-        "boot_generation": event.generation,
-        "booted_at": event.occurred_at,
-        "vendor": _stored(event.vendor),
-        "model": _stored(event.model),
-        "serial_number": _stored(event.serial_number),
-        "firmware_version": _stored(event.firmware_version),
-    }
-    new = insert(StationLive).values(operator_id=operator_id, station_id=event.station_id, **values)
+    new = _insert(StationLive, BOOT_COLUMNS, rows)
     known = tuple_(StationLive.boot_generation, StationLive.booted_at)
     told = tuple_(new.excluded.boot_generation, new.excluded.booted_at)
-    await db.execute(
-        new.on_conflict_do_update(
-            index_elements=["operator_id", "station_id"],
-            set_=values,
-            where=or_(StationLive.boot_generation.is_(None), known < told),
-        )
-    )
+    is_news = or_(StationLive.boot_generation.is_(None), known < told)
+    await _upsert(db, new, BOOT_COLUMNS, is_news)
 
 
-async def note_statuses(db: AsyncSession, event: StatusesReported) -> None:
-    reports = [report for report in event.reports if plausible(report)]
+async def _known(db: AsyncSession, reports: list[R]) -> list[R]:
+    """Those of stations that their operator has; the others are counted in the log."""
     stations = literal(list({report.station_id for report in reports}), ARRAY(Text))
     query = select(Station.operator_id, Station.id).where(Station.id == any_(stations))
     known = {(operator_id, station_id) for operator_id, station_id in await db.execute(query)}
     kept = [report for report in reports if (report.operator_id, report.station_id) in known]
-    if dropped := len(event.reports) - len(kept):
-        log.warning("%d status reports of unknown stations or connectors are dropped", dropped)
-    if kept:
+    if dropped := len(reports) - len(kept):
+        log.warning("%d reports of unknown stations are dropped", dropped)
+    return kept
+
+
+def _insert(table: Any, columns: dict[str, TypeEngine[Any]], rows: list[Any]) -> Insert:
+    """One statement with one array a column, so its text and plan are the same for every size."""
+    arrays: list[ColumnElement[Any]] = [
+        literal(list(values), ARRAY(kind))
+        for kind, values in zip(columns.values(), zip(*rows, strict=True), strict=True)
+    ]
+    told = (
+        func.unnest(*arrays)
+        .table_valued(*(column(name, kind) for name, kind in columns.items()))
+        .render_derived(name="told")
+    )
+    return insert(table).from_select(list(columns), select(told))
+
+
+async def _upsert(
+    db: AsyncSession, new: Insert, columns: dict[str, TypeEngine[Any]], is_news: Any
+) -> None:
+    keys = ["operator_id", "station_id"]
+    values = {name: new.excluded[name] for name in columns if name not in keys}
+    await db.execute(new.on_conflict_do_update(index_elements=keys, set_=values, where=is_news))
+
+
+async def note_statuses(db: AsyncSession, event: StatusesReported) -> None:
+    reports = [report for report in event.reports if plausible(report)]
+    if dropped := len(event.reports) - len(reports):
+        log.warning("%d status reports of connectors that cannot be are dropped", dropped)
+    if kept := await _known(db, reports):
         await _write_statuses(db, news(kept))
 
 
@@ -181,19 +240,7 @@ def _status_rows(batch: Iterable[News]) -> list[tuple[object, ...]]:
 
 
 async def _write_statuses(db: AsyncSession, batch: list[News]) -> None:
-    """One statement with one array a column, so its text and plan are the same for every size."""
-    arrays: list[ColumnElement[Any]] = [
-        literal(list(values), ARRAY(kind))
-        for kind, values in zip(
-            STATUS_COLUMNS.values(), zip(*_status_rows(batch), strict=True), strict=True
-        )
-    ]
-    told = (
-        func.unnest(*arrays)
-        .table_valued(*(column(name, kind) for name, kind in STATUS_COLUMNS.items()))
-        .render_derived(name="told")
-    )
-    new = insert(ConnectorLive).from_select(list(STATUS_COLUMNS), select(told))
+    new = _insert(ConnectorLive, STATUS_COLUMNS, _status_rows(batch))
     was, now = ConnectorLive, new.excluded
     before = func.coalesce(now.previous_status, was.status)
     turned = before != now.status
@@ -240,8 +287,8 @@ async def note_session(db: AsyncSession, event: SessionStarted | SessionEnded) -
 
 HANDLERS: inbox.Handlers = {
     GatewayBeat: note_beat,
-    StationConnectionChanged: note_connection,
-    StationBooted: note_boot,
+    ConnectionsReported: note_connections,
+    BootsReported: note_boots,
     StatusesReported: note_statuses,
     SessionStarted: note_session,
     SessionEnded: note_session,

@@ -4,13 +4,16 @@ Pure: events come in any order and twice, and time is an argument.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, TypeVar
 from uuid import UUID
 
-from common.events import ConnectorStatus, StatusReport
+from common.events import BootReport, ConnectionReport, ConnectorStatus, StatusReport
 from registry.fields import CONNECTOR_ID_MAX, EVSE_ID_MAX
+
+R = TypeVar("R", BootReport, ConnectionReport)
 
 # A dead gateway's stations must show offline within 60 s; the rest is for the beat's way here.
 BEAT_AGE_MAX = timedelta(seconds=45)
@@ -84,6 +87,14 @@ def news(reports: Iterable[StatusReport]) -> list[News]:
         key = (report.operator_id, report.station_id, report.evse_id, report.connector_id)
         by_connector[key].append(report)
     return [_newest(told) for _, told in sorted(by_connector.items())]
+
+
+def newest_by_station(reports: Iterable[R], newness: Callable[[R], Any]) -> list[R]:
+    """The newest report of each station, in the order of the stations, as in news()."""
+    found: dict[tuple[UUID, str], R] = {}
+    for report in sorted(reports, key=newness):
+        found[report.operator_id, report.station_id] = report
+    return [report for _, report in sorted(found.items(), key=lambda item: item[0])]
 
 
 def _newest(told: list[StatusReport]) -> News:

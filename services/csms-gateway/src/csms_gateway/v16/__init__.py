@@ -8,17 +8,28 @@ from csms_gateway.charger import Answered, Charger, Translation, Version, sends
 from csms_gateway.v16 import (
     authorize,
     boot_notification,
+    change_availability,
     change_configuration,
+    clear_cache,
     data_transfer,
+    diagnostics_status_notification,
+    firmware_status_notification,
     get_configuration,
+    get_log,
     heartbeat,
+    log_status_notification,
     meter_values,
     remote_start_transaction,
     remote_stop_transaction,
     reset,
+    security_event_notification,
+    signed_firmware_status_notification,
     start_transaction,
     status_notification,
     stop_transaction,
+    trigger_message,
+    unlock_connector,
+    update_firmware,
 )
 
 TELL_OF_SESSIONS = ("StartTransaction", "StopTransaction")
@@ -30,11 +41,18 @@ async def keep(charger: Charger, action: str, payload: dict[str, Any]) -> None:
 
 
 COMMANDS: dict[str, Translation] = {
+    "change_availability": change_availability.calls,
+    "clear_cache": clear_cache.calls,
+    "data_transfer": data_transfer.calls,
+    "get_log": get_log.calls,
     "get_variables": get_configuration.calls,
     "remote_start": sends("RemoteStartTransaction", remote_start_transaction.payload),
     "remote_stop": remote_stop_transaction.calls,
     "reset": sends("Reset", reset.payload),
     "set_variables": change_configuration.calls,
+    "trigger_message": trigger_message.calls,
+    "unlock_connector": unlock_connector.calls,
+    "update_firmware": update_firmware.calls,
 }
 
 ANSWERED: dict[str, Answered] = {
@@ -49,8 +67,13 @@ VERSION = Version(
         "Authorize": authorize.answer,
         "BootNotification": boot_notification.answer,
         "DataTransfer": data_transfer.answer,
+        "DiagnosticsStatusNotification": diagnostics_status_notification.answer,
+        "FirmwareStatusNotification": firmware_status_notification.answer,
         "Heartbeat": heartbeat.answer,
+        "LogStatusNotification": log_status_notification.answer,
         "MeterValues": meter_values.answer,
+        "SecurityEventNotification": security_event_notification.answer,
+        "SignedFirmwareStatusNotification": signed_firmware_status_notification.answer,
         "StartTransaction": start_transaction.answer,
         "StatusNotification": status_notification.answer,
         "StopTransaction": stop_transaction.answer,

@@ -2,11 +2,12 @@
 
 from csms_gateway.charger import Call, Charger
 from csms_gateway.commands.kinds import SetVariables
+from csms_gateway.v16 import outgoing
 from csms_gateway.v16.get_configuration import keys
 
 
 async def calls(_: Charger, command: SetVariables) -> list[Call]:
     return [
-        Call("ChangeConfiguration", {"key": key, "value": one.value})
+        outgoing.call("ChangeConfiguration", {"key": key, "value": one.value})
         for key, one in zip(keys(command.variables), command.variables, strict=True)
     ]

@@ -6,6 +6,7 @@ from csms_gateway import variables
 from csms_gateway.charger import Call, Charger, Unsupported
 from csms_gateway.commands.kinds import GetVariables, VariableName
 from csms_gateway.device_model import ACTUAL
+from csms_gateway.v16 import outgoing
 
 KEYS_UNKNOWN = 20  # a call, as long as the station has not told GetConfigurationMaxKeys (9.1.8)
 
@@ -25,6 +26,6 @@ async def calls(charger: Charger, command: GetVariables) -> list[Call]:
         return [Call("GetConfiguration", {})]
     most = await variables.number(charger, "", "GetConfigurationMaxKeys", "") or KEYS_UNKNOWN
     return [
-        Call("GetConfiguration", {"key": names[first : first + most]})
+        outgoing.call("GetConfiguration", {"key": names[first : first + most]})
         for first in range(0, len(names), most)
     ]

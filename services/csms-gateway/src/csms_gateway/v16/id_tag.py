@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from csms_gateway.charger import Unsupported
+from csms_gateway.clocks import wire_time
 
 ID_TAG_MAX = 20
 
@@ -20,7 +21,9 @@ def id_tag_info(
 ) -> dict[str, Any]:
     info: dict[str, Any] = {"status": status}
     if expires_at:
-        info["expiryDate"] = expires_at.isoformat().replace("+00:00", "Z")
-    if parent:
-        info["parentIdTag"] = parent[:ID_TAG_MAX]
+        info["expiryDate"] = wire_time(expires_at)
+    # A longer one is left out, not cut: two groups could then look like one, and a card of either
+    # would end the other's sessions.
+    if parent and len(parent) <= ID_TAG_MAX:
+        info["parentIdTag"] = parent
     return info

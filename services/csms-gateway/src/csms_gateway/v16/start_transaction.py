@@ -42,5 +42,5 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
     )
     return {
         "transactionId": started.transaction_id,
-        "idTagInfo": id_tag_info(started.token_status, started.expires_at),
+        "idTagInfo": id_tag_info(started.token_status, started.expires_at, started.parent_id_token),
     }

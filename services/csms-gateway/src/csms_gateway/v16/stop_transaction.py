@@ -38,4 +38,6 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
         )
     except Undecided:
         return {}  # idTagInfo is optional here; the session is over either way
-    return {"idTagInfo": id_tag_info(decision.status, decision.expires_at)}
+    return {
+        "idTagInfo": id_tag_info(decision.status, decision.expires_at, decision.parent_id_token)
+    }

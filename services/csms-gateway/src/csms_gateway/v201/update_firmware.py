@@ -3,8 +3,7 @@
 from typing import Any
 
 from common.clock import now
-from csms_gateway.charger import Call, Charger, Unsupported
-from csms_gateway.clocks import wire_time
+from csms_gateway.charger import Call, Charger, Unsupported, moment
 from csms_gateway.commands import request_ids
 from csms_gateway.commands.kinds import UpdateFirmware
 
@@ -14,10 +13,10 @@ async def calls(charger: Charger, command: UpdateFirmware) -> list[Call]:
         raise Unsupported("a signed update needs both the certificate and the signature")
     firmware: dict[str, Any] = {
         "location": command.location,
-        "retrieveDateTime": wire_time(command.retrieve_at or now()),
+        "retrieveDateTime": moment(command.retrieve_at or now()),
     }
     if command.install_at is not None:
-        firmware["installDateTime"] = wire_time(command.install_at)
+        firmware["installDateTime"] = moment(command.install_at)
     if command.signing_certificate is not None:
         firmware["signingCertificate"] = command.signing_certificate
         firmware["signature"] = command.signature
