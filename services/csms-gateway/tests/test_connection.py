@@ -212,7 +212,12 @@ async def test_a_message_of_thousands_of_readings_and_strange_names_is_stored(
         value = [{"timestamp": stamp(), "sampledValue": sampled}]
         assert await wire.meter(meterValue=value) == {}
         assert (await wire.send("X" * 100_000, {}))[0] == "NotImplemented"
-    reports = [r for e in gateway.of(MeterValuesReported) for r in e.reports]
-    mine = [s for r in reports if r.station_id == station for s in r.samples]
+
+    async def arrived() -> Any:
+        reports = [r for e in gateway.of(MeterValuesReported) for r in e.reports]
+        mine = [s for r in reports if r.station_id == station for s in r.samples]
+        return mine if len(mine) >= 14_999 else None
+
+    mine = await eventually(arrived)
     assert len(mine) == 14_999
     assert max(len(s.measurand) + len(s.location) for s in mine) == 128

@@ -11,13 +11,16 @@ from common.service import Parts
 from csms_gateway import (
     connections,
     cost_updates,
+    customer_information,
     gateway,
     listener,
     message_log,
     notifications,
     progress,
+    registrations,
     reports,
     transaction_endings,
+    variables,
 )
 from csms_gateway.commands import records, routes
 from csms_gateway.consumers import HANDLERS
@@ -29,6 +32,7 @@ async def _ocpp(parts: Parts) -> AsyncIterator[connections.Held]:
     async with gateway.running(parts) as replica, listener.listening(replica) as held:
         replica.tasks.forever(partial(records.sweep, replica, held), "command sweep")
         replica.tasks.forever(partial(notifications.prune, replica), "old notifications")
+        replica.tasks.forever(partial(customer_information.prune, replica), "customer information")
         replica.tasks.forever(partial(transaction_endings.sweep, replica), "untold sessions")
         replica.costs.on_running = cost_updates.CostUpdates(replica, held).told
         yield held
@@ -46,6 +50,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             notifications.router,
             progress.router,
             reports.router,
+            variables.router,
+            registrations.router,
+            customer_information.router,
         ],
         HANDLERS,
         title="csms-gateway",

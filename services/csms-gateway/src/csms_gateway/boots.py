@@ -1,12 +1,38 @@
-"""A charger has started: told to the others, and whether it may work."""
+"""A charger has started: told to the others, and whether it may work (2.0.1, B01 to B03)."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from common.clock import now
 from common.events import BootReport, BootsReported
+from common.ids import uuid7
 from csms_gateway.charger import Charger
 from csms_gateway.readings import TEXT_MAX, short
+from csms_gateway.standing import Registration
+
+ANSWERS: Final[dict[Registration, Literal["Accepted", "Pending", "Rejected"]]] = {
+    "accepted": "Accepted",
+    "pending": "Pending",
+    "rejected": "Rejected",
+}
+STATION = "select registration, boot_answer, inventory_of from station where station_id = $1"
+# Only when it changes: in a storm thousands boot, and nearly all are accepted as before.
+ANSWERED = "update station set boot_answer = $2 where station_id = $1"
+# B07.FR.14: the device model is read when a station is new or its firmware has changed. A command
+# as any other, which the sweep sends: after the boot is answered, and never twice for one firmware.
+READ_DEVICE_MODEL = """
+with fresh as (
+    update station set inventory_of = $2
+    where station_id = $1 and inventory_of is distinct from $2
+    returning station_id, operator_id
+)
+insert into command (
+    id, operator_id, station_id, idempotency_key, type, parameters, requested_by, requested_at,
+    deadline_at
+) select $3, operator_id, station_id, $4, 'get_base_report', '{"report_base": "FullInventory"}',
+    'csms-gateway', now(), now() + interval '1 hour'
+from fresh
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +45,8 @@ async def booted(
     charger: Charger, vendor: str, model: str, serial_number: str | None, firmware: str | None
 ) -> Booted:
     """Return when the start is durable."""
-    await charger.gateway.publisher.report(
+    gateway = charger.gateway
+    await gateway.publisher.report(
         BootsReported,
         BootReport(
             operator_id=charger.operator_id,
@@ -32,4 +59,22 @@ async def booted(
             at=now(),
         ),
     )
-    return Booted("Accepted", charger.gateway.settings.ocpp_heartbeat_interval_s)
+    station = await gateway.pool.fetchrow(STATION, charger.station_id)
+    assert station is not None  # or it could not have connected
+    registration: Registration = station["registration"]
+    if registration != station["boot_answer"]:
+        await gateway.pool.execute(ANSWERED, charger.station_id, registration)
+    charger.standing.registration = registration
+    if registration != "accepted":
+        return Booted(ANSWERS[registration], gateway.settings.ocpp_boot_retry_interval_s)
+    if gateway.settings.read_device_model and charger.version.schemas != "v16":
+        await _read_device_model(charger, station["inventory_of"], short(firmware) or "")
+    return Booted("Accepted", gateway.settings.ocpp_heartbeat_interval_s)
+
+
+async def _read_device_model(charger: Charger, known: str | None, firmware: str) -> None:
+    if firmware != known:
+        number = uuid7()
+        await charger.gateway.pool.execute(
+            READ_DEVICE_MODEL, charger.station_id, firmware, number, f"device model {number}"
+        )

@@ -15,7 +15,9 @@ from prometheus_client import Counter, Histogram
 from common.clock import now
 from common.logs import station_id as logged_station
 from csms_gateway import frames, schemas
+from csms_gateway.clocks import wire_time
 from csms_gateway.sockets import Closed, Socket
+from csms_gateway.standing import Registration, Standing
 from csms_gateway.transaction_fold import Known
 
 if TYPE_CHECKING:
@@ -58,6 +60,14 @@ class Call:
     payload: dict[str, Any]
 
 
+def moment(at: datetime) -> str:
+    """In UTC, whatever the offset it was asked for in. Raises Unsupported."""
+    try:
+        return wire_time(at)
+    except OverflowError:
+        raise Unsupported(f"{at} is no moment in UTC") from None
+
+
 def sends(action: str, payload: Callable[[Any], dict[str, Any]]) -> Translation:
     """The translation of a command that is one call and needs nothing but itself."""
 
@@ -86,7 +96,7 @@ class Unsupported(Exception):
 
 
 class CallFailed(Exception):
-    """The charger answered with CALLERROR."""
+    """The charger answered with CALLERROR, or would have to: it is held (standing.forbids)."""
 
     def __init__(self, code: str, description: str, details: dict[str, Any]) -> None:
         super().__init__(f"{code}: {description}")
@@ -112,6 +122,8 @@ class Admitted:
     power_by_evse: Mapping[int, int]
     # Of the station and its password, as they were when it connected.
     versions: tuple[int, int]
+    # What its newest BootNotification was answered.
+    boot_answer: Registration = "accepted"
 
 
 class Charger:
@@ -138,6 +150,7 @@ class Charger:
         self.transactions: dict[str, Known] = {}
         self.open_by_evse: dict[int, UUID | None] = {}
         self.refused: set[str] = set()  # actions of ours that it has said it does not know
+        self.standing = Standing(station.boot_answer)
         self.commands = asyncio.Lock()
         self.socket = socket
         self._calls = asyncio.Lock()
@@ -166,11 +179,15 @@ class Charger:
         Only our side's lock is held: the charger's own calls are answered meanwhile. Raises
         CallFailed, NoAnswer or schemas.Violation (we would have sent something invalid).
         """
+        if why := self.standing.forbids(action):
+            raise CallFailed("SecurityError", why, {})
         schemas.check_outgoing(self.version.schemas, action, payload)
         async with self._calls:
             message_id = str(uuid4())
             future = asyncio.get_running_loop().create_future()
             self._pending[message_id] = future
+            # Before it is sent: what it triggers may come before we have seen its answer.
+            self.standing.asked(action, payload, time.monotonic())
             try:
                 await self._send(
                     "call", action, message_id, frames.call(message_id, action, payload)
@@ -272,6 +289,9 @@ class Charger:
 
     async def _handled(self, call: frames.Call) -> tuple[str, str]:
         """The outcome (ok or an OCPP error code) and the frame to answer with."""
+        if not self.standing.may_say(call.action, time.monotonic()):
+            why = f"the station is {self.standing.registration}: only BootNotification is answered"
+            return await self._refused(call, schemas.Violation("SecurityError", why))
         version = self.version.schemas
         handler = self.version.actions.get(call.action)
         if handler is None:

@@ -30,7 +30,7 @@ def read(raw: str) -> datetime | None:
 
 def wire_time(at: datetime) -> str:
     """Milliseconds and Z: some chargers cannot read microseconds or an offset."""
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def settle(raw: str, received_at: datetime, reachable_since: datetime) -> Settled:

@@ -44,7 +44,7 @@ REFUSED = Counter("csms_gateway_refused_total", "Connections refused", ["why"])
 SOCKETS = Gauge("csms_gateway_sockets", "Chargers connected to this replica")
 
 STATION = """
-select operator_id, active, evses, password_hash, version, credential_version
+select operator_id, active, evses, password_hash, version, credential_version, boot_answer
 from station where station_id = $1
 """
 
@@ -134,7 +134,8 @@ async def _station(gateway: Gateway, request: Request) -> Admitted:
     power = {evse["evse_id"]: evse["max_power_w"] for evse in evses if evse.get("max_power_w")}
     # asyncpg has a UUID of its own, which JSON does not know.
     versions = (row["version"], row["credential_version"])
-    return Admitted(station_id, UUID(str(row["operator_id"])), power, versions)
+    operator_id = UUID(str(row["operator_id"]))
+    return Admitted(station_id, operator_id, power, versions, row["boot_answer"])
 
 
 def _basic(header: str) -> tuple[str, str]:

@@ -22,7 +22,7 @@ from common import paging
 from common.auth import scoped
 from common.clock import now
 from common.database import Db
-from csms_gateway import tables
+from csms_gateway import redaction, tables
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +64,8 @@ class MessageLog:
     ) -> None:
         if len(self._rows) == WAITING_MAX:
             DROPPED.inc()
+        if direction == "in" or kind == "call":  # what we answer holds nothing to hide
+            frame = redaction.frame(kind, action, frame)
         # PostgreSQL's text cannot hold NUL, which a garbage frame may well contain.
         frame = frame.replace("\0", "\\u0000") if "\0" in frame else frame
         row = (now(), operator_id, station_id, direction, kind, action, message_id, frame)
@@ -105,7 +107,7 @@ class MessageOut(BaseModel):
     kind: Kind
     action: str | None
     message_id: str | None
-    frame: str = Field(description="as it was on the wire")
+    frame: str = Field(description="as it was on the wire, passwords and personal data hidden")
 
 
 @router.get(

@@ -16,7 +16,7 @@ from common import paging
 from common.auth import scoped
 from common.clock import now
 from common.database import Db
-from csms_gateway import tables
+from csms_gateway import customer_information, tables
 from csms_gateway.charger import Charger, Handler
 from csms_gateway.gateway import Gateway
 from csms_gateway.transactions import as_json
@@ -88,7 +88,10 @@ async def list_notifications(
     limit: paging.Limit = paging.LIMIT_DEFAULT,
     cursor: paging.Cursor = None,
 ) -> paging.Page[NotificationOut]:
-    query = select(tables.Notification).where(tables.Notification.station_id == station_id)
+    query = select(tables.Notification).where(
+        tables.Notification.station_id == station_id,
+        tables.Notification.action != customer_information.ACTION,  # it has a route of its own
+    )
     if action:
         query = query.where(tables.Notification.action == action)
     if request_id is not None:

@@ -17,6 +17,13 @@ class Settings(settings.Settings):
     ocpp_heartbeat_interval_s: int = Field(
         default=300, ge=1, description="told to chargers at boot"
     )
+    ocpp_boot_retry_interval_s: int = Field(
+        default=60, ge=1, description="told to a pending or rejected charger: boot again after it"
+    )
+    read_device_model: bool = Field(
+        default=True,
+        description="ask OCPP 2.x stations for their variables at the first boot of each firmware",
+    )
     # OCMF and certificates stay far below this; more is a mistake or an attack.
     ocpp_message_bytes_max: int = Field(
         default=512 * 1024, ge=1024, description="larger ones close it"
@@ -38,4 +45,7 @@ class Settings(settings.Settings):
     )
     notification_keep_days: int = Field(
         default=90, ge=1, description="of what stations tell of themselves"
+    )
+    customer_information_keep_days: int = Field(
+        default=3, ge=1, description="of what stations tell of customers: personal data"
     )

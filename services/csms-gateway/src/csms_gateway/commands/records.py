@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import orjson
 
-from csms_gateway import schemas
+from csms_gateway import redaction, schemas
 from csms_gateway.charger import Call, CallFailed, Charger, NoAnswer, Unsupported
 from csms_gateway.commands.all_kinds import KINDS, RAW
 from csms_gateway.commands.verdict import start_of, taken
@@ -39,7 +39,7 @@ update command set start_id_token = $2, start_evse_id = $3, remote_start_id = $4
 """
 FINISH = """
 update command set
-    state = $2, result = $3, calls = $4, finished_at = now(),
+    state = $2, result = $3, calls = $4, parameters = $5, finished_at = now(),
     change = nextval('command_change_seq')
 where id = $1 and state = 'sent'
 """
@@ -47,8 +47,10 @@ TIME_OUT = """
 update command set
     state = 'timed_out', finished_at = now(), change = nextval('command_change_seq')
 where state in ('queued', 'sent') and deadline_at < now()
-returning id, station_id
+returning id, station_id, parameters
 """
+# A command that is over keeps no password.
+HIDE = "update command set parameters = $2 where id = $1"
 WAITING = "select distinct station_id from command where state = 'queued' and station_id = any($1)"
 
 
@@ -64,14 +66,14 @@ async def _deliver(charger: Charger) -> None:
             await _tell(gateway, row, "sent")
             sent: list[dict[str, Any]] = []
             state, result = await _carried_out(charger, row, sent)
-            await gateway.pool.execute(
-                FINISH, row["id"], state, _json(result), _json(sent)
-            )  # fmt: skip
+            parts = (result, sent, orjson.loads(row["parameters"]))
+            await gateway.pool.execute(FINISH, row["id"], state, *map(_json, parts))
             await _tell(gateway, row, state)
 
 
 def _json(value: Any) -> str:
-    return orjson.dumps(value).decode().replace("\\u0000", "\\ufffd")
+    """Without passwords."""
+    return orjson.dumps(redaction.redacted(value)).decode().replace("\\u0000", "\\ufffd")
 
 
 async def _tell(gateway: Gateway, row: asyncpg.Record, state: str) -> None:
@@ -127,6 +129,7 @@ async def sweep(gateway: Gateway, held: "Held") -> None:
     """End what is past its deadline; deliver what a lost notice left behind."""
     while True:
         for row in await gateway.pool.fetch(TIME_OUT):
+            await gateway.pool.execute(HIDE, row["id"], _json(orjson.loads(row["parameters"])))
             await _tell(gateway, row, "timed_out")
         await held.close_changed()
         stations = [charger.station_id for charger in held.all()]

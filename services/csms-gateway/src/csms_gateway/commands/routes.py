@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Body, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from sqlalchemy import Select, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -19,7 +19,7 @@ from common.auth import Caller, Principal, scoped
 from common.clock import now
 from common.database import PLATFORM, Db
 from common.problems import NotFound, Problem
-from csms_gateway import connections, schemas, tables
+from csms_gateway import connections, redaction, schemas, tables
 from csms_gateway.commands.all_kinds import RAW, CommandIn, Raw
 from csms_gateway.commands.feed import FINISHED
 from csms_gateway.commands.kinds import Kind, RemoteStop
@@ -71,13 +71,17 @@ class AlreadySent(Problem):
     title = "The command is no longer queued"
 
 
+# Passwords are never shown, also while a command that sets one waits.
+Hidden = Annotated[dict[str, Any], AfterValidator(redaction.redacted)]
+
+
 class CommandOut(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     id: UUID
     station_id: str
     type: str = Field(description="ocpp: one OCPP call, exactly as given")
-    parameters: dict[str, Any]
+    parameters: Hidden
     state: State
     change: int = Field(description="grows with each change of any command")
     requested_by: str
@@ -196,7 +200,8 @@ async def _store(
         if row is not None:
             return CommandOut.model_validate(row)
         repeated = (await db.scalars(_by_key(station, key))).one()
-    if (repeated.type, repeated.station_id, repeated.parameters) != (kind, station_id, parameters):
+    told = (repeated.type, repeated.station_id, redaction.redacted(repeated.parameters))
+    if told != (kind, station_id, redaction.redacted(parameters)):
         raise IdempotencyKeyReused("this key belongs to another command", command=str(repeated.id))
     return CommandOut.model_validate(repeated)
 
@@ -361,11 +366,11 @@ async def cancel_command(
             tables.Command.id == row.id, tables.Command.state.in_(("queued", "cancelled"))
         )
         change = tables.CHANGE.next_value()
-        cancelled = await db.scalar(
-            queued.values(state="cancelled", finished_at=now(), change=change).returning(
-                tables.Command
-            )
+        parameters = redaction.redacted(row.parameters)
+        cancelling = queued.values(
+            state="cancelled", finished_at=now(), change=change, parameters=parameters
         )
+        cancelled = await db.scalar(cancelling.returning(tables.Command))
         if cancelled is None:
             raise AlreadySent(f"the command is {row.state}", state=row.state)
         out = CommandOut.model_validate(cancelled)

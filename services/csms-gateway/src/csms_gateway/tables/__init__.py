@@ -11,6 +11,7 @@ from csms_gateway.tables.transaction import (
     TransactionEvent,
     UnmatchedMessage,
 )
+from csms_gateway.tables.variable import Variable
 
 __all__ = [
     "CHANGE",
@@ -29,4 +30,5 @@ __all__ = [
     "Transaction",
     "TransactionEvent",
     "UnmatchedMessage",
+    "Variable",
 ]

@@ -51,6 +51,12 @@ class Notification(Table):
             postgresql_where=text("request_id is not null"),
         ),
         Index("ix_notification_received_at", "received_at"),
+        # Personal data, deleted sooner than the rest.
+        Index(
+            "ix_notification_customer",
+            "received_at",
+            postgresql_where=text("action = 'NotifyCustomerInformation'"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(

@@ -17,6 +17,7 @@ class Station(Table):
     __table_args__ = (
         CheckConstraint("security_profile between 0 and 3", name="security_profile"),
         CheckConstraint("registration in ('accepted', 'pending', 'rejected')", name="registration"),
+        CheckConstraint("boot_answer in ('accepted', 'pending', 'rejected')", name="boot_answer"),
     )
 
     station_id: Mapped[str] = mapped_column(primary_key=True)
@@ -38,6 +39,13 @@ class Station(Table):
     )
     shows_cost: Mapped[bool | None] = mapped_column(
         comment="whether it is told what a running session costs; null: not known, so it is not"
+    )
+    boot_answer: Mapped[str] = mapped_column(
+        default="accepted", server_default="accepted",
+        comment="what the newest BootNotification was answered: by it the station lives",
+    )  # fmt: skip
+    inventory_of: Mapped[str | None] = mapped_column(
+        comment="the firmware whose device model was last asked for by itself"
     )
 
 

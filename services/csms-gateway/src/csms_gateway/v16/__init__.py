@@ -3,16 +3,18 @@
 from typing import Any
 
 from common.clock import now
-from csms_gateway import transactions
-from csms_gateway.charger import Charger, Translation, Version, sends
+from csms_gateway import transactions, variables
+from csms_gateway.charger import Answered, Charger, Translation, Version, sends
 from csms_gateway.v16 import (
     authorize,
     boot_notification,
     change_availability,
+    change_configuration,
     clear_cache,
     data_transfer,
     diagnostics_status_notification,
     firmware_status_notification,
+    get_configuration,
     get_log,
     heartbeat,
     log_status_notification,
@@ -43,12 +45,19 @@ COMMANDS: dict[str, Translation] = {
     "clear_cache": clear_cache.calls,
     "data_transfer": data_transfer.calls,
     "get_log": get_log.calls,
+    "get_variables": get_configuration.calls,
     "remote_start": sends("RemoteStartTransaction", remote_start_transaction.payload),
     "remote_stop": remote_stop_transaction.calls,
     "reset": sends("Reset", reset.payload),
+    "set_variables": change_configuration.calls,
     "trigger_message": trigger_message.calls,
     "unlock_connector": unlock_connector.calls,
     "update_firmware": update_firmware.calls,
+}
+
+ANSWERED: dict[str, Answered] = {
+    "ChangeConfiguration": variables.configuration_changed,
+    "GetConfiguration": variables.configuration_got,
 }
 
 VERSION = Version(
@@ -70,7 +79,7 @@ VERSION = Version(
         "StopTransaction": stop_transaction.answer,
     },
     commands=COMMANDS,
-    answered={},
+    answered=ANSWERED,
     bad_frame="FormationViolation",
     keep=keep,
 )

@@ -4,12 +4,10 @@ A typed command says more than 1.6 can carry: longer addresses and tokens, sever
 EVSE. What does not fit is Unsupported, with the reason, before anything is sent.
 """
 
-from datetime import UTC, datetime
 from typing import Any
 
 from csms_gateway import schemas
 from csms_gateway.charger import Call, Unsupported
-from csms_gateway.clocks import wire_time
 
 
 def call(action: str, payload: dict[str, Any]) -> Call:
@@ -35,11 +33,3 @@ def connector(evse_id: int, connector_id: int | None) -> int:
 def without_none(**members: Any) -> dict[str, Any]:
     """A payload of the members that are there."""
     return {name: value for name, value in members.items() if value is not None}
-
-
-def moment(at: datetime) -> str:
-    """In UTC, whatever the offset it was asked for in. Raises Unsupported."""
-    try:
-        return wire_time(at.astimezone(UTC))
-    except OverflowError:
-        raise Unsupported(f"{at} is no moment in UTC") from None

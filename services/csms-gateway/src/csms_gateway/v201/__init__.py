@@ -3,23 +3,38 @@
 from typing import Any
 
 from common.clock import now
-from csms_gateway import transactions
-from csms_gateway.charger import Charger, Handler, Translation, Version, sends
+from csms_gateway import transactions, variables
+from csms_gateway.charger import Answered, Charger, Handler, Translation, Version, sends
 from csms_gateway.v201 import (
     authorize,
     boot_notification,
+    change_availability,
+    clear_cache,
     data_transfer,
     firmware_status_notification,
+    get_log,
+    get_variables,
     heartbeat,
     log_status_notification,
     meter_values,
     mirrored,
+    notify_customer_information,
+    notify_display_messages,
+    notify_event,
+    notify_monitoring_report,
+    notify_report,
     publish_firmware_status_notification,
     request_start_transaction,
     request_stop_transaction,
     reset,
+    security_event_notification,
+    set_display_message,
+    set_variables,
     status_notification,
     transaction_event,
+    trigger_message,
+    unlock_connector,
+    update_firmware,
 )
 
 # Not readings: a station that gets them wrong does so every minute, and the log has them.
@@ -39,16 +54,37 @@ ACTIONS: dict[str, Handler] = {
     "Heartbeat": heartbeat.answer,
     "LogStatusNotification": log_status_notification.answer,
     "MeterValues": meter_values.answer,
+    "NotifyCustomerInformation": notify_customer_information.answer,
+    "NotifyDisplayMessages": notify_display_messages.answer,
+    "NotifyEvent": notify_event.answer,
+    "NotifyMonitoringReport": notify_monitoring_report.answer,
+    "NotifyReport": notify_report.answer,
     "PublishFirmwareStatusNotification": publish_firmware_status_notification.answer,
+    "SecurityEventNotification": security_event_notification.answer,
     "StatusNotification": status_notification.answer,
     "TransactionEvent": transaction_event.answer,
 }
 
 COMMANDS: dict[str, Translation] = {
     **mirrored.commands("v201"),
+    "change_availability": sends("ChangeAvailability", change_availability.payload),
+    "clear_cache": sends("ClearCache", clear_cache.payload),
+    "data_transfer": sends("DataTransfer", data_transfer.payload),
+    "get_log": get_log.calls,
+    "get_variables": get_variables.calls,
     "remote_start": request_start_transaction.calls,
     "remote_stop": request_stop_transaction.calls,
     "reset": sends("Reset", reset.payload),
+    "set_display_message": set_display_message.calls,
+    "set_variables": set_variables.calls,
+    "trigger_message": trigger_message.calls,
+    "unlock_connector": sends("UnlockConnector", unlock_connector.payload),
+    "update_firmware": update_firmware.calls,
+}
+
+ANSWERED: dict[str, Answered] = {
+    "GetVariables": variables.got,
+    "SetVariables": variables.were_set,
 }
 
 VERSION = Version(
@@ -56,7 +92,7 @@ VERSION = Version(
     schemas="v201",
     actions=ACTIONS,
     commands=COMMANDS,
-    answered={},
+    answered=ANSWERED,
     bad_frame="RpcFrameworkError",
     keep=keep,
 )
