@@ -3,7 +3,7 @@ from collections import Counter
 import pytest
 
 from fleet import Charger, Faults
-from fleet.transaction_queue import QueueFull, Report, Retry, TransactionQueue
+from fleet.transaction_queue import Kind, QueueFull, Report, Retry, TransactionQueue
 
 from .fake_csms import FakeCsms
 
@@ -65,8 +65,15 @@ async def test_garbage_goes_before_each_transaction_message(csms: FakeCsms) -> N
     assert len(csms.garbage) == 3
 
 
+KINDS = {
+    "StartTransaction": Kind.START,
+    "MeterValues": Kind.UPDATE,
+    "StopTransaction": Kind.STOP,
+}
+
+
 def report(action: str, number: int = 0) -> Report:
-    return Report(action, lambda: {"n": number}, lambda _answer: None)
+    return Report(action, lambda: {"n": number}, lambda _answer: None, KINDS[action])
 
 
 async def test_a_full_queue_loses_meter_values_and_nothing_else() -> None:

@@ -15,8 +15,8 @@ from typing import Any
 
 from fleet.charger import Charger
 from fleet.charging import NeverEnds
+from fleet.connectors import ChargeResult
 from fleet.roam import BadStations, Station, Traffic, operate, read_stations
-from fleet.sessions import ChargeResult
 from fleet.tasks import Tasks
 from fleet.upkeep import NotReady
 from fleet.vehicle import RAMP_MS, Vehicle
