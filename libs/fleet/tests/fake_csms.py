@@ -135,7 +135,12 @@ def _empty_answers(results: Any, *actions: str) -> dict[str, Any]:
     return {action: handler(action) for action in actions}
 
 
-TOLD = (
+TOLD_1 = (
+    *("StatusNotification", "MeterValues", "StopTransaction", "LogStatusNotification"),
+    *("FirmwareStatusNotification", "SignedFirmwareStatusNotification"),
+    "DiagnosticsStatusNotification",
+)
+TOLD_2 = (
     *("StatusNotification", "MeterValues", "NotifyEvent", "NotifyReport", "NotifyMonitoringReport"),
     *("LogStatusNotification", "FirmwareStatusNotification", "NotifyDisplayMessages"),
     *("NotifyCustomerInformation", "ReservationStatusUpdate", "ReportChargingProfiles"),
@@ -144,14 +149,8 @@ TOLD = (
 
 def _peer(module: Any, old: type | None = None) -> Any:
     results = module.call_result
-    if old:
-        told: tuple[str, ...] = ("StatusNotification", "MeterValues", "StopTransaction", "LogStatusNotification",
-                "FirmwareStatusNotification", "DiagnosticsStatusNotification",
-                "SignedFirmwareStatusNotification")  # fmt: skip
-        bases: tuple[type, ...] = (old,)
-    else:
-        told = TOLD
-        bases = (Peer2, module.ChargePoint)
+    told = TOLD_1 if old else TOLD_2
+    bases = (old,) if old else (Peer2, module.ChargePoint)
 
     def sign(_self: Any, **_payload: Any) -> Any:
         return results.SignCertificate(status="Accepted")
