@@ -15,6 +15,7 @@ from fleet.tasks import Tasks
 from fleet.transaction_queue import QueueFull
 from fleet.upkeep import NotReady
 from fleet.vehicle import Vehicle
+from fleet.versions import COMMANDS
 
 FINISH_S = 10  # for the last stops to be delivered once somebody wants to go home
 
@@ -26,7 +27,7 @@ class BadStations(ValueError):
 @dataclass(frozen=True)
 class Station:
     """One entry of a stations file: `{"station": "DEMO-1", "password": "…", "connectors": 2,
-    "power_kw": 22, "dc": false}`, all but the first optional.
+    "power_kw": 22, "dc": false, "ocpp": "2.0.1"}`, all but the first optional.
     """
 
     station_id: str
@@ -34,12 +35,17 @@ class Station:
     connectors: int = 1
     power_w: int = 11_000
     dc: bool = False
+    ocpp: str | None = None
 
     @classmethod
     def read(cls, entry: Any) -> "Station":
         """Raises BadStations."""
         try:
+            ocpp = entry.get("ocpp")
+            if ocpp not in {None, *COMMANDS}:
+                raise ValueError(f"no such version: {ocpp}")
             return cls(
+                ocpp=ocpp,
                 station_id=str(entry["station"]),
                 password=entry.get("password"),
                 connectors=int(entry.get("connectors", 1)),
@@ -87,7 +93,8 @@ class Traffic:
             await asyncio.sleep(pause_s if self.backdate else pause_s / charger.time_scale)
             free_tags = [tag for tag in self.tags if tag not in self.busy]
             connector = charger.connector(connector_id)
-            if not free_tags or not charger.online or not connector.free or connector.vehicle:
+            able = charger.online or charger.allow_offline
+            if not free_tags or not able or not connector.free or connector.vehicle:
                 continue
             tag = self.dice.choice(free_tags)
             self.busy.add(tag)
@@ -113,13 +120,41 @@ class Traffic:
             )
 
 
-async def operate(chargers: list[Charger], traffic: Traffic) -> None:
+@dataclass(frozen=True)
+class Outages:
+    """All connections cut at once, `every_s` seconds, and no one back before `away_s` seconds.
+
+    With no time away the chargers come back at once, all of them: a reconnect storm. What happens
+    while they are away is queued.
+    """
+
+    every_s: float | None = None
+    away_s: float = 0
+
+    async def keep_happening(self, chargers: list[Charger]) -> None:
+        while self.every_s:
+            await asyncio.sleep(self.every_s)
+            if not self.away_s:
+                await asyncio.gather(*(charger.cut() for charger in chargers))
+                continue
+            await asyncio.gather(*(charger.go_offline(abruptly=True) for charger in chargers))
+            await asyncio.sleep(self.away_s)
+            await asyncio.gather(
+                *(charger.go_online() for charger in chargers), return_exceptions=True
+            )
+
+
+async def operate(
+    chargers: list[Charger], traffic: Traffic, outages: Outages | None = None
+) -> None:
     """Run chargers until all sessions are done; for ever if nobody comes. Cancel it to stop.
 
     However it ends, running sessions are stopped properly.
     """
     async with Tasks() as tasks:
         runs = [tasks.start(_run(charger, traffic), charger.station_id) for charger in chargers]
+        if outages:
+            tasks.start(outages.keep_happening(chargers), "outages")
         try:
             await asyncio.wait(runs)
         except asyncio.CancelledError:
