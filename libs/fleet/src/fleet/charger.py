@@ -9,7 +9,6 @@ Heartbeats, timeouts and pauses between tries are always wall time.
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -138,7 +137,6 @@ class Charger:
         self._parts = self._new_parts()
 
     def _new_link(self) -> Link:
-        seed = self.seed if self.seed is not None else self.station_id
         return Link(
             Address(self.url, self.station_id, self.password, self._certificates.tls),
             dialect=self._dialect,
@@ -147,8 +145,11 @@ class Charger:
             on_call=self.on_call,
             on_failure=lambda text: self._say(0, text),
             call_timeout_s=self.call_timeout_s,
-            backoff=Backoff(self.reconnect_min_s, self.reconnect_max_s),
-            dice=random.Random(seed),  # noqa: S311 - jitter, not a secret
+            backoff=Backoff(
+                self.reconnect_min_s,
+                self.reconnect_max_s,
+                self.station_id if self.seed is None else str(self.seed),
+            ),
         )
 
     def _new_sessions(self) -> Sessions:
@@ -205,8 +206,7 @@ class Charger:
         await self._tasks.__aenter__()
         self._tasks.start(self._link.run(), "link")
         self._tasks.start(self._upkeep.keep_booted(), "boot")
-        self._tasks.start(self._upkeep.keep_reporting(), "status")
-        self._tasks.start(self._upkeep.keep_beating(), "heartbeat")
+        self._tasks.start(self._upkeep.keep_talking(), "status and heartbeat")
         self._tasks.start(self._queue.deliver(self._upkeep.ready, self._deliver), "delivery")
         return self
 

@@ -61,13 +61,18 @@ class CallError(Exception):
 
 @dataclass(frozen=True)
 class Backoff:
-    """How long to wait before the next attempt: doubling, with half of it left to chance."""
+    """How long to wait before the next attempt: doubling, with half of it left to chance.
 
-    min_s: float = 0.5
-    max_s: float = 60
+    The same `seed` has the same chance again. Dice are thrown away, for a set takes 2.5 KiB.
+    """
 
-    def delay_s(self, failures: int, dice: random.Random) -> float:
+    min_s: float
+    max_s: float
+    seed: str
+
+    def delay_s(self, failures: int) -> float:
         longest_s = min(self.max_s, self.min_s * float(2 ** min(failures, 20)))
+        dice = random.Random(f"{self.seed}/{failures}")  # noqa: S311 - jitter, not a secret
         return dice.uniform(longest_s / 2, longest_s)
 
 
@@ -135,7 +140,6 @@ class Link:
         on_failure: Callable[[str], None],
         call_timeout_s: float,
         backoff: Backoff,
-        dice: random.Random,
     ) -> None:
         self.address = address
         self._dialect = dialect
@@ -153,7 +157,6 @@ class Link:
         self._on_failure = on_failure
         self._call_timeout_s = call_timeout_s
         self._backoff = backoff
-        self._dice = dice
         self._failures = 0
         self._socket: ClientConnection | None = None
         self._one_at_a_time = asyncio.Lock()
@@ -204,7 +207,7 @@ class Link:
             except (OSError, WebSocketException, TimeoutError) as error:
                 self._fail(f"no connection: {error or type(error).__name__}")
             if self.wanted:
-                delay_s = self._backoff.delay_s(self._failures, self._dice)
+                delay_s = self._backoff.delay_s(self._failures)
                 self._failures += 1
                 if self.address.others and self._failures % TRIES_A_NETWORK == 0:
                     self.address.turn()

@@ -65,9 +65,9 @@ class Upkeep:
         self._boot_status: str | None = None
         self._next_boot = 0.0
         self._boot_now = asyncio.Event()
-        self._interval_changed = asyncio.Event()
+        self._beaten_at = 0.0
         self._reports: deque[Status] = deque(maxlen=MOST_STATUSES)
-        self._report_waits = asyncio.Event()
+        self._wake = asyncio.Event()
         self.reported = asyncio.Event()
         self.reported.set()
 
@@ -89,7 +89,7 @@ class Upkeep:
         self._said[connector_id] = word or ""
         self._reports.append((connector_id, word or status, at))
         self.reported.clear()
-        self._report_waits.set()
+        self._wake.set()
 
     def report_again(self, connector_id: int | None = None) -> None:
         """Queue the present status of a connector, or of all and the station."""
@@ -134,34 +134,35 @@ class Upkeep:
                 continue
             self._reports.clear()
             self.report_again()
+            self._beaten_at = asyncio.get_running_loop().time()
             self.ready.set()
             await self._link.closed.wait()
             self.ready.clear()
 
-    async def keep_reporting(self) -> NoReturn:
-        while True:
-            await self.ready.wait()
-            if not self._reports:
-                self.reported.set()
-                self._report_waits.clear()
-                await self._report_waits.wait()
-                continue
-            await self._send_status(self._reports.popleft())
+    async def keep_talking(self) -> NoReturn:
+        """Send what is to be reported, and a heartbeat when its time has come.
 
-    async def keep_beating(self) -> NoReturn:
+        One task for both: of thousands of idle chargers each task counts.
+        """
         while True:
             await self.ready.wait()
-            self._interval_changed.clear()
+            if self._reports:
+                await self._send_status(self._reports.popleft())
+                continue
+            self.reported.set()
+            self._wake.clear()
             interval_s = self._configuration.number(keys.HEARTBEAT) or OWN_INTERVAL_S
             try:
-                async with asyncio.timeout(interval_s):
-                    await self._interval_changed.wait()
+                async with asyncio.timeout_at(self._beaten_at + interval_s):
+                    await self._wake.wait()
             except TimeoutError:
-                await self._beat()
+                self._beaten_at = asyncio.get_running_loop().time()
+                if self.ready.is_set():
+                    await self._beat()
 
     def beat_differently(self) -> None:
         """Heed a new heartbeat interval in the configuration."""
-        self._interval_changed.set()
+        self._wake.set()
 
     async def _beat(self) -> None:
         try:
