@@ -174,6 +174,8 @@ async def _run(charger: Charger, traffic: Traffic) -> None:
                 for n in range(charger.connectors)
             ]
             await asyncio.wait(drives)
+            with suppress(NotReady):  # whoever is away comes back to tell of the last sessions
+                await charger.go_online()
         finally:
             with suppress(TimeoutError):
                 await charger.finish(FINISH_S if charger.online else 0)
