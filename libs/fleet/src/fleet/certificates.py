@@ -145,7 +145,7 @@ def readable(text: str) -> bool:
 
 
 def signed(data: bytes, certificate: str, signature: str) -> bool:
-    """Whether a firmware's signature (base64) is that of the certificate's key (A L01.FR.12)."""
+    """Whether a firmware's signature (base64) is by the certificate's key (OCPP 2.0.1, L01)."""
     key = x509.load_pem_x509_certificate(certificate.encode()).public_key()
     try:
         raw = base64.b64decode(signature, validate=True)
@@ -171,8 +171,10 @@ def _public(key: object) -> bytes:
 
 
 def _same(one: Payload, other: Payload) -> bool:
-    return all(str(one[name]).lower() == str(other[name]).lower().lstrip("0") or
-               str(one[name]).lower() == str(other[name]).lower() for name in one)  # fmt: skip
+    """Servers differ in case and in leading zeros of serial numbers."""
+    return all(
+        str(one[name]).lower().lstrip("0") == str(other[name]).lower().lstrip("0") for name in one
+    )
 
 
 @lru_cache(maxsize=8)

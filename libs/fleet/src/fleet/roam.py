@@ -120,28 +120,28 @@ class Traffic:
             )
 
 
-@dataclass(frozen=True)
+@dataclass
 class Outages:
-    """All connections cut at once, `every_s` seconds, and no one back before `away_s` seconds.
+    """All connections cut at once, every `every_s` seconds, and nobody back before `away_s`.
 
     With no time away the chargers come back at once, all of them: a reconnect storm. What happens
-    while they are away is queued.
+    while they are away is queued. Chargers in `spared` want to finish and are left alone.
     """
 
     every_s: float | None = None
     away_s: float = 0
+    spared: set[str] = field(default_factory=set)
 
     async def keep_happening(self, chargers: list[Charger]) -> None:
         while self.every_s:
             await asyncio.sleep(self.every_s)
+            hit = [charger for charger in chargers if charger.station_id not in self.spared]
             if not self.away_s:
-                await asyncio.gather(*(charger.cut() for charger in chargers))
+                await asyncio.gather(*(charger.cut() for charger in hit))
                 continue
-            await asyncio.gather(*(charger.go_offline(abruptly=True) for charger in chargers))
+            await asyncio.gather(*(charger.go_offline(abruptly=True) for charger in hit))
             await asyncio.sleep(self.away_s)
-            await asyncio.gather(
-                *(charger.go_online() for charger in chargers), return_exceptions=True
-            )
+            await asyncio.gather(*(charger.go_online() for charger in hit), return_exceptions=True)
 
 
 async def operate(
@@ -151,10 +151,12 @@ async def operate(
 
     However it ends, running sessions are stopped properly.
     """
+    outages = outages or Outages()
     async with Tasks() as tasks:
-        runs = [tasks.start(_run(charger, traffic), charger.station_id) for charger in chargers]
-        if outages:
-            tasks.start(outages.keep_happening(chargers), "outages")
+        runs = [
+            tasks.start(_run(charger, traffic, outages), charger.station_id) for charger in chargers
+        ]
+        tasks.start(outages.keep_happening(chargers), "outages")
         try:
             await asyncio.wait(runs)
         except asyncio.CancelledError:
@@ -164,7 +166,7 @@ async def operate(
             raise
 
 
-async def _run(charger: Charger, traffic: Traffic) -> None:
+async def _run(charger: Charger, traffic: Traffic, outages: Outages) -> None:
     async with charger, Tasks() as tasks:
         try:
             if traffic.sessions == 0:
@@ -174,6 +176,7 @@ async def _run(charger: Charger, traffic: Traffic) -> None:
                 for n in range(charger.connectors)
             ]
             await asyncio.wait(drives)
+            outages.spared.add(charger.station_id)
             with suppress(NotReady):  # whoever is away comes back to tell of the last sessions
                 await charger.go_online()
         finally:
