@@ -25,8 +25,8 @@ run: .venv/ready ## start everything on embedded PostgreSQL and NATS, with demo 
 demo: .venv/ready ## simulated chargers drive sessions against the running stack
 	@$(PY) -m local_stack.demo
 
-charger: .venv/ready ## one simulated charger charges once: make charger TAG=04A2B3C4
-	@$(PY) -m local_stack.charger $(TAG)
+charger: .venv/ready ## one simulated charger charges once: make charger TAG=04A2B3C4 OCPP=2.0.1
+	@$(PY) -m local_stack.charger $(if $(TAG),--tag $(TAG)) $(if $(OCPP),--ocpp $(OCPP)) $(FAULTS)
 
 test: .venv/ready ## run every test on servers of its own
 	@$(PY) -m pytest

@@ -1,9 +1,15 @@
+import asyncio
 from collections import Counter
+from contextlib import AsyncExitStack
+from dataclasses import fields
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from fleet import Charger, Faults
-from fleet.transaction_queue import QueueFull, Report, Retry, TransactionQueue
+from fleet.roam import Outages
+from fleet.transaction_queue import Kind, QueueFull, Report, Retry, TransactionQueue
 
 from .fake_csms import FakeCsms
 
@@ -58,6 +64,63 @@ async def test_zero_and_missing_transaction_ids(csms: FakeCsms) -> None:
     assert [stop["transactionId"] for stop in csms.payloads("StopTransaction")] == [0, 2]
 
 
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    switched=st.sets(
+        st.sampled_from([fault.name for fault in fields(Faults) if fault.type in {bool, "bool"}]),
+    ),
+    drop_answers=st.integers(0, 2),
+    energy_wh=st.integers(1, 3_000),
+)
+async def test_a_sessions_energy_is_the_difference_of_its_registers_whatever_the_faults(
+    csms: FakeCsms, switched: set[str], drop_answers: int, energy_wh: int
+) -> None:
+    csms.frames.clear()
+    faults = Faults(drop_answers=drop_answers)
+    for name in switched:
+        setattr(faults, name, True)
+    async with Charger(csms.url, "FAULTY", delay_s=0.001, faults=faults, meter_wh=777) as charger:
+        await charger.wait_ready()
+        result = await charger.charge(1, "CARD", energy_wh=energy_wh, backdate=True)
+        await charger.drain()
+    stops = csms.payloads("StopTransaction")
+    assert len({str(stop) for stop in stops}) == 1
+    assert len(stops) == (1 + drop_answers) * (2 if faults.duplicate else 1)
+    assert stops[0]["meterStop"] - 777 == result.energy_wh == energy_wh
+    starts = csms.payloads("StartTransaction")
+    assert bool(starts) != faults.lose_start
+    assert all(start["meterStart"] == 777 for start in starts)
+    assert bool(csms.garbage) >= faults.garbage
+
+
+async def test_chargers_cut_at_once_all_come_back(csms: FakeCsms) -> None:
+    async with AsyncExitStack() as stack:
+        chargers = [
+            await stack.enter_async_context(
+                Charger(csms.url, f"STORM-{n}", reconnect_min_s=0.02, reconnect_max_s=0.1)
+            )
+            for n in range(30)
+        ]
+        await asyncio.gather(*(charger.wait_ready() for charger in chargers))
+        storm = asyncio.ensure_future(Outages(0.2).keep_happening(chargers))
+        await asyncio.sleep(0.5)
+        storm.cancel()
+        await asyncio.gather(*(charger.wait_ready() for charger in chargers))
+        await asyncio.gather(*(charger.drain() for charger in chargers))
+    assert len(csms.peers) >= 60
+    assert len(csms.sent("BootNotification")) == 30
+
+
+async def test_a_lost_start_leaves_a_stop_without_a_transaction(csms: FakeCsms) -> None:
+    async with faulty(csms, Faults(lose_start=True)) as charger:
+        await charger.wait_ready()
+        await charger.charge(1, "CARD", duration_s=30, backdate=True)
+    assert csms.sent("StartTransaction") == []
+    assert csms.payloads("StopTransaction")[0]["transactionId"] == -1
+
+
 async def test_garbage_goes_before_each_transaction_message(csms: FakeCsms) -> None:
     async with faulty(csms, Faults(garbage=True)) as charger:
         await charger.wait_ready()
@@ -65,8 +128,15 @@ async def test_garbage_goes_before_each_transaction_message(csms: FakeCsms) -> N
     assert len(csms.garbage) == 3
 
 
+KINDS = {
+    "StartTransaction": Kind.START,
+    "MeterValues": Kind.UPDATE,
+    "StopTransaction": Kind.STOP,
+}
+
+
 def report(action: str, number: int = 0) -> Report:
-    return Report(action, lambda: {"n": number}, lambda _answer: None)
+    return Report(action, lambda: {"n": number}, lambda _answer: None, KINDS[action])
 
 
 async def test_a_full_queue_loses_meter_values_and_nothing_else() -> None:

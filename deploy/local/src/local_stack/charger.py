@@ -1,4 +1,7 @@
-"""A simulated charger of the demo charges once: python -m local_stack.charger [card]"""
+"""A simulated charger of the demo charges once: python -m local_stack.charger --tag 04A2B3C4
+
+More options are those of `fleet charge`: a version of OCPP, faults.
+"""
 
 import sys
 
@@ -6,7 +9,7 @@ from fleet import cli
 from local_stack import place
 
 
-def main(card: str | None = None) -> int:
+def main(*options: str) -> int:
     demo = place.remembered()
     if "stations" not in demo:
         sys.exit("there is no demo yet; start it with: make run")
@@ -17,8 +20,9 @@ def main(card: str | None = None) -> int:
             *("--url", demo["urls"]["ocpp"]),
             *("--station", station["id"]),
             *("--password", station["password"]),
-            *("--tag", card or demo["cards"][0]),
+            *("--tag", demo["cards"][0]),
             *("--kwh", "12.5", "--minutes", "40"),
+            *options,
         ]
     )
 

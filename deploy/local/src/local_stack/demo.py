@@ -22,6 +22,7 @@ def main(*options: str) -> int:
             "connectors": station["connectors"],
             "power_kw": station["power_w"] / 1000,
             "dc": station["power_w"] > 22_000,
+            "ocpp": "2.0.1" if station["power_w"] > 22_000 else "1.6",
         }
         for station in demo["stations"][1:]
     ]

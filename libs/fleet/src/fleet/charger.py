@@ -1,4 +1,4 @@
-"""A simulated OCPP 1.6J charger: what stands in the street, with a socket to its server.
+"""A simulated charger: what stands in the street, with a socket to its server.
 
 The charger's clock is `now` (the machine's by default) plus `faults.clock_offset_s`. With a
 `time_scale` of 60 a simulated hour passes in a minute. Every timestamp agrees with the energy of
@@ -9,8 +9,6 @@ Heartbeats, timeouts and pauses between tries are always wall time.
 
 import asyncio
 import logging
-import random
-import ssl
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,21 +17,26 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
 
+from fleet.authority import Authority, IdToken
+from fleet.certificates import Certificates, ClientCertificate
 from fleet.configuration import Configuration
+from fleet.connectors import ChargeResult, Connector, Plan, connectors_with
+from fleet.dialect import Electrics, Identity, Payload, moment
 from fleet.faults import Faults
+from fleet.limits import Limits
 from fleet.link import Address, Backoff, CallFailed, Link, TimedOut
-from fleet.remote import Remote
-from fleet.sessions import ChargeResult, Connector, Plan, Session, Sessions, connectors_with
+from fleet.maintenance import Maintenance
+from fleet.parts import Parts, obey
+from fleet.sessions import Sessions
 from fleet.tasks import Tasks
 from fleet.transaction_queue import Retry, TransactionQueue
-from fleet.upkeep import Identity, Status, Upkeep
-from fleet.v16 import Electrics, Payload
+from fleet.upkeep import Status, Upkeep
 from fleet.vehicle import Vehicle
+from fleet.versions import COMMANDS, dialect
 from fleet.visits import Visits
 
 log = logging.getLogger(__name__)
 
-PLUGGED_BEFORE = timedelta(seconds=20)  # a backdated session: from the plug to the card
 RESET_DRAIN_S = 10  # a soft reset gives the last stop so long to be delivered
 
 
@@ -44,13 +47,20 @@ class Charger:
     `url` is the part before the station id. What is set here counts from the start; only `faults`
     may be changed later. `meter_wh` is where every connector's meter stands. `next_vehicle` makes
     the cars that drivers plug in after a remote start, and drive away when full or stopped; without
-    it a remote start waits for `plug_in`. `on_event` gets lines for people, `on_call` action,
+    it a remote start waits for `plug_in`. `ocpp` is "1.6", "2.0.1" or "2.1".
+
+    The security profile is what the rest amounts to: without a password 0; with it 1; with a
+    `wss:` address 2; with a `certificate` as well 3. `authorities` are the server's roots, PEM; if
+    empty, the system's. `on_event` gets lines for people, `on_call` action,
     seconds and outcome ("ok", the CALLERROR's code, "TimedOut" or "LinkLost") of every own call.
     """
 
     url: str
     station_id: str
     password: str | None = field(default=None, repr=False)
+    ocpp: str = "1.6"
+    authorities: str = field(default="", repr=False)
+    certificate: ClientCertificate | None = field(default=None, repr=False)
     connectors: int = 1
     power_w: int = 11_000
     meter_wh: int = 0
@@ -73,7 +83,6 @@ class Charger:
     on_call: Callable[[str, float, str], None] = field(
         default=lambda _action, _seconds, _outcome: None, repr=False
     )
-    tls: ssl.SSLContext | None = field(default=None, repr=False)
     vendor: str = "OpenLade"
     model: str = "Fleet"
     firmware: str = "1.0.0"
@@ -81,6 +90,8 @@ class Charger:
     def __post_init__(self) -> None:
         if min(self.connectors, self.power_w, self.time_scale, self.queue_size) <= 0:
             raise ValueError("connectors, power, time scale and queue size must be above zero")
+        if self.ocpp not in COMMANDS:
+            raise ValueError(f"no such version: {self.ocpp}")
         self._born = (datetime.now(UTC), time.monotonic())
         self._operative = True
         self._tasks = Tasks()
@@ -89,22 +100,65 @@ class Charger:
             sample_interval_s=self.sample_interval_s,
             allow_offline=self.allow_offline,
             attempts=self.attempts,
+            security_profile=self.security_profile,
         )
         self._queue = TransactionQueue(self.queue_size, Retry(self.attempts, self.delay_s))
+        self._certificates = Certificates(self.station_id, self.authorities, self.certificate)
+        self._electrics = Electrics(self.power_w, self.dc)
+        self._limits = Limits(self._electrics)
+        self._identity = Identity(self.vendor, self.model, self.station_id, self.firmware)
+        self._dialect = dialect(
+            self.ocpp, self._electrics, self.faults, self._configuration, lambda: self.online
+        )
         self._link = self._new_link()
-        identity = Identity(self.vendor, self.model, self.station_id, self.firmware)
         self._upkeep = Upkeep(
             self._link,
+            dialect=self._dialect,
             call=self._call,
             configuration=self._configuration,
-            identity=identity,
+            identity=self._identity,
             statuses=self._statuses,
             say=self._say,
         )
-        self._sessions = Sessions(
-            electrics=Electrics(self.power_w, self.dc),
+        self._sessions = self._new_sessions()
+        self._visits = Visits(
+            dialect=self._dialect,
+            sessions=self._sessions,
+            configuration=self._configuration,
+            authority=Authority(),
+            tasks=self._tasks,
+            ready=self._upkeep.ready,
+            wanted=lambda: self._link.wanted,
+            call=self._call,
+            next_vehicle=self.next_vehicle,
+            time_scale=self.time_scale,
+            say=self._say,
+        )
+        self._parts = self._new_parts()
+
+    def _new_link(self) -> Link:
+        return Link(
+            Address(self.url, self.station_id, self.password, self._certificates.tls),
+            dialect=self._dialect,
+            faults=self.faults,
+            answer=self._answer,
+            on_call=self.on_call,
+            on_failure=lambda text: self._say(0, text),
+            call_timeout_s=self.call_timeout_s,
+            backoff=Backoff(
+                self.reconnect_min_s,
+                self.reconnect_max_s,
+                self.station_id if self.seed is None else str(self.seed),
+            ),
+        )
+
+    def _new_sessions(self) -> Sessions:
+        return Sessions(
+            dialect=self._dialect,
+            electrics=self._electrics,
             configuration=self._configuration,
             faults=self.faults,
+            limits=self._limits,
             clock=self.clock,
             time_scale=self.time_scale,
             transaction_data=self.transaction_data,
@@ -114,44 +168,45 @@ class Charger:
             say=self._say,
             connectors=connectors_with(self.connectors, self.meter_wh),
         )
-        self._visits = Visits(
-            sessions=self._sessions,
-            configuration=self._configuration,
-            tasks=self._tasks,
-            ready=self._upkeep.ready,
-            call=self._call,
-            next_vehicle=self.next_vehicle,
-            time_scale=self.time_scale,
-            say=self._say,
-        )
-        self._remote = Remote(
-            sessions=self._sessions,
-            configuration=self._configuration,
-            tasks=self._tasks,
-            remote_start=self._visits.remote_start,
-            reset=self._reset,
-            trigger=self._trigger,
-            set_station_operative=self._set_operative,
-        )
 
-    def _new_link(self) -> Link:
-        seed = self.seed if self.seed is not None else self.station_id
-        return Link(
-            Address(self.url, self.station_id, self.password, self.tls),
-            answer=self._answer,
-            on_call=self.on_call,
-            on_failure=lambda text: self._say(0, text),
-            call_timeout_s=self.call_timeout_s,
-            backoff=Backoff(self.reconnect_min_s, self.reconnect_max_s),
-            dice=random.Random(seed),  # noqa: S311 - jitter, not a secret
+    def _new_parts(self) -> Parts:
+        maintenance = Maintenance(
+            call=self._call,
+            identity=self._identity,
+            faults=self.faults,
+            connectors=self._sessions.connectors,
+            clock=self.clock,
+            time_scale=self.time_scale,
+            ready=self._upkeep.ready,
+            start=self._tasks.start,
+            reboot=self._reboot,
+        )
+        return Parts(
+            dialect=self._dialect,
+            identity=self._identity,
+            address=self._link.address,
+            configuration=self._configuration,
+            authority=self._visits.authority,
+            certificates=self._certificates,
+            limits=self._limits,
+            sessions=self._sessions,
+            visits=self._visits,
+            upkeep=self._upkeep,
+            maintenance=maintenance,
+            tasks=self._tasks,
+            call=self._call,
+            clock=self.clock,
+            say=self._say,
+            reset=self._reset,
+            set_station_operative=self._set_operative,
+            operative=lambda: self._operative,
         )
 
     async def __aenter__(self) -> Self:
         await self._tasks.__aenter__()
         self._tasks.start(self._link.run(), "link")
         self._tasks.start(self._upkeep.keep_booted(), "boot")
-        self._tasks.start(self._upkeep.keep_reporting(), "status")
-        self._tasks.start(self._upkeep.keep_beating(), "heartbeat")
+        self._tasks.start(self._upkeep.keep_talking(), "status and heartbeat")
         self._tasks.start(self._queue.deliver(self._upkeep.ready, self._deliver), "delivery")
         return self
 
@@ -164,6 +219,13 @@ class Charger:
         await self._tasks.__aexit__(kind, error, trace)
 
     # The charger as such.
+
+    @property
+    def security_profile(self) -> int:
+        """0 is no security at all; 1 to 3 as OCPP counts them."""
+        if not self.url.startswith("wss:"):
+            return 0 if self.password is None else 1
+        return 2 if self.certificate is None else 3
 
     @property
     def online(self) -> bool:
@@ -207,6 +269,10 @@ class Charger:
         """Wait until connected and booted. Raises NotReady."""
         await self._upkeep.wait_ready(timeout_s)
 
+    async def cut(self) -> None:
+        """Lose the socket, without a close frame; the charger comes back by itself."""
+        await self._link.drop(abruptly=True)
+
     async def go_offline(self, *, abruptly: bool = False) -> None:
         """Close the socket, without a close frame if abruptly. Charging and queueing go on."""
         await self._link.leave(abruptly=abruptly)
@@ -247,7 +313,7 @@ class Charger:
         An accepted card starts charging, or waits for a car; the card of a running session, or one
         with the same parent, stops it. Raises QueueFull.
         """
-        return await self._visits.tap(self.connector(connector), id_tag)
+        return await self._visits.tap(self.connector(connector), IdToken(id_tag))
 
     async def charge(
         self,
@@ -268,60 +334,28 @@ class Charger:
         `started_ago_s`, with the given start. An offline charger does not wait for the delivery.
         Raises QueueFull, and NeverEnds if a backdated session would take over a week.
         """
-        chosen = self.connector(connector)
-        if not chosen.free:
-            raise ValueError(f"connector {connector} is not free")
         if vehicle is None:
             vehicle = Vehicle() if energy_wh is None else Vehicle.taking(energy_wh)
         ends_at = self.clock()
         plan = Plan(energy_wh, duration_s, until_idle=duration_s is None)
+        chosen = self.connector(connector)
         if started_ago_s is not None:
             plan = plan.starting(ends_at - timedelta(seconds=started_ago_s))
         elif backdate:
             takes = self._sessions.forecast(chosen, chosen.vehicle or vehicle, plan)
             plan = plan.starting(ends_at - takes)
-        if chosen.vehicle is None:
-            began_at = plan.started_at - PLUGGED_BEFORE if plan.started_at else None
-            self._sessions.plug_in(chosen, vehicle, began_at)
-        status, _ = await self._visits.authorize(connector, id_tag)
-        if status == "Accepted" and (not chosen.free or chosen.vehicle is None):
-            status = "ConcurrentTx"  # somebody was faster while the server was asked
-        if status != "Accepted":
-            if chosen.session is None:
-                self._sessions.unplug(chosen)
-            now, meter_wh = self.clock(), chosen.register.wh
-            return ChargeResult(None, meter_wh, meter_wh, now, now, status)
-        session = self._sessions.start(chosen, id_tag, plan)
-        await self._see_through(session, ends_at)
-        self._sessions.unplug(chosen, session.ended_at if session.backdated else None)
-        if self._link.wanted:
-            await session.delivered.wait()
-        return session.result()
-
-    async def _see_through(self, session: Session, ends_at: datetime) -> None:
-        if not session.backdated:
-            await session.ended.wait()
-            return
-        online = self._link.wanted
-        if online:
-            await session.answered.wait()
-        await self._sessions.play(session, ends_at, online=online)
+        return await self._visits.charge(chosen, IdToken(id_tag), plan, vehicle, ends_at)
 
     # What the parts need of each other.
 
     def _answer(self, action: str, payload: Payload) -> Payload:
-        answer = self._remote.answer(action, payload)
-        if action == "ChangeConfiguration":
-            self._upkeep.beat_differently()
-        return answer
+        return obey(self._parts, COMMANDS[self.ocpp], action, payload)
 
     async def _call(self, action: str, payload: Payload) -> Payload:
         answer = await self._link.call(action, payload)
         if self.faults.duplicate:
             with suppress(CallFailed):
-                again = await self._link.call(action, payload)
-                if again.get("transactionId") != answer.get("transactionId"):
-                    self._say(0, f"a repeated {action} got another transaction: {answer}, {again}")
+                await self._link.call(action, payload)
         return answer
 
     async def _deliver(self, action: str, payload: Payload, tries: int) -> Payload:
@@ -340,15 +374,11 @@ class Charger:
         if not hard:
             with suppress(TimeoutError):
                 await self.drain(RESET_DRAIN_S)
-        await self._upkeep.reboot()
+        await self._reboot("RemoteReset" if hard else "ScheduledReset")
 
-    async def _trigger(self, message: str, connector_id: int | None) -> None:
-        if message != "MeterValues":
-            await self._upkeep.trigger(message, connector_id)
-            return
-        for connector in self._sessions.connectors.values():
-            if connector_id in {None, connector.connector_id}:
-                self._sessions.report_meter(connector, "Trigger")
+    async def _reboot(self, reason: str) -> None:
+        self._parts.follow_network_profiles(self.url)
+        await self._upkeep.reboot(reason)
 
     def _set_operative(self, operative: bool) -> None:
         self._operative = operative
@@ -363,4 +393,5 @@ class Charger:
     def _say(self, connector_id: int, text: str) -> None:
         where = f"{self.station_id}/{connector_id}" if connector_id else self.station_id
         log.info("%s: %s", where, text)
+        self._parts.maintenance.journal.append(f"{moment(self.clock())} {where}: {text}")
         self.on_event(f"{where}: {text}")

@@ -6,25 +6,21 @@ import logging
 import random
 import signal
 import sys
-import time
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
-from decimal import Decimal, InvalidOperation
-from pathlib import Path
 from typing import Any
 
 from fleet.charger import Charger
 from fleet.charging import NeverEnds
-from fleet.roam import BadStations, Station, Traffic, operate, read_stations
-from fleet.sessions import ChargeResult
+from fleet.connectors import ChargeResult
+from fleet.options import BadOptions, charger, parser
+from fleet.roam import BadStations, Outages, Station, Traffic, operate, read_stations
 from fleet.tasks import Tasks
 from fleet.upkeep import NotReady
 from fleet.vehicle import RAMP_MS, Vehicle
 
 POWERS_W = (11_000, 22_000, 50_000, 150_000, 350_000)  # what stands in the street
 DC_FROM_W = 50_000
-METER_EPOCH_S = 1_704_067_200  # 2024-01-01: when the simulated stations were installed
-METER_W = 18_000  # so the meter of a new run stands above where a truthful earlier one left it
 
 
 class CannotCharge(Exception):
@@ -33,7 +29,7 @@ class CannotCharge(Exception):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0, 1 on refusal, 130 when interrupted."""
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     logging.basicConfig(
         level=logging.DEBUG if args.verbose else logging.ERROR,
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
@@ -41,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = {"charge": charge, "run": run, "idle": run}
     try:
         asyncio.run(_stoppable(commands[args.command](args)))
-    except (CannotCharge, NotReady, BadStations, NeverEnds) as error:
+    except (CannotCharge, NotReady, BadOptions, BadStations, NeverEnds) as error:
         print(f"fleet: {error}", file=sys.stderr)
         return 1
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -58,22 +54,24 @@ async def charge(args: argparse.Namespace) -> None:
         energy_wh = 10_000
     power_w = args.power_kw and int(args.power_kw * 1000)
     power_w = power_w or power_for(energy_wh or 0, duration_s)
-    charger = Charger(
-        args.url,
+    one = charger(
+        args,
         args.station,
         args.password,
         connectors=args.connector,
         power_w=power_w,
         dc=power_w >= DC_FROM_W,
-        meter_wh=_meter_wh(args),
         transaction_data=True,
+        allow_offline=args.allow_offline or args.offline,
         on_event=_say,
     )
-    async with charger:
-        await charger.wait_ready(args.patience)
+    async with one:
+        await one.wait_ready(args.patience)
+        if args.offline:
+            await one.go_offline()
         try:
             async with asyncio.timeout(args.patience + 60):
-                result = await charger.charge(
+                result = await one.charge(
                     args.connector,
                     args.tag,
                     energy_wh=energy_wh,
@@ -81,7 +79,9 @@ async def charge(args: argparse.Namespace) -> None:
                     vehicle=Vehicle(max(60_000, 2 * (energy_wh or 0)), max_power_w=power_w),
                     backdate=True,
                 )
-                await charger.drain()
+                if args.offline:
+                    await one.go_online()
+                await one.drain()
         except TimeoutError:
             raise CannotCharge("the server did not take the session in time") from None
     _sum_up(args.tag, result)
@@ -105,14 +105,14 @@ async def run(args: argparse.Namespace) -> None:
         dice=dice,
     )
     chargers = [
-        Charger(
-            args.url,
+        charger(
+            args,
             station.station_id,
             station.password,
+            ocpp=station.ocpp or args.ocpp,
             connectors=station.connectors,
             power_w=station.power_w,
             dc=station.dc,
-            meter_wh=_meter_wh(args),
             time_scale=args.time_scale,
             next_vehicle=traffic.vehicle,
             on_event=_say if not sys.stdout.isatty() else lambda _text: None,
@@ -124,7 +124,7 @@ async def run(args: argparse.Namespace) -> None:
             tasks.start(_show(chargers), "screen")
         with suppress(TimeoutError):
             async with asyncio.timeout(args.duration):
-                await operate(chargers, traffic)
+                await operate(chargers, traffic, Outages(args.cut_every, args.away))
 
 
 def power_for(energy_wh: int, duration_s: float | None) -> int:
@@ -141,23 +141,17 @@ def power_for(energy_wh: int, duration_s: float | None) -> int:
 
 
 def _sum_up(tag: str, result: ChargeResult) -> None:
-    if result.transaction_id is None or result.status != "Accepted":
+    if result.status != "Accepted":
         raise CannotCharge(f"card {tag} was refused: {result.status}")
     print(
         f"charged {result.energy_wh / 1000:.3f} kWh "
         f"from {result.started_at:%H:%M:%S} to {result.ended_at:%H:%M:%S} UTC, "
-        f"transaction {result.transaction_id}"
+        f"transaction {result.transaction_id or 'told later'}"
     )
 
 
 def _say(text: str) -> None:
     print(text, flush=True)
-
-
-def _meter_wh(args: argparse.Namespace) -> int:
-    if args.meter_wh is not None:
-        return int(args.meter_wh)
-    return max(0, int(time.time()) - METER_EPOCH_S) * METER_W // 3600
 
 
 async def _stoppable(work: Coroutine[Any, Any, None]) -> None:
@@ -177,61 +171,6 @@ async def _show(chargers: list[Charger]) -> None:
         print("".join(f"\x1b[2K{line}\n" for line in lines), end="", flush=True)
         drawn = len(lines)
         await asyncio.sleep(0.5)
-
-
-def _decimal(text: str) -> Decimal:
-    try:
-        value = Decimal(text)
-    except InvalidOperation:
-        raise argparse.ArgumentTypeError(f"not a number: {text}") from None
-    if not 0 < value < 100_000:
-        raise argparse.ArgumentTypeError(f"out of range: {text}")
-    return value
-
-
-def _connector(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 99):
-        raise argparse.ArgumentTypeError(f"not a connector's number: {text}")
-    return int(text)
-
-
-def _tag(text: str) -> str:
-    if not 1 <= len(text) <= 20:
-        raise argparse.ArgumentTypeError("an id tag has 1 to 20 characters")
-    return text
-
-
-def _parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--url", default="ws://127.0.0.1:9000/ocpp", help="without station id")
-    common.add_argument("--password", help="for HTTP basic authentication")
-    common.add_argument("--meter-wh", type=int, help="where the meters stand at first")
-    common.add_argument("--verbose", action="store_true", help="log what happens, to stderr")
-    many = argparse.ArgumentParser(add_help=False)
-    many.add_argument("--station", action="append", help="a station id; may be repeated")
-    many.add_argument("--stations", type=Path, help="a JSON file with a list of stations")
-    many.add_argument("--time-scale", type=float, default=1, help="simulated seconds a second")
-    many.add_argument("--duration", type=float, help="stop after so many seconds")
-    many.add_argument("--seed", type=int, help="makes the drivers repeatable")
-    parser = argparse.ArgumentParser(prog="fleet", description="Simulated OCPP 1.6 chargers.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    one = commands.add_parser("charge", parents=[common], help="one session that has just ended")
-    one.add_argument("--station", required=True)
-    one.add_argument("--tag", type=_tag, required=True)
-    one.add_argument("--connector", type=_connector, default=1)
-    one.add_argument("--kwh", type=_decimal)
-    one.add_argument("--minutes", type=_decimal)
-    one.add_argument(
-        "--power-kw", type=_decimal, help="the charger's power; chosen to fit if unset"
-    )
-    one.add_argument("--patience", type=float, default=10, help="seconds to wait for the server")
-    runner = commands.add_parser("run", parents=[common, many], help="many chargers and drivers")
-    runner.add_argument("--tags", help="id tags of the drivers, comma-separated")
-    runner.add_argument("--sessions", type=int, help="per connector; for ever if unset")
-    runner.add_argument("--backdate", action="store_true", help="whole sessions, just ended")
-    idle = commands.add_parser("idle", parents=[common, many], help="only obey the server")
-    idle.set_defaults(tags="", sessions=0, backdate=False)
-    return parser
 
 
 if __name__ == "__main__":

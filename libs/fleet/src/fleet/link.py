@@ -9,7 +9,7 @@ import uuid
 from base64 import b64encode
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 from urllib.parse import quote
 
@@ -18,14 +18,15 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.typing import Subprotocol
 
-from fleet.schemas import violation
-from fleet.v16 import SUBPROTOCOL, Payload
+from fleet.dialect import Dialect, Payload
+from fleet.faults import Faults
 
 log = logging.getLogger(__name__)
 
 CALL, CALLRESULT, CALLERROR = 2, 3, 4
 PING_S = 30  # mobile networks drop idle mappings after minutes, some after one
 CLOSE_S = 2  # a charger that goes does not wait for a polite goodbye
+TRIES_A_NETWORK = 3  # what NetworkProfileConnectionAttempts says
 MAX_FRAME = 1 << 20  # bytes; long OCMF values and local lists fit
 
 
@@ -60,38 +61,55 @@ class CallError(Exception):
 
 @dataclass(frozen=True)
 class Backoff:
-    """How long to wait before the next attempt: doubling, with half of it left to chance."""
+    """How long to wait before the next attempt: doubling, with half of it left to chance.
 
-    min_s: float = 0.5
-    max_s: float = 60
+    The same `seed` has the same chance again. Dice are thrown away, for a set takes 2.5 KiB.
+    """
 
-    def delay_s(self, failures: int, dice: random.Random) -> float:
+    min_s: float
+    max_s: float
+    seed: str
+
+    def delay_s(self, failures: int) -> float:
         longest_s = min(self.max_s, self.min_s * float(2 ** min(failures, 20)))
+        dice = random.Random(f"{self.seed}/{failures}")  # noqa: S311 - jitter, not a secret
         return dice.uniform(longest_s / 2, longest_s)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Address:
-    """Where a charger connects, and as whom. `url` is the part before the station id."""
+    """Where a charger connects, and as whom. `url` is the part before the station id.
+
+    What is changed counts from the next connection on. `tls` makes what a connection needs.
+    `others` are the slots and addresses of further network profiles, tried when this one fails.
+    """
 
     url: str
     station_id: str
-    password: str | None = None
-    tls: ssl.SSLContext | None = None
+    password: str | None
+    tls: Callable[[], ssl.SSLContext]
+    slot: int = 0
+    others: list[tuple[int, str]] = field(default_factory=list)
+
+    def turn(self) -> None:
+        """Go on to the next network profile."""
+        self.others.append((self.slot, self.url))
+        self.slot, self.url = self.others.pop(0)
 
     @property
     def full_url(self) -> str:
         return f"{self.url.rstrip('/')}/{quote(self.station_id, safe='')}"
 
-    def connect(self) -> connect:
+    def connect(self, subprotocol: str) -> connect:
         headers = {}
         if self.password is not None:
             secret = b64encode(f"{self.station_id}:{self.password}".encode()).decode()
             headers["Authorization"] = f"Basic {secret}"
-        options: dict[str, Any] = {} if self.tls is None else {"ssl": self.tls}
+        tls = self.tls() if self.url.startswith("wss:") else None
+        options: dict[str, Any] = {} if tls is None else {"ssl": tls}
         return connect(
             self.full_url,
-            subprotocols=[Subprotocol(SUBPROTOCOL)],
+            subprotocols=[Subprotocol(subprotocol)],
             compression=None,  # it costs the server 50 KiB a socket
             additional_headers=headers,
             proxy=None,
@@ -115,14 +133,17 @@ class Link:
         self,
         address: Address,
         *,
+        dialect: Dialect,
+        faults: Faults,
         answer: Callable[[str, Payload], Payload],
         on_call: Callable[[str, float, str], None],
         on_failure: Callable[[str], None],
         call_timeout_s: float,
         backoff: Backoff,
-        dice: random.Random,
     ) -> None:
         self.address = address
+        self._dialect = dialect
+        self._faults = faults
         self.failure: str | None = None
         self.violations = 0
         self.opened = asyncio.Event()
@@ -136,7 +157,6 @@ class Link:
         self._on_failure = on_failure
         self._call_timeout_s = call_timeout_s
         self._backoff = backoff
-        self._dice = dice
         self._failures = 0
         self._socket: ClientConnection | None = None
         self._one_at_a_time = asyncio.Lock()
@@ -174,7 +194,7 @@ class Link:
         while True:
             await self._wanted.wait()
             try:
-                async with self.address.connect() as socket:
+                async with self.address.connect(self._dialect.subprotocol) as socket:
                     try:
                         if self.wanted:
                             await self._use(socket)
@@ -187,8 +207,10 @@ class Link:
             except (OSError, WebSocketException, TimeoutError) as error:
                 self._fail(f"no connection: {error or type(error).__name__}")
             if self.wanted:
-                delay_s = self._backoff.delay_s(self._failures, self._dice)
+                delay_s = self._backoff.delay_s(self._failures)
                 self._failures += 1
+                if self.address.others and self._failures % TRIES_A_NETWORK == 0:
+                    self.address.turn()
                 log.debug("%s: %s, next in %.1f s", self.address.station_id, self.failure, delay_s)
                 self._sought.clear()
                 with suppress(TimeoutError):
@@ -238,7 +260,7 @@ class Link:
         return self._checked(f"{action}Response", frame[2])
 
     def _checked(self, message: str, payload: Any) -> Payload:
-        wrong = violation(message, payload)
+        wrong = self._dialect.violation(message, payload)
         if wrong is None and isinstance(payload, dict):
             return payload
         self.violations += 1
@@ -251,8 +273,10 @@ class Link:
         self.closed.clear()
         self.opened.set()
         try:
-            async for text in socket:
-                await self._receive(socket, text)
+            while True:
+                if self._faults.slow_reader_s:
+                    await asyncio.sleep(self._faults.slow_reader_s)
+                await self._receive(socket, await socket.recv())
         except ConnectionClosed as error:
             log.debug("%s: %s", self.address.station_id, error)
         finally:
@@ -290,7 +314,7 @@ class Link:
             self.violations += 1
 
     def _reply(self, message_id: str, action: str, payload: Any) -> list[Any]:
-        wrong = violation(action, payload)
+        wrong = self._dialect.violation(action, payload)
         try:
             if wrong is not None or not isinstance(payload, dict):
                 self.violations += 1

@@ -15,6 +15,7 @@ from fleet.tasks import Tasks
 from fleet.transaction_queue import QueueFull
 from fleet.upkeep import NotReady
 from fleet.vehicle import Vehicle
+from fleet.versions import COMMANDS
 
 FINISH_S = 10  # for the last stops to be delivered once somebody wants to go home
 
@@ -26,7 +27,7 @@ class BadStations(ValueError):
 @dataclass(frozen=True)
 class Station:
     """One entry of a stations file: `{"station": "DEMO-1", "password": "…", "connectors": 2,
-    "power_kw": 22, "dc": false}`, all but the first optional.
+    "power_kw": 22, "dc": false, "ocpp": "2.0.1"}`, all but the first optional.
     """
 
     station_id: str
@@ -34,12 +35,17 @@ class Station:
     connectors: int = 1
     power_w: int = 11_000
     dc: bool = False
+    ocpp: str | None = None
 
     @classmethod
     def read(cls, entry: Any) -> "Station":
         """Raises BadStations."""
         try:
+            ocpp = entry.get("ocpp")
+            if ocpp not in {None, *COMMANDS}:
+                raise ValueError(f"no such version: {ocpp}")
             return cls(
+                ocpp=ocpp,
                 station_id=str(entry["station"]),
                 password=entry.get("password"),
                 connectors=int(entry.get("connectors", 1)),
@@ -87,7 +93,8 @@ class Traffic:
             await asyncio.sleep(pause_s if self.backdate else pause_s / charger.time_scale)
             free_tags = [tag for tag in self.tags if tag not in self.busy]
             connector = charger.connector(connector_id)
-            if not free_tags or not charger.online or not connector.free or connector.vehicle:
+            able = charger.online or charger.allow_offline
+            if not free_tags or not able or not connector.free or connector.vehicle:
                 continue
             tag = self.dice.choice(free_tags)
             self.busy.add(tag)
@@ -113,13 +120,43 @@ class Traffic:
             )
 
 
-async def operate(chargers: list[Charger], traffic: Traffic) -> None:
+@dataclass
+class Outages:
+    """All connections cut at once, every `every_s` seconds, and nobody back before `away_s`.
+
+    With no time away the chargers come back at once, all of them: a reconnect storm. What happens
+    while they are away is queued. Chargers in `spared` want to finish and are left alone.
+    """
+
+    every_s: float | None = None
+    away_s: float = 0
+    spared: set[str] = field(default_factory=set)
+
+    async def keep_happening(self, chargers: list[Charger]) -> None:
+        while self.every_s:
+            await asyncio.sleep(self.every_s)
+            hit = [charger for charger in chargers if charger.station_id not in self.spared]
+            if not self.away_s:
+                await asyncio.gather(*(charger.cut() for charger in hit))
+                continue
+            await asyncio.gather(*(charger.go_offline(abruptly=True) for charger in hit))
+            await asyncio.sleep(self.away_s)
+            await asyncio.gather(*(charger.go_online() for charger in hit), return_exceptions=True)
+
+
+async def operate(
+    chargers: list[Charger], traffic: Traffic, outages: Outages | None = None
+) -> None:
     """Run chargers until all sessions are done; for ever if nobody comes. Cancel it to stop.
 
     However it ends, running sessions are stopped properly.
     """
+    outages = outages or Outages()
     async with Tasks() as tasks:
-        runs = [tasks.start(_run(charger, traffic), charger.station_id) for charger in chargers]
+        runs = [
+            tasks.start(_run(charger, traffic, outages), charger.station_id) for charger in chargers
+        ]
+        tasks.start(outages.keep_happening(chargers), "outages")
         try:
             await asyncio.wait(runs)
         except asyncio.CancelledError:
@@ -129,7 +166,7 @@ async def operate(chargers: list[Charger], traffic: Traffic) -> None:
             raise
 
 
-async def _run(charger: Charger, traffic: Traffic) -> None:
+async def _run(charger: Charger, traffic: Traffic, outages: Outages) -> None:
     async with charger, Tasks() as tasks:
         try:
             if traffic.sessions == 0:
@@ -139,6 +176,9 @@ async def _run(charger: Charger, traffic: Traffic) -> None:
                 for n in range(charger.connectors)
             ]
             await asyncio.wait(drives)
+            outages.spared.add(charger.station_id)
+            with suppress(NotReady):  # whoever is away comes back to tell of the last sessions
+                await charger.go_online()
         finally:
             with suppress(TimeoutError):
                 await charger.finish(FINISH_S if charger.online else 0)

@@ -1,19 +1,22 @@
-"""A charger's connectors and what charges on them, whether the server hears of it now or later."""
+"""What charges on a charger's connectors, whether the server hears of it now or later."""
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from fleet import configuration as keys
-from fleet import v16
-from fleet.charging import Charging, Register, Sample
+from fleet.authority import IdToken
+from fleet.charging import Ceiling, Charging, Sample
 from fleet.configuration import Configuration
+from fleet.connectors import Connector, Plan, Session
+from fleet.dialect import Dialect, Electrics, Message, Payload, TransactionId
 from fleet.faults import Faults
+from fleet.limits import Limits, Profile
 from fleet.tasks import Tasks
-from fleet.transaction_queue import Report, TransactionQueue
-from fleet.v16 import Electrics, Payload
-from fleet.vehicle import MJ_PER_WH, Vehicle
+from fleet.transaction_queue import Kind, Report, TransactionQueue
+from fleet.vehicle import Vehicle
 
 SHORTEST_SLEEP_S = 0.02  # of wall time: however fast simulated time runs, the loop has other work
 LONGEST_SLEEP_S = 1  # of wall time: somebody else's clock may jump
@@ -22,127 +25,15 @@ DEAUTHORISED_AFTER = timedelta(
 )  # of a backdated session: the answer's way and the contactor
 
 
-@dataclass(frozen=True)
-class ChargeResult:
-    """What became of a session.
-
-    `status` is OCPP's AuthorizationStatus, "Offline" when nobody could be asked, or "NotDelivered"
-    when the server never accepted the start. `transaction_id` is None if no session was started,
-    or while that of an offline charger waits for delivery.
-    """
-
-    transaction_id: int | None
-    meter_start_wh: int
-    meter_stop_wh: int
-    started_at: datetime
-    ended_at: datetime
-    status: str
-
-    @property
-    def energy_wh(self) -> int:
-        return self.meter_stop_wh - self.meter_start_wh
-
-
-@dataclass(eq=False)
-class Session:
-    """A car charging. `transaction_id` is None until the server has answered the start.
-
-    `status` is the server's word on the id tag. `delivered` is set when the stop has been answered.
-    """
-
-    connector_id: int
-    id_tag: str
-    charging: Charging
-    backdated: bool = False
-    meter_start_wh: int = field(init=False)
-    transaction_id: int | None = None
-    parent_id_tag: str | None = None
-    status: str = "Accepted"
-    reason: str | None = None
-    meter_stop_wh: int | None = None
-    ended_at: datetime | None = None
-    answered: asyncio.Event = field(default_factory=asyncio.Event)
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-    delivered: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def __post_init__(self) -> None:
-        self.meter_start_wh = self.charging.register.wh
-
-    @property
-    def started_at(self) -> datetime:
-        return self.charging.started_at
-
-    @property
-    def energy_wh(self) -> int:
-        """Watt-hours so far, or in all once it has ended."""
-        now_wh = self.charging.register.wh if self.meter_stop_wh is None else self.meter_stop_wh
-        return now_wh - self.meter_start_wh
-
-    def result(self) -> ChargeResult:
-        """Sum up a session that has ended."""
-        assert self.ended_at is not None
-        return ChargeResult(
-            self.transaction_id,
-            self.meter_start_wh,
-            self.meter_start_wh + self.energy_wh,
-            self.started_at,
-            self.ended_at,
-            self.status,
-        )
-
-
-@dataclass(eq=False)
-class Connector:
-    """One socket of the charger. `id_tag` is a card that was accepted and waits for a car."""
-
-    connector_id: int
-    register: Register
-    status: str = "Available"
-    status_at: datetime | None = None
-    vehicle: Vehicle | None = None
-    session: Session | None = None
-    operative: bool = True
-    operative_later: bool | None = None
-    id_tag: str | None = None
-
-    @property
-    def free(self) -> bool:
-        return self.session is None and self.operative
-
-    def line(self) -> str:
-        """Describe it for people."""
-        about = f"{self.connector_id}: {self.status:<12} {self.register.wh / 1000:>12.3f} kWh"
-        if self.session is None:
-            return about
-        charging = self.session.charging
-        soc = charging.vehicle.soc_after(charging.taken_mj)
-        return (
-            f"{about}  {self.session.id_tag} took {self.session.energy_wh / 1000:.3f} kWh, "
-            f"{charging.power_w / 1000:.1f} kW, battery {soc:.0%}"
-        )
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a session is meant to be. Times are the charger's."""
-
-    energy_wh: int | None = None
-    duration_s: float | None = None
-    until_idle: bool = False
-    started_at: datetime | None = None
-    """In the past for a backdated session, which is then generated at once."""
-
-    def starting(self, at: datetime) -> "Plan":
-        return replace(self, started_at=at)
-
-
 @dataclass
 class Sessions:
     """`on_status` gets connector id, status, moment; `say` connector id and a line for people."""
 
+    dialect: Dialect
     electrics: Electrics
     configuration: Configuration
     faults: Faults
+    limits: Limits
     clock: Callable[[], datetime]
     time_scale: float
     transaction_data: bool
@@ -170,26 +61,32 @@ class Sessions:
         if connector.session:
             self.stop(connector.session, "EVDisconnected")
         connector.vehicle = None
-        connector.id_tag = None
-        self.set_status(connector, "Available" if connector.operative else "Unavailable", at)
+        connector.waiting = None
+        self.set_status(connector, connector.idle_status, at)
 
-    def start(self, connector: Connector, id_tag: str, plan: Plan | None = None) -> Session:
-        """Close the contactor and queue the StartTransaction. Raises QueueFull."""
+    def start(self, connector: Connector, token: IdToken, plan: Plan | None = None) -> Session:
+        """Close the contactor and queue the start. Raises QueueFull."""
         if connector.session or connector.vehicle is None or not connector.operative:
             raise ValueError(f"connector {connector.connector_id} cannot start a session")
-        charging = self._charging(connector, connector.vehicle, plan or Plan())
-        backdated = plan is not None and plan.started_at is not None
-        session = Session(connector.connector_id, id_tag, charging, backdated)
-        start = v16.start_transaction(
-            connector.connector_id, id_tag, session.meter_start_wh, charging.started_at
+        plan = plan or Plan()
+        if connector.reservation:
+            plan = replace(plan, reservation_id=connector.reservation.reservation_id)
+        charging = self._charging(connector, connector.vehicle, plan)
+        session = Session(
+            connector.connector_id, token, charging, plan, self.dialect.new_transaction_id()
         )
-        self.queue.put(
-            Report("StartTransaction", lambda: start, lambda answer: self._started(session, answer))
-        )
+        if plan.profile:
+            self.limits.put(Profile(connector.connector_id, plan.profile))
+        start = self.dialect.started(session)
+        if self.faults.lose_start:
+            session.answered.set()
+        else:
+            self._queue(start, Kind.START, partial(self._started, session))
         connector.session = session
-        connector.id_tag = None
+        connector.waiting = None
+        connector.reservation = None
         self.set_status(connector, "Charging", charging.started_at)
-        if not backdated:
+        if not session.backdated:
             self.tasks.start(
                 self._drive(connector, session), f"session on {connector.connector_id}"
             )
@@ -199,11 +96,8 @@ class Sessions:
         """How long a session would take. Raises NeverEnds."""
         return self._charging(connector, vehicle, plan).forecast()
 
-    def stop(self, session: Session, reason: str, id_tag: str | None = None) -> None:
-        """Open the contactor and queue the StopTransaction.
-
-        A session that has ended stays as it is.
-        """
+    def stop(self, session: Session, reason: str, token: IdToken | None = None) -> None:
+        """Open the contactor and queue the stop. A session that has ended stays as it is."""
         if session.ended_at is not None:
             return
         connector = self.connectors[session.connector_id]
@@ -211,30 +105,18 @@ class Sessions:
         if not session.backdated:
             self._advance(connector, session, self.clock())
         session.reason = reason
+        session.state = "Finishing"
         session.ended_at = charging.at
         session.meter_stop_wh = charging.register.wh
-        data = self._transaction_data(session)
-        meter_wh, at = session.meter_stop_wh, session.ended_at
-        self.queue.put(
-            Report(
-                "StopTransaction",
-                lambda: v16.stop_transaction(
-                    session.transaction_id,
-                    meter_wh=meter_wh,
-                    at=at,
-                    reason=reason,
-                    id_tag=id_tag,
-                    data=data,
-                    faults=self.faults,
-                ),
-                lambda answer: self._stopped(session, answer),
-            )
-        )
+        stop = self.dialect.ended(session, token, self._transaction_data(session))
+        self._queue(stop, Kind.STOP, partial(self._stopped, session))
+        self._release(session)
         if connector.vehicle:
             soc = connector.vehicle.soc_after(charging.taken_mj)
             connector.vehicle = replace(connector.vehicle, soc=soc)
         connector.session = None
-        self.set_status(connector, "Finishing", at)
+        self.limits.forget_transaction(session)
+        self.set_status(connector, "Finishing", session.ended_at)
         if connector.operative_later is not None:
             self.set_operative(connector, operative=connector.operative_later)
         session.ended.set()
@@ -249,14 +131,13 @@ class Sessions:
             if online:
                 await self.queue.room()
             self._advance(connector, session, min(until, charging.at + portion))
-        self.stop(session, "Local", session.id_tag)
+        self.stop(session, "Local", session.token)
 
     def set_operative(self, connector: Connector, *, operative: bool) -> None:
         connector.operative = operative
         connector.operative_later = None
-        connector.id_tag = None
-        plugged = "Preparing" if connector.vehicle else "Available"
-        self.set_status(connector, plugged if operative else "Unavailable")
+        connector.waiting = None
+        self.set_status(connector, connector.idle_status)
 
     def report_meter(self, connector: Connector, context: str) -> None:
         """Queue meter values of this moment, with or without a session."""
@@ -264,21 +145,33 @@ class Sessions:
         if session is None:
             sample = Sample(self.clock(), connector.register.wh, 0, None, context)
         else:
-            if not session.backdated:
-                self._advance(connector, session, self.clock())
+            self._catch_up(connector, session)
             sample = session.charging.sample(context)
         self._report(connector, session, [sample])
 
-    def find(self, transaction_id: int) -> Session | None:
+    def limits_change(self) -> None:
+        """Charge up to this moment: another limit will count from here on."""
         for connector in self.connectors.values():
-            session = connector.session
-            if session and session.answered.is_set() and session.transaction_id == transaction_id:
-                return session
+            if connector.session:
+                self._catch_up(connector, connector.session)
+
+    def find(self, transaction_id: TransactionId) -> Session | None:
+        for connector in self.connectors.values():
+            if connector.session and connector.session.transaction_id == transaction_id:
+                return connector.session
         return None
+
+    def _catch_up(self, connector: Connector, session: Session) -> None:
+        if not session.backdated:
+            self._advance(connector, session, self.clock())
 
     def _charging(self, connector: Connector, vehicle: Vehicle, plan: Plan) -> Charging:
         started_at = plan.started_at or self.clock()
         register = connector.register
+
+        def ceiling(at: datetime) -> Ceiling:
+            return self.limits.ceiling(connector.connector_id, at, started_at, connector.session)
+
         return Charging(
             vehicle=vehicle,
             register=register,
@@ -290,13 +183,14 @@ class Sessions:
                 None if plan.duration_s is None else started_at + timedelta(seconds=plan.duration_s)
             ),
             ends_when_idle=plan.until_idle,
+            ceiling=ceiling,
         )
 
     async def _drive(self, connector: Connector, session: Session) -> None:
         charging = session.charging
         while session.ended_at is None:
             if charging.over:
-                self.stop(session, "Local", session.id_tag)
+                self.stop(session, "Local", session.token)
                 return
             ahead_s = (charging.next_at() - self.clock()).total_seconds() / self.time_scale
             wait_s = min(max(ahead_s, SHORTEST_SLEEP_S), LONGEST_SLEEP_S)
@@ -313,59 +207,93 @@ class Sessions:
         interval_s = self.configuration.number(keys.SAMPLE_INTERVAL)
         if interval_s != charging.sample_interval_s:
             charging.sample_every(interval_s)
+        state = "Charging"
         if charging.idle:
-            self.set_status(connector, "SuspendedEV", charging.at)
+            state = "SuspendedEV"
+        elif charging.held_back:
+            state = "SuspendedEVSE"
+        if state != session.state:
+            session.state = state
+            self.set_status(connector, state, charging.at)
+            change = self.dialect.changed(session, "ChargingStateChanged")
+            if change:
+                self._update(session, change)
 
     def _report(self, connector: Connector, session: Session | None, samples: list[Sample]) -> None:
-        measurands = self.configuration.listed(keys.SAMPLED_DATA)
         for sample in samples:
-            value = v16.meter_value(sample, self.electrics, self.faults, measurands)
-            self.queue.put(self._meter_report(connector.connector_id, session, value))
+            message = self.dialect.sampled(connector.connector_id, session, sample)
+            self._update(session, message)
 
-    def _meter_report(self, connector_id: int, session: Session | None, value: Payload) -> Report:
-        def payload() -> Payload:
-            transaction_id = session.transaction_id if session else None
-            return v16.meter_values(connector_id, transaction_id, [value], self.faults)
+    def _update(self, session: Session | None, message: Message) -> None:
+        """Queue what is neither a start nor a stop, unless a fault has other plans with it."""
+        if session is None:
+            self._queue(message, Kind.UPDATE, lambda _answer: None)
+            return
+        if self.faults.lose_updates:
+            return
+        if self.faults.reorder and session.held is None:
+            session.held = message
+            return
+        self._queue(message, Kind.UPDATE, partial(self._heard, session))
+        self._release(session)
 
-        return Report("MeterValues", payload, lambda _answer: None)
+    def _release(self, session: Session) -> None:
+        if session.held:
+            self._queue(session.held, Kind.UPDATE, partial(self._heard, session))
+            session.held = None
 
-    def _transaction_data(self, session: Session) -> list[Payload]:
+    def _queue(
+        self, message: Message, kind: Kind, on_answer: Callable[[Payload | None], None]
+    ) -> None:
+        self.queue.put(Report(message.action, message.payload, on_answer, kind))
+
+    def _transaction_data(self, session: Session) -> list[Sample]:
         if not self.transaction_data:
             return []
         begin = Sample(session.started_at, session.meter_start_wh, 0, None, "Transaction.Begin")
-        end = replace(session.charging.sample("Transaction.End"), power_w=0)
-        return [
-            v16.meter_value(sample, self.electrics, self.faults, [v16.REGISTER])
-            for sample in (begin, end)
-        ]
+        return [begin, session.last_sample()]
 
     def _started(self, session: Session, answer: Payload | None) -> None:
         if answer is None:
             session.status = "NotDelivered"
             self.say(session.connector_id, "the start was never accepted by the server")
         else:
-            session.transaction_id = answer["transactionId"]
-            info = answer["idTagInfo"]
-            session.status = info["status"]
-            session.parent_id_tag = info.get("parentIdTag")
+            # OCPP 1.6 gives the id here; in OCPP 2.x the charger has told its own.
+            session.transaction_id = answer.get("transactionId", session.transaction_id)
             meter_kwh = session.meter_start_wh / 1000
             self.say(
                 session.connector_id,
                 f"transaction {session.transaction_id} started at "
                 f"{session.started_at:%Y-%m-%d %H:%M:%S} UTC, meter {meter_kwh:.3f} kWh",
             )
-        refused = session.status not in {"Accepted", "NotDelivered"}
-        if refused and self.configuration.switched_on(keys.STOP_ON_INVALID):
+        self._heard(session, answer)
+        session.answered.set()
+
+    def _heard(self, session: Session, answer: Payload | None) -> None:
+        """Heed what an answer says of the token and of the price."""
+        verdict = answer and self.dialect.verdict(answer)
+        if answer and "totalCost" in answer:
+            self.show_cost(session, answer["totalCost"])
+        if not verdict:
+            return
+        session.status = verdict.status
+        session.group = verdict.group or session.group
+        if not verdict.accepted and self.configuration.switched_on(keys.STOP_ON_INVALID):
             self.say(session.connector_id, f"the server says {session.status}: stop charging")
             if session.backdated and session.ended_at is None:
                 connector = self.connectors[session.connector_id]
                 self._advance(connector, session, session.started_at + DEAUTHORISED_AFTER)
             self.stop(session, "DeAuthorized")
-        session.answered.set()
+
+    def show_cost(self, session: Session, cost: float) -> None:
+        session.cost = cost
+        self.say(session.connector_id, f"transaction {session.transaction_id} costs {cost:.2f}")
 
     def _stopped(self, session: Session, answer: Payload | None) -> None:
         session.delivered.set()
         assert session.ended_at is not None
+        if answer and "totalCost" in answer:
+            self.show_cost(session, answer["totalCost"])
         minutes = (session.ended_at - session.started_at) / timedelta(minutes=1)
         self.say(
             session.connector_id,
@@ -373,8 +301,3 @@ class Sessions:
             f"{'stopped' if answer is not None else 'stopped, which the server never accepted'}: "
             f"{session.energy_wh / 1000:.3f} kWh in {minutes:.1f} min ({session.reason})",
         )
-
-
-def connectors_with(count: int, meter_wh: int) -> dict[int, Connector]:
-    """Make the connectors 1 to `count`, their meters at `meter_wh`."""
-    return {n: Connector(n, Register(meter_wh * MJ_PER_WH)) for n in range(1, count + 1)}

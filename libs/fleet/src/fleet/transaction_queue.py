@@ -1,8 +1,8 @@
 """Transaction messages: delivered in order, one by one, however long the server is away.
 
-OCPP 1.6, 3.7.1: a charger keeps them while offline and sends them in the order they happened; one
-that the server fails to process is tried again. The retry carries a new message id, as real
-chargers do it.
+OCPP 1.6, 3.7.1; OCPP 2.0.1, E04: a charger keeps them while offline and sends them in the order
+they happened; one that the server fails to process is tried again. The retry carries a new message
+id, as real chargers do it.
 """
 
 import asyncio
@@ -10,10 +10,11 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from enum import Enum
 from typing import NoReturn
 
+from fleet.dialect import Payload
 from fleet.link import CallFailed, Refused
-from fleet.v16 import Payload
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +23,14 @@ LONGEST_DELAY_S = 60  # a server that comes back should not wait longer for what
 
 class QueueFull(Exception):
     """There is no room for another transaction."""
+
+
+class Kind(Enum):
+    """What a message is to its transaction."""
+
+    START = 1
+    UPDATE = 2
+    STOP = 3
 
 
 @dataclass(eq=False)
@@ -34,11 +43,12 @@ class Report:
     action: str
     payload: Callable[[], Payload]
     on_answer: Callable[[Payload | None], None]
+    kind: Kind
 
     @property
     def droppable(self) -> bool:
         """Whether it may be lost for want of room: a start or a stop may not (OCPP 1.6, 3.7.1)."""
-        return self.action == "MeterValues"
+        return self.kind is Kind.UPDATE
 
 
 @dataclass(frozen=True)
@@ -75,7 +85,7 @@ class TransactionQueue:
     def put(self, report: Report) -> None:
         """Append a message, or drop it if it is droppable and there is no room.
 
-        Raises QueueFull for a StartTransaction that has no room.
+        Raises QueueFull for a start that has no room.
         """
         if len(self._waiting) >= self.size and not self._make_room(report):
             return
@@ -133,7 +143,7 @@ class TransactionQueue:
                     self._waiting.remove(old)
                     self.dropped += 1
                     return True
-            if report.action == "StartTransaction":
+            if report.kind is Kind.START:
                 raise QueueFull("the queue of transaction messages is full")
             return True
         self.dropped += 1
