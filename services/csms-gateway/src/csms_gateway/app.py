@@ -15,6 +15,7 @@ from csms_gateway import (
     message_log,
     notifications,
     reports,
+    station_security,
     transaction_events,
 )
 from csms_gateway.commands import records, routes
@@ -41,6 +42,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             message_log.router,
             notifications.router,
             reports.router,
+            station_security.router,
         ],
         HANDLERS,
         title="csms-gateway",

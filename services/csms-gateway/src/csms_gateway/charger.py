@@ -113,6 +113,9 @@ class Admitted:
     power_by_evse: Mapping[int, int]
     # Of the station and its password, as they were when it connected.
     versions: tuple[int, int]
+    security_profile: int = 1
+    # What it proved itself with, described; see client_certificates.
+    certificate: dict[str, Any] | None = None
 
 
 class Charger:

@@ -19,6 +19,7 @@ from csms_gateway.costs import Costs
 from csms_gateway.message_log import MessageLog
 from csms_gateway.publishing import Publisher
 from csms_gateway.settings import Settings
+from csms_gateway.station_passwords import Passwords
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,8 @@ class Gateway:
         self.tasks = parts.tasks
         self.publisher = Publisher(parts.nats, parts.stream, pool, parts.connections)
         self.authorizer = Authorizer(parts.nats)
+        self.passwords = Passwords()
+        self.authority_made = asyncio.Event()  # a new one that TLS must trust
         self.costs = Costs(self.settings.final_cost_wait_s)
         self.feed = Feed(parts.nats)
         self.log = MessageLog(pool, self.settings.message_log_keep_days)
