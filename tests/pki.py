@@ -1,7 +1,7 @@
 """Certificates for tests, made on the spot."""
 
-import datetime
 import ssl
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-DAY = datetime.timedelta(days=1)
+DAY = timedelta(days=1)
 
 
 def new_key(kind: str = "ecdsa", bits: int = 2048) -> Any:
@@ -44,7 +44,7 @@ class Authority:
         self.key = new_key(kind)
         self.name = named(name)
         signer = above or self
-        now = datetime.datetime.now(datetime.UTC)
+        now = datetime.now(UTC)
         self.certificate = (
             x509.CertificateBuilder()
             .subject_name(self.name)
@@ -65,7 +65,7 @@ class Authority:
         server: bool = False,
         days: tuple[int, int] = (-1, 10),
     ) -> x509.Certificate:
-        now = datetime.datetime.now(datetime.UTC)
+        now = datetime.now(UTC)
         use = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
         builder = (
             x509.CertificateBuilder()

@@ -1,10 +1,9 @@
 """OCPP's security profiles on real sockets (2.0.1 A00, A01, A05; 1.6 security whitepaper)."""
 
 import asyncio
-import base64
 import ssl
+import warnings
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,72 +11,21 @@ from urllib.parse import quote
 import pki
 import pytest
 from gateway_wire import OPERATOR, PASSWORD, Gateway, Wire, running_gateway
+from secured_wire import Secured, basic
 from stack import Issuer, Servers
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus
 
-from csms_gateway.tables import Notification, Station
+from csms_gateway.tables import Station
 from local_stack.servers import free_port
 
-BOOT = {
+BOOT: dict[str, dict[str, Any]] = {
     "ocpp1.6": {"chargePointVendor": "Acme", "chargePointModel": "One"},
     "ocpp2.0.1": {
         "reason": "PowerUp",
         "chargingStation": {"vendorName": "Acme", "model": "One"},
     },
 }
-
-
-@dataclass
-class Secured:
-    """A gateway with a TLS port, and who signs for whom."""
-
-    gateway: Gateway
-    url: str
-    folder: Path
-    servers_root: pki.Authority
-    vendor: pki.Authority
-
-    def client(self, certificate: tuple[Path, Path] | None = None) -> ssl.SSLContext:
-        context = ssl.create_default_context(cadata=pki.pem(self.servers_root.certificate).decode())
-        if certificate:
-            context.load_cert_chain(*certificate)
-        return context
-
-    def dial(
-        self,
-        station: str,
-        password: str | bytes | None = PASSWORD,
-        certificate: tuple[Path, Path] | None = None,
-        **options: Any,
-    ) -> connect:
-        options.setdefault("subprotocols", ["ocpp2.0.1"])
-        options.setdefault("ssl", self.client(certificate))
-        headers = basic(station, password) if password is not None else {}
-        return connect(
-            f"{self.url}/{station}", additional_headers=headers, compression=None, **options
-        )
-
-    async def refused(self, station: str, **options: Any) -> int:
-        with pytest.raises(InvalidStatus) as refusal:
-            async with self.dial(station, **options):
-                pass
-        return refusal.value.response.status_code
-
-    async def security(self, station: str) -> dict[str, Any]:
-        async with self.gateway.service.as_(OPERATOR, "stations:read") as api:
-            answer = await api.get(f"/v1/stations/{station}/security")
-        found: dict[str, Any] = answer.json()
-        return found
-
-    async def seen(self, station: str) -> list[str]:
-        rows = await self.gateway.rows(Notification, station)
-        return [row.payload["type"] for row in rows if row.action == "SecurityEvent"]
-
-
-def basic(user: str, password: str | bytes) -> dict[str, str]:
-    secret = password.encode() if isinstance(password, str) else password
-    return {"Authorization": "Basic " + base64.b64encode(user.encode() + b":" + secret).decode()}
 
 
 async def patch(gateway: Gateway, station: str, **body: Any) -> dict[str, Any]:
@@ -200,7 +148,7 @@ async def test_A00_FR_421_the_four_cipher_suites_of_ocpp_are_served(
 async def test_TC_A_06_tls_below_1_2_is_refused(secured: Secured) -> None:
     station = await secured.gateway.add_station()
     context = secured.client()
-    with pytest.warns(DeprecationWarning):
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
         context.minimum_version = ssl.TLSVersion.TLSv1
         context.maximum_version = ssl.TLSVersion.TLSv1_1
     context.set_ciphers("ALL:@SECLEVEL=0")

@@ -9,12 +9,15 @@ from fastapi import FastAPI
 from common import service
 from common.service import Parts
 from csms_gateway import (
+    certificate_authority,
+    certificate_renewal,
     connections,
     gateway,
     listener,
     message_log,
     notifications,
     reports,
+    station_certificates,
     station_security,
     transaction_events,
 )
@@ -29,6 +32,9 @@ async def _ocpp(parts: Parts) -> AsyncIterator[connections.Held]:
         replica.tasks.forever(partial(records.sweep, replica, held), "command sweep")
         replica.tasks.forever(partial(notifications.prune, replica), "old notifications")
         replica.tasks.forever(partial(transaction_events.sweep, replica), "untold sessions")
+        replica.tasks.forever(
+            partial(certificate_renewal.sweep, replica, held), "certificate renewal"
+        )
         yield held
 
 
@@ -43,6 +49,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             notifications.router,
             reports.router,
             station_security.router,
+            station_certificates.router,
+            certificate_authority.router,
         ],
         HANDLERS,
         title="csms-gateway",

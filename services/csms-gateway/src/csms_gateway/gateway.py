@@ -17,7 +17,9 @@ from csms_gateway.authorizing import Authorizer
 from csms_gateway.commands.feed import Feed
 from csms_gateway.costs import Costs
 from csms_gateway.message_log import MessageLog
+from csms_gateway.ocsp import Responders
 from csms_gateway.publishing import Publisher
+from csms_gateway.sealing import Sealer
 from csms_gateway.settings import Settings
 from csms_gateway.station_passwords import Passwords
 
@@ -39,6 +41,9 @@ class Gateway:
         self.publisher = Publisher(parts.nats, parts.stream, pool, parts.connections)
         self.authorizer = Authorizer(parts.nats)
         self.passwords = Passwords()
+        self.responders = Responders(parts.settings)
+        secret_key = self.settings.secret_key
+        self.sealer = Sealer(secret_key.get_secret_value()) if secret_key else None
         self.authority_made = asyncio.Event()  # a new one that TLS must trust
         self.costs = Costs(self.settings.final_cost_wait_s)
         self.feed = Feed(parts.nats)

@@ -5,6 +5,7 @@ wrong password for ever, costs it once. What is remembered is a keyed digest, no
 """
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import secrets
@@ -113,11 +114,10 @@ def _forms(password: bytes) -> Iterator[str]:
     try:
         raw = bytes.fromhex(text)
     except ValueError:
-        yield password.hex()
-        return
-    yield text.lower()
-    yield text.upper()
-    try:
-        yield raw.decode()
-    except UnicodeDecodeError:
-        return
+        raw = b""
+    if raw:
+        yield text.lower()
+        yield text.upper()
+        with contextlib.suppress(UnicodeDecodeError):
+            yield raw.decode()
+    yield password.hex()
