@@ -91,7 +91,9 @@ class PendingSockets:
             LET_IN, station_id, self._operator_id, event.id, event.subject,
             event.model_dump_json(),
         )  # fmt: skip
-        self._gateway.parts.connections.emitted.set()
+        # And now, the same once more: before what is told of its connection, which registry would
+        # drop if it did not know the station.
+        await self._gateway.publisher.event(event)
         return True
 
     async def hear(self, station_id: str, peer: Peer) -> Stranger:

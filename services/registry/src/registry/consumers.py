@@ -41,8 +41,10 @@ from common.events import (
     SessionStarted,
     StationBooted,
     StationConnectionChanged,
+    StationDiscovered,
     StatusesReported,
 )
+from registry import pending_stations
 from registry.fields import CONNECTOR_ID_MAX, EVSE_ID_MAX
 from registry.liveness import News, news, plausible
 from registry.tables import ConnectorLive, EvseSession, GatewayReplica, Station, StationLive
@@ -242,6 +244,7 @@ HANDLERS: inbox.Handlers = {
     GatewayBeat: note_beat,
     StationConnectionChanged: note_connection,
     StationBooted: note_boot,
+    StationDiscovered: pending_stations.note_discovery,
     StatusesReported: note_statuses,
     SessionStarted: note_session,
     SessionEnded: note_session,
