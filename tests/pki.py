@@ -82,6 +82,12 @@ class Authority:
             builder = builder.add_extension(alternative, critical=False)
         return builder.sign(self.key, hashes.SHA256())
 
+    def write_own(self, folder: Path) -> Path:
+        """The authority's own certificate as a file."""
+        file = folder / "authority.pem"
+        file.write_bytes(pem(self.certificate))
+        return file
+
     def write(self, folder: Path, name: str, common_name: str, **how: Any) -> tuple[Path, Path]:
         """A certificate and its key as files."""
         key = new_key(how.pop("kind", "ecdsa"))

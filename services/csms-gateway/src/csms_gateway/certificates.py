@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import orjson
+from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from common import ids
@@ -94,7 +95,9 @@ async def _chain(charger: "Charger", csr: str, use: Use) -> str:
     if use != "station":
         # A SECC's name is its own (ISO 15118-2, annex F); who signs it knows what it must be.
         if gateway.settings.iso15118_url != "local":
-            return await sign_by_provider(gateway, charger.station_id, csr, use)
+            chain = await sign_by_provider(gateway, charger.station_id, csr, use)
+            _require_for(request, chain)
+            return chain
         names = request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         name = str(names[0].value) if names else name
         organisation = None
@@ -113,6 +116,16 @@ async def _chain(charger: "Charger", csr: str, use: Use) -> str:
     )
     # The leaf alone: the station has the root that it is to trust, and chargers take little.
     return client_certificates.pem(certificate)
+
+
+def _require_for(request: x509.CertificateSigningRequest, chain: str) -> None:
+    """Raises ProviderFailed."""
+    try:
+        leaf = client_certificates.from_pem(chain)[0]
+    except ValueError:
+        raise ProviderFailed("the ISO 15118 provider sent no certificate") from None
+    if leaf.public_key() != request.public_key():
+        raise ProviderFailed("the ISO 15118 provider signed another key")
 
 
 async def _store(

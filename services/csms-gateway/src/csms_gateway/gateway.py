@@ -13,6 +13,7 @@ from common.clock import now
 from common.database import OPERATOR_SETTING, PLATFORM, server_settings
 from common.events import GatewayBeat
 from common.service import Parts
+from csms_gateway import contracts
 from csms_gateway.authorizing import Authorizer
 from csms_gateway.commands.feed import Feed
 from csms_gateway.costs import Costs
@@ -42,6 +43,7 @@ class Gateway:
         self.authorizer = Authorizer(parts.nats)
         self.passwords = Passwords()
         self.responders = Responders(parts.settings)
+        self.contract_roots = contracts.roots(self.settings.iso15118_roots)
         secret_key = self.settings.secret_key
         self.sealer = Sealer(secret_key.get_secret_value()) if secret_key else None
         self.authority_made = asyncio.Event()  # a new one that TLS must trust
