@@ -19,7 +19,7 @@ from stack import Issuer, Servers, eventually
 from websockets.exceptions import InvalidStatus
 
 from common.events import OperatorChanged
-from csms_gateway import certificate_renewal
+from csms_gateway import certificate_renewal, certificates
 from csms_gateway.tables import CertificateAuthority, IssuedCertificate, Notification, OperatorName
 from local_stack.servers import free_port
 
@@ -137,6 +137,46 @@ async def test_TC_A_11_and_TC_074_a_renewed_certificate_lets_the_station_in(
     )
     with pytest.raises(InvalidStatus):
         await let_in()
+
+
+async def test_another_operators_authority_opens_no_door(secured: Secured) -> None:
+    gateway, rival = secured.gateway, uuid4()
+    mine = await gateway.add_station()
+    theirs = await gateway.add_station(operator=rival)
+    # The rival names its own station's certificates as ours and gets one from its own authority.
+    async with gateway.service.as_(rival, "stations:write") as api:
+        named = await api.patch(
+            f"/v1/stations/{theirs}/security",
+            json={"certificate_name": mine},
+            headers={"If-Match": "*"},
+        )
+        assert named.status_code == 200
+    key = pki.new_key()
+    async with secured.dial(theirs) as socket:
+        csr = pki.signing_request(mine, key)
+        assert (await Wire(socket).send("SignCertificate", {"csr": csr}))["status"] == "Accepted"
+        chain = (await next_call(socket))[3]["certificateChain"]
+    files = key_files(secured.folder, "rival", chain, key)
+    async with secured.dial(theirs, password=None, certificate=files) as socket:
+        assert "currentTime" in await Wire(socket).send("Heartbeat", {})
+    assert await secured.refused(mine, password=None, certificate=files) == 403
+    async with gateway.service.as_(rival, "stations:read") as api:
+        listed = (await api.get("/v1/certificate-authority")).json()["items"]
+        assert {one["operator_id"] for one in listed} == {str(rival)}
+        found = await api.get(f"/v1/stations/{mine}/certificates")
+        assert found.json()["items"] == []
+        assert (await api.get(f"/v1/stations/{mine}/security")).status_code == 404
+
+
+async def test_a_station_gets_only_so_many_certificates_a_day(secured: Secured) -> None:
+    station = await secured.gateway.add_station()
+    async with secured.gateway.connect(station) as socket:
+        wire = Wire(socket)
+        for number in range(certificates.A_DAY_MAX + 1):
+            csr = pki.signing_request(station, pki.new_key())
+            answer = await wire.send("SignCertificate", {"csr": csr})
+            good = number < certificates.A_DAY_MAX
+            assert answer["status"] == ("Accepted" if good else "Rejected")
 
 
 async def test_private_keys_are_stored_encrypted(secured: Secured) -> None:

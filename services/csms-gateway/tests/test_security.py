@@ -191,6 +191,27 @@ async def test_TC_A_08_a_wrong_certificate_is_refused(secured: Secured) -> None:
         await boots(socket)
 
 
+async def test_A00_FR_403_the_path_may_lead_over_a_sub_ca(secured: Secured) -> None:
+    below = pki.Authority("Test vendor, sub-CA", above=secured.vendor)
+    station = await secured.gateway.add_station()
+    certificate, key = below.write(secured.folder, "leaf", station)
+    both = certificate.read_bytes() + pki.pem(below.certificate)
+    certificate.write_bytes(both)
+    async with secured.dial(station, password=None, certificate=(certificate, key)) as socket:
+        await boots(socket)
+    assert (await secured.security(station))["security_profile"] == 3
+
+
+async def test_A00_FR_405_staff_may_name_the_serial_number_that_certificates_carry(
+    secured: Secured,
+) -> None:
+    station = await secured.gateway.add_station()
+    await patch(secured.gateway, station, certificate_name="SN-0815")
+    mine = secured.vendor.write(secured.folder, station, "SN-0815")
+    async with secured.dial(station, password=None, certificate=mine) as socket:
+        await boots(socket)
+
+
 async def test_TC_A_19_and_TC_083_a_higher_profile_cannot_be_left_again(secured: Secured) -> None:
     gateway = secured.gateway
     station = await gateway.add_station()

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 PREFIX: Final = "/ocpp/"
 STATION_ID_MAX: Final = 48  # OCPP 2.0.1, identityString; longer ones are in no registry
-NOTE_EVERY_S: Final = 60.0  # refusals of one station; a charger tries again every few seconds
+NOTE_EVERY_S: Final = 600.0  # refusals of one station; a charger tries again every few seconds
 
 STATION = """
 select operator_id, active, evses, password_hash, next_password_hash, version, credential_version,
