@@ -99,6 +99,16 @@ async def test_TC_A_02_and_03_a_wrong_user_or_password_is_refused(gateway: Gatew
         assert "Basic" in refusal.value.response.headers["WWW-Authenticate"]
 
 
+async def test_a_slash_at_the_end_of_the_url_does_no_harm(gateway: Gateway) -> None:
+    station = await gateway.add_station()
+    async with connect(
+        f"{gateway.url}/{station}/",
+        additional_headers=basic(station, PASSWORD),
+        subprotocols=["ocpp1.6"],  # type: ignore[list-item]
+    ) as socket:
+        await boots(socket, "ocpp1.6")
+
+
 async def test_a_password_set_in_hex_may_be_sent_as_the_bytes_it_stands_for(
     gateway: Gateway,
 ) -> None:

@@ -164,7 +164,8 @@ class Admission:
 def named(path: str) -> str:
     """The station's id in a URL's path. Raises Refused."""
     path = path.partition("?")[0]
-    station_id = unquote(path.removeprefix(PREFIX))
+    # Some chargers put a slash at the end, whatever URL they were given.
+    station_id = unquote(path.removeprefix(PREFIX).removesuffix("/"))
     if not path.startswith(PREFIX) or not 0 < len(station_id) <= STATION_ID_MAX:
         raise Refused(http.HTTPStatus.NOT_FOUND, f"connect to {PREFIX}<station id>")
     if not station_id.isprintable():

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 # As registry takes them; anything else could never be adopted.
 STATION_ID: Final = re.compile(r"[A-Za-z0-9*\-_=:+|@.]{1,48}")
+HELD_AN_ADDRESS: Final = 20  # so that one address cannot take every place
 CONNECTS_AN_ADDRESS: Final = 20  # a minute; a depot behind one address has some dozen chargers
 TELL_EVERY_S: Final = 600.0
 SILENT_S: Final = 900.0
@@ -75,7 +76,7 @@ class PendingSockets:
         self._operator_id = gateway.settings.unknown_stations_operator_id
         self._connects = Seldom(CONNECTS_AN_ADDRESS, 60)
         self._told = Seldom(1, TELL_EVERY_S)
-        self._held: dict[ServerConnection, str] = {}
+        self._held: dict[ServerConnection, Stranger] = {}
         STRANGERS.set_function(lambda: len(self._held))
 
     async def let_in(self, station_id: str, peer: Peer) -> bool:
@@ -101,7 +102,7 @@ class PendingSockets:
         if self._mode != "pending":
             raise Refused(http.HTTPStatus.NOT_FOUND, f"no station {station_id!r} here")
         await self._require_decent(station_id, peer)
-        if len(self._held) >= self._gateway.settings.unknown_stations_max:
+        if self._is_full(peer.address):
             raise Refused(http.HTTPStatus.SERVICE_UNAVAILABLE, "too many unknown stations")
         return Stranger(station_id, peer.address)
 
@@ -114,12 +115,17 @@ class PendingSockets:
         if until is not None and until > now():
             raise Refused(http.HTTPStatus.NOT_FOUND, f"the station {station_id!r} is refused")
 
+    def _is_full(self, address: str) -> bool:
+        same = sum(stranger.address == address for stranger in self._held.values())
+        places = self._gateway.settings.unknown_stations_max
+        return len(self._held) >= places or same >= HELD_AN_ADDRESS
+
     async def hold(self, socket: ServerConnection, version: Version, stranger: Stranger) -> None:
         """Answer it until it is decided, goes, or is silent too long."""
-        if len(self._held) >= self._gateway.settings.unknown_stations_max:
+        if self._is_full(stranger.address):
             await socket.close(POLICY_VIOLATION, "too many unknown stations")
             return
-        self._held[socket] = stranger.station_id
+        self._held[socket] = stranger
         try:
             for _ in range(FRAMES_MAX):
                 text = await asyncio.wait_for(socket.recv(), SILENT_S)
@@ -162,13 +168,13 @@ class PendingSockets:
         """Send those away that were decided; adopted, they come back and are asked who they are."""
         while True:
             if self._held:
-                ids = list(self._held.values())
+                ids = [stranger.station_id for stranger in self._held.values()]
                 rows = await self._gateway.pool.fetch(DECIDED, ids)
                 decided = {row["station_id"] for row in rows}
-                for socket, station_id in list(self._held.items()):
-                    if station_id in decided:
+                for socket, stranger in list(self._held.items()):
+                    if stranger.station_id in decided:
                         closing = socket.close(COME_BACK, "the station was decided on")
-                        self._gateway.tasks.spawn(closing, f"close {station_id}")
+                        self._gateway.tasks.spawn(closing, f"close {stranger.station_id}")
             await asyncio.sleep(LOOK_EVERY_S)
 
 

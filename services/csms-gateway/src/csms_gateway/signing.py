@@ -122,6 +122,7 @@ def sign(
     if server:
         use.insert(0, ExtendedKeyUsageOID.SERVER_AUTH)
     public = request.public_key()
+    usage = _usage(encrypts_keys=isinstance(public, rsa.RSAPublicKey))
     above = x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
     return (
         x509.CertificateBuilder()
@@ -132,7 +133,7 @@ def sign(
         .not_valid_before(at - BACKDATED)
         .not_valid_after(min(at + timedelta(days=days), authority.not_valid_after_utc))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(usage, critical=True)
         .add_extension(x509.ExtendedKeyUsage(use), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(above, critical=False)
@@ -140,13 +141,13 @@ def sign(
     )
 
 
-def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+def _usage(*, signs_certificates: bool = False, encrypts_keys: bool = False) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=not signs_certificates,
-        key_encipherment=False,
+        key_encipherment=encrypts_keys,
         content_commitment=False,
         data_encipherment=False,
-        key_agreement=not signs_certificates,
+        key_agreement=not signs_certificates and not encrypts_keys,
         key_cert_sign=signs_certificates,
         crl_sign=signs_certificates,
         encipher_only=False,
