@@ -260,6 +260,35 @@ async def test_TC_A_14_and_TC_077_a_rejected_certificate_is_noted_and_asked_for_
         assert await certificate_renewal.ask_for_renewals(held.gateway, held) == 0
 
 
+async def test_a_certificate_that_got_no_answer_is_asked_for_again_but_not_for_ever(
+    secured: Secured,
+) -> None:
+    gateway = secured.gateway
+    station = await gateway.add_station()
+    held = gateway.service.app.state.beside
+    age = "update issued_certificate set issued_at = issued_at - interval '2 hours' where "
+    async with gateway.connect(station) as socket:
+        for number in (1, 2, 3):
+            csr = pki.signing_request(station, pki.new_key())
+            await Wire(socket).send("SignCertificate", {"csr": csr})
+            call = await next_call(socket)
+            await gateway.execute(age + "station_id = :station", station=station)
+            assert await certificate_renewal.ask_for_renewals(held.gateway, held) == 0  # on its way
+            await socket.send(json.dumps([4, call[1], "InternalError", "no", {}]))
+            path = f"/v1/stations/{station}/commands"
+
+            async def failed(path: str = path, number: int = number) -> bool:
+                async with gateway.service.as_(OPERATOR, "commands:read") as api:
+                    found = (await api.get(path, params={"state": "failed"})).json()["items"]
+                return len(found) == number
+
+            await eventually(failed)
+            asked = await certificate_renewal.ask_for_renewals(held.gateway, held)
+            assert asked == (1 if number < 3 else 0)
+            if asked:
+                await answer(socket, await next_call(socket), "Accepted")
+
+
 @pytest.mark.parametrize("protocol", TRIGGERS)
 async def test_A03_a_certificate_near_its_end_is_renewed(secured: Secured, protocol: str) -> None:
     gateway = secured.gateway

@@ -1,6 +1,6 @@
 """Stations are asked for a new signing request before their certificate ends (A02, A03).
 
-Also those that have rejected the last one: by themselves they do not ask again (A02.FR.20).
+Also those that have not taken the last one: by themselves they do not ask again (A02.FR.20).
 """
 
 import asyncio
@@ -22,25 +22,27 @@ log = logging.getLogger(__name__)
 
 SWEEP_S: Final = 600.0
 ASK_WITHIN: Final = timedelta(days=1)
-REJECTED_MAX: Final = 3  # in a row; then it is for people to find out why
+NOT_TAKEN_MAX: Final = 3  # a week; then it is for people to find out why
 BATCH: Final = 500
 
-# The newest of each station; it is due when it ends soon, or was rejected an hour ago and two
-# others were not.
+# The newest of each station: due when it ends soon, or when the station has not taken it for an
+# hour, be it rejected or never answered, and that has not happened too often lately.
 DUE: Final = """
 select newest.* from (
     select distinct on (i.station_id) i.station_id, i.operator_id, i.use, i.fingerprint, i.state,
-        i.not_after, i.issued_at, c.protocol
+        i.not_after, i.issued_at, c.protocol,
+        carrier.state in ('queued', 'sent') as on_its_way
     from issued_certificate i
+    join command carrier on carrier.id = i.command_id
     join connection c on c.station_id = i.station_id
     join station s on s.station_id = i.station_id and s.active
     where i.revoked_at is null and i.use = 'station'
     order by i.station_id, i.id desc
 ) newest
 where (state = 'accepted' and not_after < now() + make_interval(days => $1))
-    or (state = 'rejected' and issued_at < now() - interval '1 hour' and (
+    or (state <> 'accepted' and not on_its_way and issued_at < now() - interval '1 hour' and (
         select count(*) from issued_certificate older
-        where older.station_id = newest.station_id and older.state = 'rejected'
+        where older.station_id = newest.station_id and older.state <> 'accepted'
             and older.issued_at > now() - interval '7 days'
     ) < $2)
 order by not_after limit $3
@@ -72,7 +74,7 @@ async def ask_for_renewals(gateway: Gateway, held: "Held") -> int:
     """How many stations were asked now."""
     asked = 0
     rows = await gateway.pool.fetch(
-        DUE, gateway.settings.certificate_renew_days, REJECTED_MAX, BATCH
+        DUE, gateway.settings.certificate_renew_days, NOT_TAKEN_MAX, BATCH
     )
     for row in rows:
         at = now()
