@@ -5,7 +5,7 @@ LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url 
 PYTHON ?= python3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo charger token test lint format bench load soak lock migration docs clean-data clean
+.PHONY: help run lab demo charger token test lint format bench load soak lock migration docs clean-data clean
 
 help: ## print these targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ help: ## print these targets
 
 run: .venv/ready ## start everything on embedded PostgreSQL and NATS, with demo data
 	@$(PY) -m local_stack.up
+
+lab: .venv/ready ## the same, and any charger may connect: it becomes the demo operator's
+	@CSMS_LAB=1 $(PY) -m local_stack.up
 
 demo: .venv/ready ## simulated chargers drive sessions against the running stack
 	@$(PY) -m local_stack.demo

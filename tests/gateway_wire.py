@@ -254,7 +254,8 @@ async def running_gateway(
     servers: Servers, issuer: Issuer, **settings: Any
 ) -> AsyncIterator[Gateway]:
     port = free_port()
-    settings = {"final_cost_wait_s": 0, "read_device_model": False} | settings
+    defaults = {"final_cost_wait_s": 0, "read_device_model": False, "secret_key": "t" * 40}
+    settings = defaults | settings
     async with one_service(servers, issuer, "csms-gateway", ocpp_port=port, **settings) as service:
         client = await nats.connect(
             service.nats_url, max_reconnect_attempts=-1, reconnect_time_wait=0.1

@@ -32,6 +32,7 @@ SAMPLES: list[dict[str, Any]] = [
     {"type": "remote_start", "id_token": "GOOD", "evse_id": 1},
     {"type": "remote_start", "id_token": "GOOD", "charging_profile": PROFILE},
     {"type": "remote_stop", "session_id": str(uuid4())},
+    {"type": "rotate_password"},
     {"type": "unlock_connector", "evse_id": 1},
     {"type": "reset"},
     {"type": "get_variables", "variables": [{"variable": "HeartbeatInterval"}]},

@@ -6,7 +6,7 @@ import pytest
 from stack import Running, eventually
 
 from common import credentials
-from common.events import StationChanged, StationCredentialSet
+from common.events import StationChanged, StationCredentialSet, StationDiscovered
 from services.registry.tests.conftest import SCOPES, Operator
 
 ODD_IDS = ["DE*ABC|1:2+3@x=_", "a..b", "x" * 48]
@@ -217,6 +217,16 @@ async def test_every_route_is_closed_to_strangers_and_to_lesser_scopes(
     location_id = (await operator.http.post("/v1/locations", json=place)).json()["id"]
     station_id = await operator.station(location_id=location_id)
     one, match = {"name": "x"}, {"If-Match": '"1"'}
+    pending = "/v1/pending-stations"
+    unknown = StationDiscovered(
+        operator_id=operator.id, station_id=f"{station_id}-2", accepted=False, address="192.0.2.1"
+    )
+    await registry.publish(unknown)
+
+    async def appeared() -> Any:
+        return (await operator.http.get(pending)).json()["items"]
+
+    await eventually(appeared)
     routes: list[tuple[str, str, dict[str, Any]]] = [
         ("GET", f"/v1/locations/{location_id}", {}),
         ("PATCH", f"/v1/locations/{location_id}", {"json": one, "headers": match}),
@@ -224,11 +234,13 @@ async def test_every_route_is_closed_to_strangers_and_to_lesser_scopes(
         ("PATCH", f"/v1/stations/{station_id}", {"json": one, "headers": match}),
         ("POST", f"/v1/stations/{station_id}/password", {}),
         ("GET", f"/v1/stations/{station_id}/status", {}),
+        ("POST", f"{pending}/{station_id}-2/adopt", {"json": {}}),
+        ("DELETE", f"{pending}/{station_id}-2", {}),
     ]
     for method, path, more in routes:
         answer = await stranger.http.request(method, path, **more)
         assert answer.status_code == 404, (method, path)
-    lists = ["/v1/locations", "/v1/stations", "/v1/statuses"]
+    lists = ["/v1/locations", "/v1/stations", "/v1/statuses", pending]
     for path in lists:
         assert (await stranger.http.get(path)).json()["items"] == []
         assert len((await operator.http.get(path)).json()["items"]) == 1

@@ -62,11 +62,12 @@ class Stack:
         self.home = home
         self._servers: list[Postgres | Nats] = []
         self._services: subprocess.Popen[bytes] | None = None
+        self._environment: dict[str, str] = {}
         self.urls: dict[str, str] = {}
 
-    def start(self, password: str) -> None:
-        """Raises PortTaken or NotStarted."""
-        environment = dict(os.environ)
+    def start(self, password: str, more: dict[str, str]) -> None:
+        """more: variables for the services. Raises PortTaken or NotStarted."""
+        environment = more | dict(os.environ)
         environment.setdefault("CSMS_LOG_LEVEL", "warning")
         environment.setdefault("CSMS_LOG_FORMAT", "text")
         environment |= {"CSMS_BOOTSTRAP_EMAIL": ADMIN, "CSMS_BOOTSTRAP_PASSWORD": password}
@@ -93,11 +94,20 @@ class Stack:
             done = subprocess.run([*run, "migrate", "all"], env=environment, check=False)
             if done.returncode:
                 raise NotStarted("the migrations failed; see above")
+        self._environment = environment
         with _step("services"):
-            self._services = subprocess.Popen(
-                [*run, "serve", "all"], env=environment, start_new_session=True
-            )
-            self._wait_ready(settings)
+            self._serve(settings)
+
+    def serve_again(self, more: dict[str, str]) -> None:
+        """Start the services anew with these variables besides. Raises NotStarted."""
+        self._stop_services()
+        self._environment = more | self._environment
+        self._serve(Settings(database_url=self._environment["CSMS_DATABASE_URL"]))  # type: ignore[arg-type]
+
+    def _serve(self, settings: Settings) -> None:
+        run = [sys.executable, "-m", "common.run", "serve", "all"]
+        self._services = subprocess.Popen(run, env=self._environment, start_new_session=True)
+        self._wait_ready(settings)
 
     def _wait_ready(self, settings: Settings) -> None:
         deadline = time.monotonic() + READY_TIMEOUT_S
@@ -120,6 +130,11 @@ class Stack:
         return self._services is not None and self._services.poll() is not None
 
     def stop(self) -> None:
+        self._stop_services()
+        for server in reversed(self._servers):
+            server.stop()
+
+    def _stop_services(self) -> None:
         if self._services and self._services.poll() is None:
             self._services.terminate()
             try:
@@ -127,18 +142,16 @@ class Stack:
             except subprocess.TimeoutExpired:
                 self._services.kill()
                 self._services.wait()
-        for server in reversed(self._servers):
-            server.stop()
 
 
-def _banner(demo: dict[str, Any]) -> str:
+def _banner(demo: dict[str, Any], *, lab: bool) -> str:
     urls = demo["urls"]
     station = demo["stations"][0]
     lines = [
         "",
         "OpenLade is running. Ctrl-C stops it and keeps the data (make clean-data drops it).",
         "",
-        f"  chargers   {urls['ocpp']}/<station id>",
+        f"  chargers   {urls['ocpp']}/<station id>{'  (any, without a password)' if lab else ''}",
         *(f"  {name:<10} {urls[name]}/docs" for name in SERVICES),
         "",
         f"  login      {demo['login']['email']}  {demo['login']['password']}",
@@ -161,6 +174,16 @@ def _banner(demo: dict[str, Any]) -> str:
     return "\n".join([*lines, ""])
 
 
+def _laboratory(demo: dict[str, Any]) -> dict[str, str]:
+    """Any charger is let in, as the demo operator's. Empty before there is one."""
+    if "operator_id" not in demo:
+        return {}
+    return {
+        "CSMS_UNKNOWN_STATIONS": "accept",
+        "CSMS_UNKNOWN_STATIONS_OPERATOR_ID": demo["operator_id"],
+    }
+
+
 def _drop(home: Path) -> None:
     if home.exists():
         Postgres(home / "postgres").end_a_leftover()
@@ -177,16 +200,23 @@ def main(*arguments: str) -> None:
         signal.signal(number, _on_signal)
     demo = place.remembered()
     password = demo.get("admin_password") or secrets.token_urlsafe(16)
+    secret_key = demo.get("secret_key") or secrets.token_urlsafe(32)
+    lab = os.environ.get("CSMS_LAB") == "1"
     stack = Stack(home)
     print("OpenLade starts", flush=True)
     try:
         # Before anything is made with it: a start that is broken off must not lose it.
-        place.remember(demo | {"admin_password": password})
-        stack.start(password)
+        demo |= {"admin_password": password, "secret_key": secret_key}
+        place.remember(demo)
+        there = _laboratory(demo) if lab else {}
+        stack.start(password, there | {"CSMS_SECRET_KEY": secret_key})
         with _step("demo data"):
-            demo = demo_data.ensure(demo, ADMIN, password, stack.urls)
+            demo |= demo_data.ensure(demo, ADMIN, password, stack.urls)
             place.remember(demo)
-        print(_banner(demo), flush=True)
+        if lab and not there:
+            with _step("services as a laboratory"):
+                stack.serve_again(_laboratory(demo))
+        print(_banner(demo, lab=lab), flush=True)
         while not stack.ended():
             time.sleep(0.3)
         sys.exit("the services ended; see above")

@@ -119,6 +119,15 @@ class StationCredentialSet(Event):
     password_hash: str = Field(description="common.credentials: scheme$salt$hash")
 
 
+class StationRefused(Event):
+    """An unknown station is not wanted; the gateway does not ask about it again until then."""
+
+    subject = "csms.station.refused.v1"
+
+    station_id: StationId
+    refused_until: AwareDatetime
+
+
 # --- csms-gateway -----------------------------------------------------------------------------
 
 
@@ -169,6 +178,24 @@ class BootsReported(Event):
     subject = "csms.station.boots_reported.v1"
 
     reports: tuple[BootReport, ...]
+
+
+class StationDiscovered(Event):
+    """A station that nobody has made connected. Its operator: whose it is to decide, if anybody's.
+
+    accepted: the gateway has let it in already (lab mode), and only its entry is missing.
+    """
+
+    subject = "csms.station.discovered.v1"
+
+    station_id: StationId
+    accepted: bool
+    address: str
+    protocol: str | None = None
+    vendor: str | None = None
+    model: str | None = None
+    serial_number: str | None = None
+    firmware_version: str | None = None
 
 
 ConnectorStatus = Literal[
@@ -358,7 +385,8 @@ EVENTS: dict[str, type[Event]] = {
     event.subject: event
     for event in (
         OperatorChanged, UserChanged, CardChanged, LocationChanged, StationChanged,
-        StationCredentialSet, GatewayBeat, ConnectionsReported, BootsReported,
+        StationCredentialSet, StationRefused, GatewayBeat, ConnectionsReported, BootsReported,
+        StationDiscovered,
         StatusesReported, MeterValuesReported, SessionStarted, SessionEnded, IncidentOpened,
         TariffChanged, SessionCostUpdated, RecordClosed,
     )

@@ -9,6 +9,8 @@ from fastapi import FastAPI
 from common import service
 from common.service import Parts
 from csms_gateway import (
+    certificate_authority,
+    certificate_renewal,
     connections,
     cost_updates,
     customer_information,
@@ -19,6 +21,8 @@ from csms_gateway import (
     progress,
     registrations,
     reports,
+    station_certificates,
+    station_security,
     transaction_endings,
     variables,
 )
@@ -34,6 +38,9 @@ async def _ocpp(parts: Parts) -> AsyncIterator[connections.Held]:
         replica.tasks.forever(partial(notifications.prune, replica), "old notifications")
         replica.tasks.forever(partial(customer_information.prune, replica), "customer information")
         replica.tasks.forever(partial(transaction_endings.sweep, replica), "untold sessions")
+        replica.tasks.forever(
+            partial(certificate_renewal.sweep, replica, held), "certificate renewal"
+        )
         replica.costs.on_running = cost_updates.CostUpdates(replica, held).told
         yield held
 
@@ -53,6 +60,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             variables.router,
             registrations.router,
             customer_information.router,
+            station_security.router,
+            station_certificates.router,
+            certificate_authority.router,
         ],
         HANDLERS,
         title="csms-gateway",

@@ -124,6 +124,9 @@ class Admitted:
     versions: tuple[int, int]
     # What its newest BootNotification was answered.
     boot_answer: Registration = "accepted"
+    security_profile: int = 1
+    # What it proved itself with, described; see client_certificates.
+    certificate: dict[str, Any] | None = None
 
 
 class Charger:

@@ -19,7 +19,7 @@ from common.database import Db
 from common.events import ConnectionReport, ConnectionsReported
 from common.problems import NotFound
 from csms_gateway import tables
-from csms_gateway.charger import Charger
+from csms_gateway.charger import Admitted, Charger
 from csms_gateway.gateway import Gateway
 
 log = logging.getLogger(__name__)
@@ -32,13 +32,20 @@ REPLACED = 1008  # policy violation: the station has opened a newer socket
 # The row decides: of two sockets the one that wrote it last is the newer. It also says which
 # replica holds a station, so it is the routing table of commands.
 OPEN = """
-with older as (select replica from connection where station_id = $1 for update)
+with older as (select replica from connection where station_id = $1 for update),
+proved as (
+    -- A station that has proved more never goes back (OCPP 2.0.1, A05.FR.07).
+    update station set security_profile = greatest(security_profile, $6),
+        last_certificate = coalesce($7, last_certificate)
+    where station_id = $1 and (security_profile < $6 or $7::jsonb is not null)
+)
 insert into connection as c (
-    station_id, operator_id, generation, replica, protocol, connected_at, closed_at
-) values ($1, $2, 1, $3, $4, $5, null)
+    station_id, operator_id, generation, replica, protocol, connected_at, closed_at,
+    security_profile
+) values ($1, $2, 1, $3, $4, $5, null, $6)
 on conflict (station_id) do update set
     operator_id = $2, generation = c.generation + 1, replica = $3, protocol = $4,
-    connected_at = $5, closed_at = null
+    connected_at = $5, closed_at = null, security_profile = $6
 returning generation, (select replica from older) as older
 """
 CLOSE = """
@@ -47,7 +54,7 @@ where station_id = $1 and generation = $2 and closed_at is null
 """
 HOLDER = "select replica from connection where station_id = $1 and closed_at is null"
 KNOWN = """
-select s.station_id, s.version, s.credential_version, c.generation
+select s.station_id, s.version, s.credential_version, s.security_profile, c.generation
 from station s join connection c using (station_id) where s.station_id = any($1)
 """
 
@@ -57,6 +64,11 @@ StationPath = Annotated[str, Path(max_length=48, description="the station's OCPP
 def subject(replica: UUID) -> str:
     """What one replica listens to: notices about the stations that it holds."""
     return f"csms.gateway_replica.{replica.hex}"
+
+
+def _outdated(station: Admitted, row: asyncpg.Record) -> bool:
+    known = (row["version"], row["credential_version"])
+    return station.versions != known or station.security_profile < row["security_profile"]
 
 
 def _changed(charger: Charger, *, connected: bool) -> ConnectionReport:
@@ -112,13 +124,14 @@ class Held:
         elif newer > charger.generation:
             self._replace(charger)
 
-    async def open_generation(
-        self, station_id: str, operator_id: UUID, protocol: str, at: datetime
-    ) -> int:
+    async def open_generation(self, station: Admitted, protocol: str, at: datetime) -> int:
         """Write down that a station is here now, and tell the replica where it was."""
+        station_id = station.station_id
+        certificate = orjson.dumps(station.certificate).decode() if station.certificate else None
         row = await self.gateway.pool.fetchrow(
-            OPEN, station_id, operator_id, self.gateway.replica, protocol, at
-        )
+            OPEN, station_id, station.operator_id, self.gateway.replica, protocol, at,
+            station.security_profile, certificate,
+        )  # fmt: skip
         assert row is not None
         generation: int = row["generation"]
         if row["older"] not in (None, self.gateway.replica):
@@ -159,7 +172,7 @@ class Held:
             row = known.get(charger.station_id)
             if row and row["generation"] > charger.generation:
                 self._replace(charger)
-            elif not row or charger.station.versions != (row["version"], row["credential_version"]):
+            elif not row or _outdated(charger.station, row):
                 self._close(charger, CHANGED, "the station was changed; connect again")
 
     async def drained(self) -> None:
@@ -203,6 +216,7 @@ class ConnectionOut(BaseModel):
     protocol: str
     connected_at: datetime
     closed_at: datetime | None = Field(description="null while the socket is open")
+    security_profile: int = Field(description="that this connection uses, as OCPP numbers them")
 
 
 @router.get(

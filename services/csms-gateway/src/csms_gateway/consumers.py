@@ -4,8 +4,14 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import inbox
-from common.events import StationChanged, StationCredentialSet, TariffChanged
-from csms_gateway.tables import Station, Tariff
+from common.events import (
+    OperatorChanged,
+    StationChanged,
+    StationCredentialSet,
+    StationRefused,
+    TariffChanged,
+)
+from csms_gateway.tables import OperatorName, RefusedStation, Station, Tariff
 
 
 async def keep_station(db: AsyncSession, event: StationChanged) -> None:
@@ -37,6 +43,8 @@ async def keep_credential(db: AsyncSession, event: StationCredentialSet) -> None
         set_={
             "credential_version": new.excluded.credential_version,
             "password_hash": new.excluded.password_hash,
+            # One on its way to the station is void: staff have said which it is.
+            "next_password_hash": None,
         },
         where=Station.credential_version < new.excluded.credential_version,
     )
@@ -57,8 +65,36 @@ async def keep_tariff(db: AsyncSession, event: TariffChanged) -> None:
     await db.execute(new.on_conflict_do_nothing())
 
 
+async def keep_operator(db: AsyncSession, event: OperatorChanged) -> None:
+    new = insert(OperatorName).values(
+        operator_id=event.operator_id, version=event.version, name=event.name
+    )
+    newer = new.on_conflict_do_update(
+        index_elements=["operator_id"],
+        set_={"version": new.excluded.version, "name": new.excluded.name},
+        where=OperatorName.version < new.excluded.version,
+    )
+    await db.execute(newer)
+
+
+async def keep_refusal(db: AsyncSession, event: StationRefused) -> None:
+    new = insert(RefusedStation).values(
+        station_id=event.station_id,
+        operator_id=event.operator_id,
+        refused_until=event.refused_until,
+    )
+    later = new.on_conflict_do_update(
+        index_elements=["station_id"],
+        set_={"refused_until": new.excluded.refused_until},
+        where=RefusedStation.refused_until < new.excluded.refused_until,
+    )
+    await db.execute(later)
+
+
 HANDLERS: inbox.Handlers = {
     StationChanged: keep_station,
     StationCredentialSet: keep_credential,
     TariffChanged: keep_tariff,
+    OperatorChanged: keep_operator,
+    StationRefused: keep_refusal,
 }

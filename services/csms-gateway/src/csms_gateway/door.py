@@ -13,10 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import h11
+from multidict import CIMultiDict
 from picows import WSAutoPingStrategy, WSUpgradeResponse, WSUpgradeResponseWithListener
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its stub
 
 from csms_gateway.sockets import Socket
+
+Headers = CIMultiDict[str]
 
 HEAD_BYTES_MAX: Final = 16 * 1024  # a client certificate in an ingress's header takes 4
 READ_BUFFER: Final = 1024  # grows with what comes; most messages are smaller
@@ -28,7 +31,7 @@ LOG.setLevel(logging.CRITICAL)
 @dataclass(frozen=True, slots=True)
 class Request:
     target: str
-    headers: dict[str, str]  # by lower-case name
+    headers: Headers
     transport: asyncio.Transport  # peer and certificate
 
 
@@ -40,12 +43,12 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
+class Come:
     subprotocol: str | None
     serve: Callable[[Socket], Coroutine[Any, Any, None]]
 
 
-Ask = Callable[[Request], Awaitable[Admission | Refusal]]
+Ask = Callable[[Request], Awaitable[Come | Refusal]]
 Spawn = Callable[[Coroutine[Any, Any, None], str], Any]
 
 
@@ -107,10 +110,9 @@ class Door(asyncio.Protocol):
             return None
         if not isinstance(event, h11.Request):
             return None
-        headers: dict[str, str] = {}
-        for raw, value in event.headers:
-            name, text = raw.decode("latin-1"), value.decode("latin-1")
-            headers[name] = f"{headers[name]}, {text}" if name in headers else text
+        headers = Headers(
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in event.headers
+        )
         assert self._transport
         return Request(event.target.decode("latin-1"), headers, self._transport)
 
@@ -129,7 +131,7 @@ class Door(asyncio.Protocol):
         self._transport.write(f"{status}{lines}\r\n".encode() + body)
         self._transport.close()
 
-    def _hand_over(self, admission: Admission) -> None:
+    def _hand_over(self, admission: Come) -> None:
         assert self._transport
         socket = Socket(self._message_bytes_max)
         chosen = {"Sec-WebSocket-Protocol": admission.subprotocol} if admission.subprotocol else {}

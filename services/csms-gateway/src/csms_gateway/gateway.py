@@ -13,12 +13,16 @@ from common.clock import now
 from common.database import OPERATOR_SETTING, PLATFORM, server_settings
 from common.events import GatewayBeat
 from common.service import Parts
+from csms_gateway import contracts
 from csms_gateway.authorizing import Authorizer
 from csms_gateway.commands.feed import Feed
 from csms_gateway.costs import Costs
 from csms_gateway.message_log import MessageLog
+from csms_gateway.ocsp import Responders
 from csms_gateway.publishing import Publisher
+from csms_gateway.sealing import Sealer
 from csms_gateway.settings import Settings
+from csms_gateway.station_passwords import Passwords
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +41,12 @@ class Gateway:
         self.tasks = parts.tasks
         self.publisher = Publisher(parts.nats, parts.stream, pool, parts.connections)
         self.authorizer = Authorizer(parts.nats)
+        self.passwords = Passwords()
+        self.responders = Responders(parts.settings)
+        self.contract_roots = contracts.roots(self.settings.iso15118_roots)
+        secret_key = self.settings.secret_key
+        self.sealer = Sealer(secret_key.get_secret_value()) if secret_key else None
+        self.authority_made = asyncio.Event()  # a new one that TLS must trust
         self.costs = Costs(self.settings.final_cost_wait_s)
         self.feed = Feed(parts.nats)
         self.log = MessageLog(pool, self.settings.message_log_keep_days)

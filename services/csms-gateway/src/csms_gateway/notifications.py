@@ -7,7 +7,9 @@ twice, which harms nobody.
 import asyncio
 from datetime import datetime
 from typing import Annotated, Any, Final
+from uuid import UUID
 
+import asyncpg
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
@@ -18,6 +20,7 @@ from common.clock import now
 from common.database import Db
 from csms_gateway import customer_information, tables
 from csms_gateway.charger import Charger, Handler
+from csms_gateway.clocks import wire_time
 from csms_gateway.gateway import Gateway
 from csms_gateway.transactions import as_json
 
@@ -32,6 +35,8 @@ delete from notification where id in (
 )
 """
 PRUNE_EVERY_S: Final = 600.0
+# The action of our own remarks; like SecurityEventNotification, which is the station's.
+SEEN: Final = "SecurityEvent"
 INTEGER_END: Final = 2**31
 
 
@@ -43,6 +48,15 @@ async def keep(charger: Charger, action: str, payload: dict[str, Any]) -> None:
         INSERT, charger.operator_id, charger.station_id, action, request_id if known else None,
         as_json(payload), now(),
     )  # fmt: skip
+
+
+async def note(
+    pool: "asyncpg.Pool[asyncpg.Record]", operator_id: UUID, station_id: str, what: str, detail: str
+) -> None:
+    """Keep what we have seen of a station ourselves, beside what it tells."""
+    at = now()
+    payload = {"type": what, "timestamp": wire_time(at), "techInfo": detail[:1000]}
+    await pool.execute(INSERT, operator_id, station_id, SEEN, None, as_json(payload), at)
 
 
 def kept(action: str, answer: dict[str, Any] | None = None) -> Handler:

@@ -1,8 +1,26 @@
 """Settings of csms-gateway alone, beside the shared ones."""
 
-from pydantic import Field
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, Field, SecretStr
 
 from common import settings
+
+
+def _networks(text: str) -> str:
+    list(networks(text))
+    return text
+
+
+def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Raises ValueError."""
+    return tuple(ip_network(one.strip()) for one in text.split(",") if one.strip())
+
+
+def words(text: str) -> tuple[str, ...]:
+    return tuple(one.strip() for one in text.split(",") if one.strip())
 
 
 class Settings(settings.Settings):
@@ -48,4 +66,66 @@ class Settings(settings.Settings):
     )
     customer_information_keep_days: int = Field(
         default=3, ge=1, description="of what stations tell of customers: personal data"
+    )
+
+    # --- who may connect, and certificates ---
+    ocpp_tls_port: int | None = Field(
+        default=None, description="OCPP over TLS at the gateway itself; none: an ingress does it"
+    )
+    ocpp_tls_certificate: str = Field(
+        default="",
+        description="PEM files of the server's certificate chains, apart by commas: an RSA and an "
+        "ECDSA one serve every charger; read again when they change",
+    )
+    ocpp_tls_key: str = Field(default="", description="PEM files of their keys, in the same order")
+    ocpp_client_ca: str = Field(
+        default="",
+        description="PEM file of authorities whose client certificates every operator trusts, "
+        "besides its own authority's",
+    )
+    ocpp_client_certificates: bool = Field(
+        default=True, description="ask for client certificates (security profile 3)"
+    )
+    trusted_proxies: Annotated[str, AfterValidator(_networks)] = Field(
+        default="",
+        description="CIDRs, apart by commas, of the ingress whose X-Forwarded-Proto, "
+        "X-Forwarded-For and X-SSL-Client-Cert (url-encoded PEM) are believed; it must overwrite "
+        "what clients send",
+    )
+    ocpp_security_profile_0: bool = Field(
+        default=False, description="let stations without a password connect if set to profile 0"
+    )
+    secret_key: SecretStr | None = Field(
+        default=None,
+        min_length=32,
+        description="encrypts private keys and passwords at rest; without it no certificates are "
+        "signed. Random; the same for every replica, for good",
+    )
+    certificate_days: int = Field(default=397, ge=1, le=3650, description="that we sign for")
+    certificate_renew_days: int = Field(
+        default=30, ge=1, description="before its end a station is asked to renew its certificate"
+    )
+    unknown_stations: Literal["reject", "pending", "accept"] = Field(
+        default="reject",
+        description="reject; pending: hold and let staff adopt them; accept: let anybody in, for "
+        "laboratories",
+    )
+    unknown_stations_operator_id: UUID | None = Field(
+        default=None, description="whose they are; pending without it: the platform admin's"
+    )
+    unknown_stations_max: int = Field(
+        default=100, ge=1, description="held at once by a replica while pending"
+    )
+    iso15118_url: str = Field(
+        default="",
+        description="an ISO 15118 provider's HTTP address; local: sign SECC certificates by an "
+        "authority of our own, for tests; empty: none",
+    )
+    iso15118_token: SecretStr | None = Field(default=None, description="bearer token for it")
+    iso15118_roots: str = Field(
+        default="", description="PEM file of V2G and MO roots by which contracts are verified"
+    )
+    ocsp_hosts: str = Field(
+        default="",
+        description="hosts (host or host:port, apart by commas) that OCSP requests may go to",
     )

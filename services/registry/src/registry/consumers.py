@@ -44,9 +44,11 @@ from common.events import (
     GatewayBeat,
     SessionEnded,
     SessionStarted,
+    StationDiscovered,
     StatusesReported,
     StatusReport,
 )
+from registry import pending_stations
 from registry.fields import CONNECTOR_ID_MAX, EVSE_ID_MAX
 from registry.liveness import News, newest_by_station, news, plausible
 from registry.tables import ConnectorLive, EvseSession, GatewayReplica, Station, StationLive
@@ -289,6 +291,7 @@ HANDLERS: inbox.Handlers = {
     GatewayBeat: note_beat,
     ConnectionsReported: note_connections,
     BootsReported: note_boots,
+    StationDiscovered: pending_stations.note_discovery,
     StatusesReported: note_statuses,
     SessionStarted: note_session,
     SessionEnded: note_session,

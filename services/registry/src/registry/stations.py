@@ -197,9 +197,30 @@ async def read_station(station_id: StationId, db: Db, response: Response) -> Sta
 async def create_station(
     body: StationIn, db: Db, caller: Caller, request: Request, response: Response
 ) -> StationCreated:
-    operator_id = caller.tenant()
+    return await make(db, caller.tenant(), body, request, response)
+
+
+async def make(
+    db: AsyncSession, operator_id: UUID, body: StationIn, request: Request, response: Response
+) -> StationCreated:
+    """Raises LocationUnknown, StationIdTaken or EvseCodeTaken."""
     await _require_location(db, operator_id, body.location_id)
     password = credentials.new_secret()
+    row = await add(db, operator_id, body, password)
+    if row is None:
+        # The same words whoever has it: ids of other operators are nobody's business.
+        raise StationIdTaken(f"the station id {body.id} is taken")
+    await outbox.emit(db, _credential(row))
+    tag(response, row.version)
+    handover = _handover(request, response, row.id, password)
+    shown = StationOut.model_validate(row)
+    return StationCreated(**shown.model_dump(), **handover.model_dump())
+
+
+async def add(
+    db: AsyncSession, operator_id: UUID, body: StationIn, password: str
+) -> tables.Station | None:
+    """Store a station and tell of it, but not of its password; None if its id is taken."""
     new = insert(tables.Station).values(
         **body.model_dump(exclude={"evses"}),
         operator_id=operator_id,
@@ -209,15 +230,11 @@ async def create_station(
     )
     made = new.on_conflict_do_nothing(index_elements=["id"]).returning(tables.Station.id)
     if await db.scalar(made) is None:
-        # The same words whoever has it: ids of other operators are nobody's business.
-        raise StationIdTaken(f"the station id {body.id} is taken")
+        return None
     await _put_evses(db, operator_id, body.id, body.evses)
     row = await find(db, body.id)
-    await outbox.emit(db, _changed(row), _credential(row))
-    tag(response, row.version)
-    handover = _handover(request, response, row.id, password)
-    shown = StationOut.model_validate(row)
-    return StationCreated(**shown.model_dump(), **handover.model_dump())
+    await outbox.emit(db, _changed(row))
+    return row
 
 
 @router.patch("/{station_id}", summary="Change a station", dependencies=[scoped("stations:write")])

@@ -296,6 +296,15 @@ class DeleteCertificate(Kind):
     issuer_key_hash: Annotated[str, Field(min_length=1, max_length=128)]
     serial_number: Annotated[str, Field(min_length=1, max_length=40)]
 
+    def hash_data(self) -> dict[str, str]:
+        """CertificateHashDataType, the same in every version of OCPP."""
+        return {
+            "hashAlgorithm": self.hash_algorithm,
+            "issuerNameHash": self.issuer_name_hash,
+            "issuerKeyHash": self.issuer_key_hash,
+            "serialNumber": self.serial_number,
+        }
+
 
 class GetInstalledCertificateIds(Kind):
     type: Literal["get_installed_certificate_ids"]
@@ -308,7 +317,20 @@ class CertificateSigned(Kind):
 
     type: Literal["certificate_signed"]
     chain: Pem
-    use: Literal["station", "v2g"] | None = None
+    use: Literal["station", "v2g", "v2g20"] | None = Field(
+        default=None, description="OCPP 2.x; v2g20 is 2.1"
+    )
+    request_id: int | None = Field(
+        default=None, ge=0, le=2**31 - 1, description="OCPP 2.1: of its SignCertificate"
+    )
+
+
+class RotatePassword(Kind):
+    """Give the station a new random password. Nobody sees it; the old one works until the station
+    has used the new one.
+    """
+
+    type: Literal["rotate_password"]
 
 
 NEUTRAL: tuple[type[Kind], ...] = (
@@ -316,5 +338,5 @@ NEUTRAL: tuple[type[Kind], ...] = (
     ChangeAvailability, ClearCache, DataTransfer, SendLocalList, GetLocalListVersion, ReserveNow,
     CancelReservation, SetChargingProfile, ClearChargingProfile, GetCompositeSchedule,
     UpdateFirmware, GetLog, InstallCertificate, DeleteCertificate, GetInstalledCertificateIds,
-    CertificateSigned,
+    CertificateSigned, RotatePassword,
 )  # fmt: skip

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import orjson
 
-from csms_gateway import redaction, schemas
+from csms_gateway import password_rotation, redaction, schemas, secrets_in
 from csms_gateway.charger import Call, CallFailed, Charger, NoAnswer, Unsupported
 from csms_gateway.commands.all_kinds import KINDS, RAW
 from csms_gateway.commands.verdict import start_of, taken
@@ -32,20 +32,20 @@ where id = (
     where station_id = $1 and state = 'queued' and deadline_at > now()
     order by id limit 1 for update skip locked
 )
-returning id, station_id, type, parameters
+returning id, station_id, type, parameters, secrets
 """
 ASKS_FOR_START = """
 update command set start_id_token = $2, start_evse_id = $3, remote_start_id = $4 where id = $1
 """
 FINISH = """
 update command set
-    state = $2, result = $3, calls = $4, parameters = $5, finished_at = now(),
+    state = $2, result = $3, calls = $4, parameters = $5, finished_at = now(), secrets = null,
     change = nextval('command_change_seq')
 where id = $1 and state = 'sent'
 """
 TIME_OUT = """
 update command set
-    state = 'timed_out', finished_at = now(), change = nextval('command_change_seq')
+    state = 'timed_out', finished_at = now(), secrets = null, change = nextval('command_change_seq')
 where state in ('queued', 'sent') and deadline_at < now()
 returning id, station_id, parameters
 """
@@ -86,15 +86,16 @@ async def _carried_out(
     """The state the command ends in, and what the charger said to it; sent: its calls, as made."""
     answers: list[dict[str, Any]] = []
     try:
-        for call in await _calls(charger, row["type"], orjson.loads(row["parameters"])):
+        for call in await _calls(charger, row["type"], _parameters(charger.gateway, row)):
             if start := start_of(call.action, call.payload):
                 await charger.gateway.pool.execute(ASKS_FOR_START, row["id"], *start)
-            sent.append({"action": call.action, "payload": call.payload})
-            answer = await charger.call(
-                call.action, call.payload, charger.gateway.settings.ocpp_call_timeout_s
+            shown, _ = secrets_in.take_out(call.action, call.payload)
+            sent.append({"action": call.action, "payload": shown})
+            answer = await password_rotation.call(
+                charger, call, charger.gateway.settings.ocpp_call_timeout_s
             )
-            sent[-1]["answer"] = answer
-            answers.append(answer)
+            answers.append(secrets_in.masked_answer(answer))
+            sent[-1]["answer"] = answers[-1]
             if hook := charger.version.answered.get(call.action):
                 await hook(charger, call.payload, answer)
     except CallFailed as failed:
@@ -111,6 +112,17 @@ async def _carried_out(
         return "failed", {"description": "an error of ours; see the log"}
     result = answers[0] if len(answers) == 1 else {"answers": answers}
     return ("accepted" if all(map(taken, answers)) else "rejected"), result
+
+
+def _parameters(gateway: Gateway, row: asyncpg.Record) -> dict[str, Any]:
+    """As they were given, passwords and all."""
+    parameters: dict[str, Any] = orjson.loads(row["parameters"])
+    if row["secrets"] is None:
+        return parameters
+    if gateway.sealer is None:
+        raise schemas.Violation("InternalError", "CSMS_SECRET_KEY is gone; send it again")
+    secrets = orjson.loads(gateway.sealer.open(row["secrets"].encode()))
+    return secrets_in.put_back(row["type"], parameters, secrets)
 
 
 async def _calls(charger: Charger, kind: str, parameters: dict[str, Any]) -> list[Call]:

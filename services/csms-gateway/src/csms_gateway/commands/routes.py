@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID, uuid4
 
+import orjson
 from fastapi import APIRouter, Body, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -19,10 +20,11 @@ from common.auth import Caller, Principal, scoped
 from common.clock import now
 from common.database import PLATFORM, Db
 from common.problems import NotFound, Problem
-from csms_gateway import connections, redaction, schemas, tables
+from csms_gateway import connections, redaction, schemas, secrets_in, tables
 from csms_gateway.commands.all_kinds import RAW, CommandIn, Raw
 from csms_gateway.commands.feed import FINISHED
 from csms_gateway.commands.kinds import Kind, RemoteStop
+from csms_gateway.sealing import Sealer
 from csms_gateway.versions import VERSIONS
 
 router = APIRouter(prefix="/v1", tags=["commands"])
@@ -64,6 +66,11 @@ class NotInThisVersion(Problem):
 class InvalidPayload(Problem):
     status = 422
     title = "The payload breaks the schema of the station's version of OCPP"
+
+
+class NoSecretKey(Problem):
+    status = 503
+    title = "Passwords cannot be kept without a secret key"
 
 
 class AlreadySent(Problem):
@@ -130,7 +137,8 @@ async def create_command(
     with feed.following() as changes:
         # Not the Db dependency: the notice must go out after the commit, or it would find nothing.
         async with parts.connections.begin(caller.operator_id or PLATFORM) as db:
-            row = await _store(db, station_id, body, caller, idempotency_key, deadline_s)
+            sealer = request.app.state.beside.gateway.sealer
+            row = await _store(db, station_id, body, caller, idempotency_key, deadline_s, sealer)
         await feed.tell(station_id, row.id, row.state)
         await request.app.state.beside.notify(station_id)
         row = await _followed(request, caller, row, changes, wait_s)
@@ -171,6 +179,7 @@ async def _store(
     caller: Principal,
     key: str | None,
     deadline_s: float,
+    sealer: Sealer | None,
 ) -> CommandOut:
     station = await db.get(tables.Station, station_id)
     if station is None or not station.active:
@@ -180,6 +189,7 @@ async def _store(
     else:
         kind = body.type
         parameters = body.model_dump(mode="json", exclude={"type"}, exclude_none=True)
+    parameters, secrets = secrets_in.take_out(kind, parameters)
     at = now()
     key = key or uuid4().hex
     repeated = await db.scalar(_by_key(station, key))
@@ -191,6 +201,7 @@ async def _store(
             idempotency_key=key,
             type=kind,
             parameters=parameters,
+            secrets=_sealed(secrets, sealer),
             requested_by=caller.sub,
             requested_at=at,
             deadline_at=at + timedelta(seconds=deadline_s),
@@ -204,6 +215,15 @@ async def _store(
     if told != (kind, station_id, redaction.redacted(parameters)):
         raise IdempotencyKeyReused("this key belongs to another command", command=str(repeated.id))
     return CommandOut.model_validate(repeated)
+
+
+def _sealed(secrets: list[str], sealer: Sealer | None) -> str | None:
+    """Passwords wait encrypted for the station. Raises NoSecretKey."""
+    if not secrets:
+        return None
+    if sealer is None:
+        raise NoSecretKey("set CSMS_SECRET_KEY, or use rotate_password, which stores none")
+    return sealer.seal(orjson.dumps(secrets)).decode()
 
 
 async def _check(db: AsyncSession, station_id: str, body: Kind | Raw) -> None:
@@ -368,7 +388,7 @@ async def cancel_command(
         change = tables.CHANGE.next_value()
         parameters = redaction.redacted(row.parameters)
         cancelling = queued.values(
-            state="cancelled", finished_at=now(), change=change, parameters=parameters
+            state="cancelled", finished_at=now(), secrets=None, change=change, parameters=parameters
         )
         cancelled = await db.scalar(cancelling.returning(tables.Command))
         if cancelled is None:

@@ -1,5 +1,12 @@
 """Everything csms-gateway stores, a module a theme. Table.metadata knows all of it."""
 
+from csms_gateway.tables.certificate import (
+    CertificateAuthority,
+    InstalledCertificate,
+    IssuedCertificate,
+    OperatorName,
+    RefusedStation,
+)
 from csms_gateway.tables.command import CHANGE, REQUEST_ID, Command
 from csms_gateway.tables.declarative import TRANSACTION_ID_MAX, Table
 from csms_gateway.tables.message import Message, Notification
@@ -17,12 +24,17 @@ __all__ = [
     "CHANGE",
     "REQUEST_ID",
     "TRANSACTION_ID_MAX",
+    "CertificateAuthority",
     "Command",
     "Connection",
     "DynamicSchedule",
     "EventStream",
+    "InstalledCertificate",
+    "IssuedCertificate",
     "Message",
     "Notification",
+    "OperatorName",
+    "RefusedStation",
     "SignedMessage",
     "Station",
     "Table",

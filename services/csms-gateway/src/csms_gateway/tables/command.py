@@ -39,6 +39,9 @@ class Command(Table):
     type: Mapped[str]
     # json, not jsonb: a payload is sent with its members in the order given.
     parameters: Mapped[dict[str, Any]] = mapped_column(JSON)
+    secrets: Mapped[str | None] = mapped_column(
+        comment="passwords taken out of the parameters, encrypted; gone once it is finished"
+    )
     state: Mapped[str] = mapped_column(server_default="queued")
     change: Mapped[int] = mapped_column(
         BigInteger,

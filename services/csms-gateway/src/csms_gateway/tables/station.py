@@ -47,6 +47,15 @@ class Station(Table):
     inventory_of: Mapped[str | None] = mapped_column(
         comment="the firmware whose device model was last asked for by itself"
     )
+    security_version: Mapped[int] = mapped_column(
+        default=0, server_default="0", comment="grows when staff change how it may connect"
+    )
+    certificate_name: Mapped[str | None] = mapped_column(
+        comment="the common name of its certificates if it is not its id: a serial number"
+    )
+    last_certificate: Mapped[dict[str, Any] | None] = mapped_column(
+        comment="the one it last connected with"
+    )
 
 
 class Connection(Table):

@@ -3,26 +3,32 @@
 from typing import Any
 
 from common.clock import now
-from csms_gateway import transactions, variables
+from csms_gateway import certificates, installed_certificates, transactions, variables
 from csms_gateway.charger import Answered, Charger, Translation, Version, sends
 from csms_gateway.v16 import (
     authorize,
     boot_notification,
+    certificate_signed,
     change_availability,
     change_configuration,
     clear_cache,
     data_transfer,
+    delete_certificate,
     diagnostics_status_notification,
     firmware_status_notification,
     get_configuration,
+    get_installed_certificate_ids,
     get_log,
     heartbeat,
+    install_certificate,
     log_status_notification,
     meter_values,
     remote_start_transaction,
     remote_stop_transaction,
     reset,
+    rotate_password,
     security_event_notification,
+    sign_certificate,
     signed_firmware_status_notification,
     start_transaction,
     status_notification,
@@ -41,14 +47,19 @@ async def keep(charger: Charger, action: str, payload: dict[str, Any]) -> None:
 
 
 COMMANDS: dict[str, Translation] = {
+    "certificate_signed": sends("CertificateSigned", certificate_signed.payload),
     "change_availability": change_availability.calls,
     "clear_cache": clear_cache.calls,
     "data_transfer": data_transfer.calls,
+    "delete_certificate": sends("DeleteCertificate", delete_certificate.payload),
+    "get_installed_certificate_ids": get_installed_certificate_ids.calls,
     "get_log": get_log.calls,
     "get_variables": get_configuration.calls,
+    "install_certificate": sends("InstallCertificate", install_certificate.payload),
     "remote_start": sends("RemoteStartTransaction", remote_start_transaction.payload),
     "remote_stop": remote_stop_transaction.calls,
     "reset": sends("Reset", reset.payload),
+    "rotate_password": rotate_password.calls,
     "set_variables": change_configuration.calls,
     "trigger_message": trigger_message.calls,
     "unlock_connector": unlock_connector.calls,
@@ -56,8 +67,12 @@ COMMANDS: dict[str, Translation] = {
 }
 
 ANSWERED: dict[str, Answered] = {
+    "CertificateSigned": certificates.handed_over,
     "ChangeConfiguration": variables.configuration_changed,
+    "DeleteCertificate": installed_certificates.deleted,
     "GetConfiguration": variables.configuration_got,
+    "GetInstalledCertificateIds": get_installed_certificate_ids.answered,
+    "InstallCertificate": installed_certificates.installed,
 }
 
 VERSION = Version(
@@ -74,6 +89,7 @@ VERSION = Version(
         "MeterValues": meter_values.answer,
         "SecurityEventNotification": security_event_notification.answer,
         "SignedFirmwareStatusNotification": signed_firmware_status_notification.answer,
+        "SignCertificate": sign_certificate.answer,
         "StartTransaction": start_transaction.answer,
         "StatusNotification": status_notification.answer,
         "StopTransaction": stop_transaction.answer,

@@ -3,18 +3,24 @@
 from typing import Any
 
 from common.clock import now
-from csms_gateway import transactions, variables
+from csms_gateway import certificates, installed_certificates, transactions, variables
 from csms_gateway.charger import Answered, Charger, Handler, Translation, Version, sends
 from csms_gateway.v201 import (
     authorize,
     boot_notification,
+    certificate_signed,
     change_availability,
     clear_cache,
     data_transfer,
+    delete_certificate,
     firmware_status_notification,
+    get_15118_ev_certificate,
+    get_certificate_status,
+    get_installed_certificate_ids,
     get_log,
     get_variables,
     heartbeat,
+    install_certificate,
     log_status_notification,
     meter_values,
     mirrored,
@@ -27,9 +33,11 @@ from csms_gateway.v201 import (
     request_start_transaction,
     request_stop_transaction,
     reset,
+    rotate_password,
     security_event_notification,
     set_display_message,
     set_variables,
+    sign_certificate,
     status_notification,
     transaction_event,
     trigger_message,
@@ -51,6 +59,8 @@ ACTIONS: dict[str, Handler] = {
     "BootNotification": boot_notification.answer,
     "DataTransfer": data_transfer.answer,
     "FirmwareStatusNotification": firmware_status_notification.answer,
+    "Get15118EVCertificate": get_15118_ev_certificate.answer,
+    "GetCertificateStatus": get_certificate_status.answer,
     "Heartbeat": heartbeat.answer,
     "LogStatusNotification": log_status_notification.answer,
     "MeterValues": meter_values.answer,
@@ -61,20 +71,28 @@ ACTIONS: dict[str, Handler] = {
     "NotifyReport": notify_report.answer,
     "PublishFirmwareStatusNotification": publish_firmware_status_notification.answer,
     "SecurityEventNotification": security_event_notification.answer,
+    "SignCertificate": sign_certificate.answer,
     "StatusNotification": status_notification.answer,
     "TransactionEvent": transaction_event.answer,
 }
 
 COMMANDS: dict[str, Translation] = {
     **mirrored.commands("v201"),
+    "certificate_signed": certificate_signed.calls,
     "change_availability": sends("ChangeAvailability", change_availability.payload),
     "clear_cache": sends("ClearCache", clear_cache.payload),
     "data_transfer": sends("DataTransfer", data_transfer.payload),
+    "delete_certificate": sends("DeleteCertificate", delete_certificate.payload),
+    "get_installed_certificate_ids": sends(
+        "GetInstalledCertificateIds", get_installed_certificate_ids.payload
+    ),
     "get_log": get_log.calls,
     "get_variables": get_variables.calls,
+    "install_certificate": sends("InstallCertificate", install_certificate.payload),
     "remote_start": request_start_transaction.calls,
     "remote_stop": request_stop_transaction.calls,
     "reset": sends("Reset", reset.payload),
+    "rotate_password": rotate_password.calls,
     "set_display_message": set_display_message.calls,
     "set_variables": set_variables.calls,
     "trigger_message": trigger_message.calls,
@@ -83,7 +101,11 @@ COMMANDS: dict[str, Translation] = {
 }
 
 ANSWERED: dict[str, Answered] = {
+    "CertificateSigned": certificates.handed_over,
+    "DeleteCertificate": installed_certificates.deleted,
+    "GetInstalledCertificateIds": get_installed_certificate_ids.answered,
     "GetVariables": variables.got,
+    "InstallCertificate": installed_certificates.installed,
     "SetVariables": variables.were_set,
 }
 

@@ -1,14 +1,24 @@
-"""Authorize (OCPP 2.0.1, C01)."""
+"""Authorize (OCPP 2.0.1, C01; with a contract certificate C07)."""
 
 from typing import Any
 
+from csms_gateway import contracts
 from csms_gateway.charger import Charger
 from csms_gateway.v201.id_token_info import id_token_info
 
 
 async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
+    gateway = charger.gateway
+    certificate = await contracts.verdict(gateway.responders, gateway.contract_roots, payload)
+    if certificate in contracts.TOKEN_STATUS:
+        info = {"status": contracts.TOKEN_STATUS[certificate]}
+        return {"idTokenInfo": info, "certificateStatus": certificate}
     # Undecided becomes InternalError: the charger then falls back to its own list or cache.
-    decision = await charger.gateway.authorizer.decide(
+    decision = await gateway.authorizer.decide(
         charger.operator_id, charger.station_id, None, payload["idToken"]["idToken"]
     )
-    return {"idTokenInfo": id_token_info(decision)}
+    answer: dict[str, Any] = {"idTokenInfo": id_token_info(decision)}
+    if certificate is not None:
+        cancelled = decision.status in contracts.NOT_WANTED
+        answer["certificateStatus"] = "ContractCancelled" if cancelled else certificate
+    return answer

@@ -9,6 +9,7 @@ from csms_gateway.v21 import (
     battery_swap,
     dynamic_schedules,
     event_streams,
+    get_certificate_chain_status,
     notify_der_alarm,
     notify_der_start_stop,
     notify_priority_charging,
@@ -22,6 +23,7 @@ from csms_gateway.v201 import mirrored
 ACTIONS: dict[str, Handler] = v201.ACTIONS | {
     "BatterySwap": battery_swap.answer,
     "ClosePeriodicEventStream": event_streams.closed,
+    "GetCertificateChainStatus": get_certificate_chain_status.answer,
     "NotifyDERAlarm": notify_der_alarm.answer,
     "NotifyDERStartStop": notify_der_start_stop.answer,
     "NotifyPeriodicEventStream": event_streams.fed,

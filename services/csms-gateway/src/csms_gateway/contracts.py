@@ -1,0 +1,120 @@
+"""Plug & Charge: is the car's contract certificate good? (OCPP 2.0.1, C07)
+
+By the chain itself, if the station sends it, and by what its issuers' OCSP responders say, whose
+word counts only if it is signed by somebody whom the setting iso15118_roots trusts.
+"""
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from common.clock import now
+from csms_gateway import client_certificates
+from csms_gateway.client_certificates import Expired, Untrusted
+from csms_gateway.ocsp import NotKnown, Responders
+
+log = logging.getLogger(__name__)
+
+Verdict = Literal[
+    "Accepted", "CertificateExpired", "CertificateRevoked", "CertChainError", "ContractCancelled"
+]
+# C07.FR.15 to 17: what the token is when its certificate is not good.
+TOKEN_STATUS: Final[dict[Verdict, str]] = {
+    "CertificateExpired": "Expired",
+    "CertificateRevoked": "Invalid",
+    "CertChainError": "Invalid",
+}
+# C07.FR.13
+NOT_WANTED: Final = {"Blocked", "Expired", "Invalid", "Unknown"}
+
+
+def roots(path: str) -> tuple[x509.Certificate, ...]:
+    """Raises OSError or ValueError."""
+    return client_certificates.from_pem(Path(path).read_text()) if path else ()
+
+
+async def verdict(
+    responders: Responders, anchors: tuple[x509.Certificate, ...], payload: dict[str, Any]
+) -> Verdict | None:
+    """Of an AuthorizeRequest's certificate; None: it has none."""
+    chain, data = payload.get("certificate"), payload.get("iso15118CertificateHashData")
+    if chain is None and data is None:
+        return None
+    try:
+        if chain is not None:
+            _check_chain(chain, payload["idToken"]["idToken"], anchors)
+        asking = (responders.ask(one, one["responderURL"]) for one in data or ())
+        for status in await asyncio.gather(*asking):
+            require_signed(status.response, anchors)
+            if status.response.certificate_status is ocsp.OCSPCertStatus.REVOKED:
+                return "CertificateRevoked"
+            if status.response.certificate_status is not ocsp.OCSPCertStatus.GOOD:
+                raise NotKnown("the responder does not know the certificate")
+    except Expired:
+        return "CertificateExpired"
+    except (Untrusted, NotKnown) as doubt:
+        log.warning("a contract certificate cannot be verified: %s", doubt)
+        return "CertChainError"
+    return "Accepted"
+
+
+def _check_chain(chain: str, emaid: str, anchors: tuple[x509.Certificate, ...]) -> None:
+    """Raises Untrusted."""
+    try:
+        leaf, *others = client_certificates.from_pem(chain)
+    except ValueError:
+        raise Untrusted("the chain cannot be read") from None
+    if _plain(emaid) not in {_plain(name) for name in client_certificates.names(leaf)}:
+        raise Untrusted("the certificate is another contract's")
+    client_certificates.check(leaf, others, anchors, now(), as_client=False)
+
+
+def _plain(emaid: str) -> str:
+    """Without separators, which are only there to be read (ISO 15118-2, annex H), and without the
+    check digit, which is optional.
+    """
+    return emaid.replace("-", "").upper()[:14]
+
+
+def require_signed(response: ocsp.OCSPResponse, anchors: tuple[x509.Certificate, ...]) -> None:
+    """Raises NotKnown unless the issuer, or a responder it has appointed, has signed."""
+    signer = next(
+        (one for one in (*response.certificates, *anchors) if _is_by(response, one)), None
+    )
+    if signer is None:
+        raise NotKnown("nobody known has signed the responder's answer")
+    if signer in anchors:
+        return
+    try:
+        client_certificates.check(signer, response.certificates, anchors, now(), as_client=False)
+        usage = signer.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except Untrusted as untrusted:
+        raise NotKnown(f"the responder is not trusted: {untrusted}") from None
+    except x509.ExtensionNotFound:
+        usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE])
+    if ExtendedKeyUsageOID.OCSP_SIGNING not in usage:
+        raise NotKnown("the responder's certificate is not for OCSP")
+
+
+def _is_by(response: ocsp.OCSPResponse, signer: x509.Certificate) -> bool:
+    algorithm = response.signature_hash_algorithm or hashes.SHA256()
+    key = signer.public_key()
+    signature, signed = response.signature, response.tbs_response_bytes
+    try:
+        if isinstance(key, ec.EllipticCurvePublicKey):
+            key.verify(signature, signed, ec.ECDSA(algorithm))
+        elif isinstance(key, rsa.RSAPublicKey):
+            key.verify(signature, signed, padding.PKCS1v15(), algorithm)
+        else:
+            return False
+    except InvalidSignature:
+        return False
+    return True

@@ -1,0 +1,126 @@
+"""The status of certificates, asked of their issuers' responders (RFC 6960).
+
+A charger says which URL to ask, so only hosts in the setting ocsp_hosts are asked: a charger must
+not be able to send requests into our network (SSRF). Answers are remembered until they end.
+"""
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import httpx
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.x509 import ocsp
+
+from common.clock import now
+from csms_gateway.settings import Settings, words
+
+log = logging.getLogger(__name__)
+
+TIMEOUT_S: Final = 5.0
+BYTES_MAX: Final = 20_000
+REMEMBER_S: Final = 3600.0  # at most; revoked is revoked within the hour
+REMEMBERED_MAX: Final = 5000
+HASHES: Final[dict[str, hashes.HashAlgorithm]] = {
+    "SHA256": hashes.SHA256(),
+    "SHA384": hashes.SHA384(),
+    "SHA512": hashes.SHA512(),
+}
+
+
+class NotKnown(Exception):
+    """The status could not be had; the words are for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    der: bytes
+    response: ocsp.OCSPResponse
+
+
+class Responders:
+    def __init__(self, settings: Settings) -> None:
+        self._hosts = {host.lower() for host in words(settings.ocsp_hosts)}
+        self._remembered: dict[bytes, tuple[float, Status]] = {}
+
+    async def ask(self, data: dict[str, Any], url: str) -> Status:
+        """data: hash data in OCPP's words. The answer is about that certificate and in its time;
+        who has signed it is not checked here. Raises NotKnown.
+        """
+        self._require_allowed(url)
+        request = _request(data)
+        encoded = request.public_bytes(serialization.Encoding.DER)
+        key = url.encode() + b"\0" + encoded
+        known = self._remembered.get(key)
+        if known and known[0] > time.monotonic():
+            return known[1]
+        status = _checked(await _fetch(url, encoded), request)
+        if len(self._remembered) >= REMEMBERED_MAX:
+            del self._remembered[next(iter(self._remembered))]
+        until = status.response.next_update_utc
+        left_s = (until - now()).total_seconds() if until else 0
+        self._remembered[key] = (time.monotonic() + min(left_s, REMEMBER_S), status)
+        return status
+
+    def _require_allowed(self, url: str) -> None:
+        try:
+            parts = urlsplit(url)
+            host, netloc = (parts.hostname or "").lower(), parts.netloc.lower()
+        except ValueError:
+            raise NotKnown("the responder's URL cannot be read") from None
+        if parts.scheme not in {"http", "https"} or parts.username is not None:
+            raise NotKnown("the responder's URL is not plain http or https")
+        # A host without a port in the setting stands for the scheme's own port alone.
+        own_port = parts.port in {None, 80, 443}
+        if netloc not in self._hosts and not (own_port and host in self._hosts):
+            raise NotKnown(f"{host[:100]!r} is not one of CSMS_OCSP_HOSTS")
+
+
+def _request(data: dict[str, Any]) -> ocsp.OCSPRequest:
+    try:
+        builder = ocsp.OCSPRequestBuilder().add_certificate_by_hash(
+            bytes.fromhex(data["issuerNameHash"]),
+            bytes.fromhex(data["issuerKeyHash"]),
+            int(data["serialNumber"], 16),
+            HASHES[data["hashAlgorithm"]],
+        )
+    except ValueError as error:
+        raise NotKnown(f"the hash data cannot be used: {error}") from None
+    return builder.build()
+
+
+async def _fetch(url: str, encoded: bytes) -> bytes:
+    headers = {"Content-Type": "application/ocsp-request"}
+    found = bytearray()
+    try:
+        # Redirects are not followed: they could lead anywhere.
+        async with (
+            httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False) as client,
+            client.stream("POST", url, content=encoded, headers=headers) as response,
+        ):
+            if response.status_code != httpx.codes.OK:
+                raise NotKnown(f"the responder answered {response.status_code}")
+            async for part in response.aiter_bytes():
+                found += part
+                if len(found) > BYTES_MAX:
+                    raise NotKnown("the responder's answer is too long")
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise NotKnown(f"the responder cannot be reached: {error!r}"[:300]) from error
+    return bytes(found)
+
+
+def _checked(der: bytes, request: ocsp.OCSPRequest) -> Status:
+    try:
+        response = ocsp.load_der_ocsp_response(der)
+    except ValueError:
+        raise NotKnown("the responder's answer is no OCSP response") from None
+    if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
+        raise NotKnown(f"the responder says {response.response_status.name}")
+    told = (response.serial_number, response.issuer_key_hash, response.issuer_name_hash)
+    if told != (request.serial_number, request.issuer_key_hash, request.issuer_name_hash):
+        raise NotKnown("the responder's answer is about another certificate")
+    if response.next_update_utc and response.next_update_utc < now():
+        raise NotKnown("the responder's answer is too old")
+    return Status(der, response)

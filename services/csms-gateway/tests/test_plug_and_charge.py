@@ -1,0 +1,274 @@
+"""ISO 15118: contract certificates, OCSP and the provider (OCPP 2.0.1, C07, M01, M02, M06)."""
+
+import base64
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pki
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.x509 import ocsp
+from gateway_wire import Gateway, Wire, running_gateway
+from stack import Issuer, Servers, served
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from csms_gateway import installed_certificates
+
+EMAID = "DEABCC00000001"
+
+
+@dataclass
+class Outside:
+    """The world's services: an OCSP responder and an ISO 15118 provider."""
+
+    authority: pki.Authority
+    contract: x509.Certificate
+    contract_key: Any
+    url: str = ""
+    revoked: set[int] = field(default_factory=set)
+    signer: pki.Authority | None = None
+    asked: list[Any] = field(default_factory=list)
+    provider_answer: Any = None
+
+    async def status(self, request: Request) -> Response:
+        wanted = ocsp.load_der_ocsp_request(await request.body())
+        self.asked.append(wanted.serial_number)
+        now = datetime.now(UTC).replace(tzinfo=None)
+        revoked = wanted.serial_number in self.revoked
+        signer = self.signer or self.authority
+        builder = ocsp.OCSPResponseBuilder().add_response_by_hash(
+            wanted.issuer_name_hash,
+            wanted.issuer_key_hash,
+            wanted.serial_number,
+            wanted.hash_algorithm,
+            ocsp.OCSPCertStatus.REVOKED if revoked else ocsp.OCSPCertStatus.GOOD,
+            now,
+            now + timedelta(hours=1),
+            now if revoked else None,
+            None,
+        )
+        builder = builder.responder_id(ocsp.OCSPResponderEncoding.HASH, signer.certificate)
+        signed = builder.sign(signer.key, hashes.SHA256())
+        return Response(signed.public_bytes(serialization.Encoding.DER))
+
+    async def provide(self, request: Request) -> Response:
+        self.asked.append(await request.json())
+        if self.provider_answer is None:
+            return Response(status_code=500)
+        return JSONResponse(self.provider_answer)
+
+    def app(self) -> Starlette:
+        async def away(_: Request) -> Response:
+            return RedirectResponse("/ocsp", status_code=307)
+
+        return Starlette(
+            routes=[
+                Route("/ocsp", self.status, methods=["POST"]),
+                Route("/away", away, methods=["POST"]),
+                Route("/secc-certificates", self.provide, methods=["POST"]),
+                Route("/contract-certificates", self.provide, methods=["POST"]),
+            ]
+        )
+
+    def hash_data(self, certificate: x509.Certificate | None = None) -> dict[str, str]:
+        data = installed_certificates.hash_data(
+            certificate or self.contract, self.authority.certificate
+        )
+        return data | {"responderURL": f"{self.url}/ocsp"}
+
+
+@pytest.fixture(scope="module")
+async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Outside]:
+    authority = pki.Authority("Test MO root")
+    key = pki.new_key()
+    outside = Outside(authority, authority.issue(EMAID, key), key)
+    async with served(outside.app()) as url:
+        outside.url = url
+        yield outside
+
+
+@pytest.fixture(scope="module")
+async def connected(
+    servers: Servers, issuer: Issuer, world: Outside, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Gateway]:
+    roots = world.authority.write_own(tmp_path_factory.mktemp("roots"))
+    async with running_gateway(
+        servers,
+        issuer,
+        iso15118_roots=str(roots),
+        ocsp_hosts=world.url.removeprefix("http://"),
+        iso15118_url=world.url,
+    ) as gateway:
+        gateway.identity.decisions[EMAID] = "Accepted"
+        yield gateway
+
+
+async def said(gateway: Gateway, action: str, payload: Any, protocol: str = "ocpp2.0.1") -> Any:
+    station = await gateway.add_station()
+    async with gateway.connect(station, subprotocols=[protocol]) as socket:
+        return await Wire(socket).send(action, payload)
+
+
+def authorize(token: str = EMAID, **more: Any) -> dict[str, Any]:
+    return {"idToken": {"idToken": token, "type": "eMAID"}, **more}
+
+
+def short(answer: dict[str, Any]) -> tuple[str | None, str]:
+    return answer.get("certificateStatus"), answer["idTokenInfo"]["status"]
+
+
+async def test_C07_FR_13_to_17_the_certificate_decides_with_the_token(
+    connected: Gateway, world: Outside
+) -> None:
+    contract = pki.pem(world.contract).decode()
+    other = pki.Authority("Somebody").issue(EMAID, pki.new_key())
+    old = world.authority.issue(EMAID, pki.new_key(), days=(-9, -1))
+    lost = world.authority.issue(EMAID, pki.new_key())
+    world.revoked.add(lost.serial_number)
+    good = world.hash_data()
+    cases: list[tuple[dict[str, Any], tuple[str | None, str]]] = [
+        (authorize(), (None, "Accepted")),
+        (authorize(certificate=contract), ("Accepted", "Accepted")),
+        (authorize(iso15118CertificateHashData=[good]), ("Accepted", "Accepted")),
+        (
+            authorize(certificate=contract, iso15118CertificateHashData=[good]),
+            ("Accepted", "Accepted"),
+        ),
+        (authorize("DE-ABC-C00000001-X", certificate=contract), ("ContractCancelled", "Invalid")),
+        (authorize(certificate=pki.pem(other).decode()), ("CertChainError", "Invalid")),
+        (authorize(certificate=pki.pem(old).decode()), ("CertificateExpired", "Expired")),
+        (authorize("GOOD", certificate=contract), ("CertChainError", "Invalid")),
+        (authorize(certificate="garbage"), ("CertChainError", "Invalid")),
+        (
+            authorize(iso15118CertificateHashData=[good, world.hash_data(lost)]),
+            ("CertificateRevoked", "Invalid"),
+        ),
+    ]
+    for payload, expected in cases:
+        assert short(await said(connected, "Authorize", payload)) == expected, payload
+    connected.identity.decisions["BLOCKED-EMAID"] = "Blocked"
+    blocked = pki.pem(world.authority.issue("BLOCKED-EMAID", pki.new_key())).decode()
+    answer = await said(connected, "Authorize", authorize("BLOCKED-EMAID", certificate=blocked))
+    assert short(answer) == ("ContractCancelled", "Blocked")
+
+
+async def test_an_answer_signed_by_a_stranger_proves_nothing(
+    connected: Gateway, world: Outside
+) -> None:
+    world.signer = pki.Authority("Somebody")
+    fresh = world.authority.issue(EMAID, pki.new_key())
+    payload = authorize(iso15118CertificateHashData=[world.hash_data(fresh)])
+    assert short(await said(connected, "Authorize", payload)) == ("CertChainError", "Invalid")
+    world.signer = None
+
+
+async def test_without_roots_no_contract_is_believed(gateway: Gateway, world: Outside) -> None:
+    contract = pki.pem(world.contract).decode()
+    for more in ({"certificate": contract}, {"iso15118CertificateHashData": [world.hash_data()]}):
+        answer = await said(gateway, "Authorize", authorize("GOOD", **more))
+        assert short(answer) == ("CertChainError", "Invalid")
+
+
+async def test_M06_the_status_is_the_responders_answer(connected: Gateway, world: Outside) -> None:
+    data = world.hash_data(world.authority.issue("SECC", pki.new_key()))
+    world.asked.clear()
+    for _ in range(2):  # the second time it is remembered
+        answer = await said(connected, "GetCertificateStatus", {"ocspRequestData": data})
+        assert answer["status"] == "Accepted"
+        response = ocsp.load_der_ocsp_response(base64.b64decode(answer["ocspResult"]))
+        assert response.certificate_status is ocsp.OCSPCertStatus.GOOD
+    assert len(world.asked) == 1
+
+
+async def test_M06_FR_04_only_allowed_hosts_are_asked(connected: Gateway, world: Outside) -> None:
+    world.asked.clear()
+    port = world.url.rpartition(":")[2]
+    for url in (
+        f"http://localhost:{port}/ocsp",
+        f"http://user@127.0.0.1:{port}/ocsp",
+        "http://127.0.0.1/ocsp",
+        "file:///etc/passwd",
+        "http://[::1",
+        f"{world.url}/away",
+        f"{world.url}/nothing",
+    ):
+        data = world.hash_data() | {"responderURL": url}
+        answer = await said(connected, "GetCertificateStatus", {"ocspRequestData": data})
+        assert answer["status"] == "Failed", url
+        assert answer["statusInfo"]["reasonCode"] == "NoOCSPStatus"
+    bad = world.hash_data() | {"serialNumber": "no hex"}
+    answer = await said(connected, "GetCertificateStatus", {"ocspRequestData": bad})
+    assert answer["status"] == "Failed"
+    assert not world.asked
+
+
+async def test_2_1_asks_for_a_whole_chain(connected: Gateway, world: Outside) -> None:
+    lost = world.authority.issue("LOST", pki.new_key())
+    world.revoked.add(lost.serial_number)
+
+    def one(certificate: x509.Certificate, source: str, *urls: str) -> dict[str, Any]:
+        data = world.hash_data(certificate)
+        del data["responderURL"]
+        return {"certificateHashData": data, "source": source, "urls": list(urls)}
+
+    asked = [
+        one(world.contract, "OCSP", "http://nowhere.invalid/", f"{world.url}/ocsp"),
+        one(lost, "OCSP", f"{world.url}/ocsp"),
+        one(world.contract, "CRL", f"{world.url}/ocsp"),
+    ]
+    payload = {"certificateStatusRequests": asked}
+    answer = await said(connected, "GetCertificateChainStatus", payload, "ocpp2.1")
+    assert [found["status"] for found in answer["certificateStatus"]] == [
+        "Good", "Revoked", "Failed",
+    ]  # fmt: skip
+
+
+EXI = {"iso15118SchemaVersion": "urn:iso:15118:2", "action": "Install", "exiRequest": "RVhJ"}
+
+
+async def test_M01_and_M02_exi_is_passed_to_the_provider(
+    connected: Gateway, world: Outside
+) -> None:
+    for action in ("Install", "Update"):
+        world.asked.clear()
+        world.provider_answer = {"exi_response": "QU5TV0VS", "remaining_contracts": 2}
+        payload = EXI | {"action": action}
+        answer = await said(connected, "Get15118EVCertificate", payload)
+        assert answer == {"status": "Accepted", "exiResponse": "QU5TV0VS"}
+        (told,) = world.asked
+        assert (told["action"], told["exi_request"]) == (action, "RVhJ")
+    answer = await said(connected, "Get15118EVCertificate", EXI, "ocpp2.1")
+    assert answer["remainingContracts"] == 2
+    answers: list[Any] = [None, [], {"exi_response": ""}, {"exi_response": "x" * 8000}]
+    for bad in answers:
+        world.provider_answer = bad
+        answer = await said(connected, "Get15118EVCertificate", EXI)
+        assert (answer["status"], answer["exiResponse"]) == ("Failed", "")
+
+
+async def test_without_a_provider_the_answer_is_failed(gateway: Gateway) -> None:
+    answer = await said(gateway, "Get15118EVCertificate", EXI)
+    assert (answer["status"], answer["statusInfo"]["reasonCode"]) == ("Failed", "NoProvider")
+    csr = pki.signing_request("SECC", pki.new_key())
+    request = {"csr": csr, "certificateType": "V2GCertificate"}
+    answer = await said(gateway, "SignCertificate", request)
+    assert answer["status"] == "Rejected"
+
+
+async def test_a_secc_request_is_signed_by_the_provider(connected: Gateway, world: Outside) -> None:
+    key = pki.new_key()
+    csr = pki.signing_request("SECC", key)
+    request = {"csr": csr, "certificateType": "V2GCertificate"}
+    another = pki.pem(world.authority.issue("SECC", pki.new_key())).decode()
+    for chain in ("garbage", another):
+        world.provider_answer = {"certificate_chain": chain}
+        assert (await said(connected, "SignCertificate", request))["status"] == "Rejected"
+    mine = pki.pem(world.authority.issue("SECC", key)).decode()
+    world.provider_answer = {"certificate_chain": mine}
+    assert (await said(connected, "SignCertificate", request))["status"] == "Accepted"
