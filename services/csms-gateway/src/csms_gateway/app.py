@@ -12,12 +12,12 @@ from csms_gateway import (
     connections,
     gateway,
     listener,
-    message_log,
+    messages,
     notifications,
     reports,
     transaction_events,
 )
-from csms_gateway.commands import records, routes
+from csms_gateway.commands import records, requests, routes
 from csms_gateway.consumers import HANDLERS
 from csms_gateway.settings import Settings
 
@@ -26,6 +26,8 @@ from csms_gateway.settings import Settings
 async def _ocpp(parts: Parts) -> AsyncIterator[connections.Held]:
     async with gateway.running(parts) as replica, listener.listening(replica) as held:
         replica.tasks.forever(partial(records.sweep, replica, held), "command sweep")
+        replica.tasks.forever(partial(requests.answer, replica, held), "commands by NATS")
+        replica.tasks.forever(held.drop_slow, "slow readers")
         replica.tasks.forever(partial(notifications.prune, replica), "old notifications")
         replica.tasks.forever(partial(transaction_events.sweep, replica), "untold sessions")
         yield held
@@ -38,7 +40,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         [
             connections.router,
             routes.router,
-            message_log.router,
+            messages.router,
             notifications.router,
             reports.router,
         ],

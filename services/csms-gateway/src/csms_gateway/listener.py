@@ -36,7 +36,7 @@ PREFIX: Final = "/ocpp/"
 STATION_ID_MAX: Final = 48  # OCPP 2.0.1, identityString; longer ones are in no registry
 QUEUE_MAX: Final = 8  # messages read ahead of the one being answered; then TCP holds the charger
 PROTOCOL_ERROR: Final = 1002
-GOING_AWAY: Final = 1001
+CLOSE_S: Final = 5.0  # for a charger to answer that its socket closes; then it is cut off
 
 REFUSED = Counter("csms_gateway_refused_total", "Connections refused", ["why"])
 SOCKETS = Gauge("csms_gateway_sockets", "Chargers connected to this replica")
@@ -73,11 +73,13 @@ async def listening(gateway: Gateway) -> AsyncIterator[connections.Held]:
         ping_interval=settings.ocpp_ping_s,
         ping_timeout=settings.ocpp_ping_s,
         server_header=None,
+        close_timeout=CLOSE_S,
     )
+    held.stop_accepting = partial(server.close, close_connections=False)
     try:
         yield held
     finally:
-        server.close(close_connections=True)
+        await held.drain()
         await server.wait_closed()
         await held.drained()
 
@@ -140,6 +142,7 @@ def _basic(header: str) -> tuple[str, str]:
 
 async def _serve(gateway: Gateway, held: connections.Held, socket: ServerConnection) -> None:
     if socket.subprotocol is None:
+        REFUSED.labels("subprotocol").inc()
         await socket.close(PROTOCOL_ERROR, f"speak one of {', '.join(VERSIONS)}")
         return
     station: Admitted = socket.station  # type: ignore[attr-defined]

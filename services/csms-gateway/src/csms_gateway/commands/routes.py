@@ -126,7 +126,7 @@ async def create_command(
     with feed.following() as changes:
         # Not the Db dependency: the notice must go out after the commit, or it would find nothing.
         async with parts.connections.begin(caller.operator_id or PLATFORM) as db:
-            row = await _store(db, station_id, body, caller, idempotency_key, deadline_s)
+            row = await store(db, station_id, body, caller.sub, idempotency_key, deadline_s)
         await feed.tell(station_id, row.id, row.state)
         await request.app.state.beside.notify(station_id)
         row = await _followed(request, caller, row, changes, wait_s)
@@ -160,14 +160,15 @@ async def _followed(
     return row
 
 
-async def _store(
+async def store(
     db: AsyncSession,
     station_id: str,
     body: Kind | Raw,
-    caller: Principal,
+    requested_by: str,
     key: str | None,
     deadline_s: float,
 ) -> CommandOut:
+    """The command, new or as it was stored before under this key. Raises a Problem."""
     station = await db.get(tables.Station, station_id)
     if station is None or not station.active:
         raise UnknownStation(f"there is no station {station_id!r}")
@@ -187,7 +188,7 @@ async def _store(
             idempotency_key=key,
             type=kind,
             parameters=parameters,
-            requested_by=caller.sub,
+            requested_by=requested_by,
             requested_at=at,
             deadline_at=at + timedelta(seconds=deadline_s),
             session_id=body.session_id if isinstance(body, RemoteStop) else None,

@@ -3,7 +3,7 @@
 from csms_gateway.tables.command import CHANGE, REQUEST_ID, Command
 from csms_gateway.tables.declarative import TRANSACTION_ID_MAX, Table
 from csms_gateway.tables.message import Message, Notification
-from csms_gateway.tables.station import Connection, Station
+from csms_gateway.tables.station import Connection, GatewayReplica, Station
 from csms_gateway.tables.transaction import (
     SignedMessage,
     Transaction,
@@ -17,6 +17,7 @@ __all__ = [
     "TRANSACTION_ID_MAX",
     "Command",
     "Connection",
+    "GatewayReplica",
     "Message",
     "Notification",
     "SignedMessage",

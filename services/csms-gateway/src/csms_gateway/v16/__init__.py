@@ -48,6 +48,5 @@ VERSION = Version(
     },
     commands=COMMANDS,
     answered={},
-    bad_frame="FormationViolation",
     keep=keep,
 )

@@ -48,6 +48,5 @@ VERSION = Version(
     actions=ACTIONS,
     commands=COMMANDS,
     answered={},
-    bad_frame="RpcFrameworkError",
     keep=keep,
 )
