@@ -59,7 +59,8 @@ def create(
     """Build a service.
 
     around: entered when database and bus stand, left before they go; for what a service runs
-    besides REST; a `drain()` of what it gives is awaited before REST stops. load_keys: where token keys come from if not from identity's URL.
+    besides REST; a `drain()` of what it gives is awaited before REST stops. load_keys: where token
+    keys come from if not from identity's URL.
     """
 
     @asynccontextmanager

@@ -39,11 +39,13 @@ REPLACED = 1008  # policy violation: the station has opened a newer socket
 
 # The row decides: of two sockets the one that wrote it last is the newer. It also says which
 # replica holds a station, so it is the routing table of commands.
+# The older row is read by what is inserted: read only for the answer, it would be read after the
+# update, and FOR UPDATE skips what its own statement has changed.
 OPEN = """
-with older as (select replica from connection where station_id = $1 for update)
+with older as materialized (select replica from connection where station_id = $1 for update)
 insert into connection as c (
     station_id, operator_id, generation, replica, protocol, connected_at, closed_at
-) values ($1, $2, 1, $3, $4, $5, null)
+) select $1, $2, 1, $3, $4, $5, null from (values (1)) as one left join older on true
 on conflict (station_id) do update set
     operator_id = $2, generation = c.generation + 1, replica = $3, protocol = $4,
     connected_at = $5, closed_at = null
