@@ -197,10 +197,12 @@ async def gateway(servers: Servers, issuer: Issuer) -> AsyncIterator[Gateway]:
 
 
 @asynccontextmanager
-async def running_gateway(servers: Servers, issuer: Issuer) -> AsyncIterator[Gateway]:
+async def running_gateway(
+    servers: Servers, issuer: Issuer, **settings: Any
+) -> AsyncIterator[Gateway]:
     port = free_port()
     async with one_service(
-        servers, issuer, "csms-gateway", ocpp_port=port, final_cost_wait_s=0
+        servers, issuer, "csms-gateway", ocpp_port=port, final_cost_wait_s=0, **settings
     ) as service:
         client = await nats.connect(
             service.nats_url, max_reconnect_attempts=-1, reconnect_time_wait=0.1
