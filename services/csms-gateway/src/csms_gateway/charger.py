@@ -47,6 +47,7 @@ DROPPED = Counter("csms_gateway_cut_off_total", "Sockets cut off without a hands
 BAD_FRAMES_MAX: Final = 20
 POLICY_VIOLATION: Final = 1008
 UNSUPPORTED_DATA: Final = 1003
+ABNORMAL: Final = 1006
 CLOSE_CODES: Final = range(1000, 1016)
 # After so many messages in a row the others get their turn: 32 heartbeats are 3 ms.
 TURN: Final = 32
@@ -151,6 +152,7 @@ class Charger:
         # Our calls under way, by message id: the action and who waits for the answer.
         self._pending: dict[str, tuple[str, asyncio.Future[dict[str, Any]]]] = {}
         self._bad_frames = 0
+        self._leaving = False
         self._idle = asyncio.Event()  # no message of the charger is in work
         self._idle.set()
         self._sending_since: float | None = None
@@ -164,6 +166,8 @@ class Charger:
                 self._idle.clear()
                 await self._receive(text)
                 self._idle.set()
+                if self._leaving:
+                    break
                 count += 1
                 if count % TURN == 0:
                     await asyncio.sleep(0)
@@ -171,13 +175,20 @@ class Charger:
             pass
         finally:
             self._idle.set()
-            code = self._socket.close_code
-            CLOSED.labels(str(code) if code in CLOSE_CODES else "other").inc()
+            CLOSED.labels(self._close_code()).inc()
             for _, future in self._pending.values():
                 if not future.done():
                     future.set_exception(NoAnswer("the connection closed"))
 
+    def _close_code(self) -> str:
+        """Ours if we closed; 1006: nobody did, the network is gone."""
+        close = self._socket.protocol.close_sent or self._socket.protocol.close_rcvd
+        code = close.code if close else ABNORMAL
+        return str(int(code)) if code in CLOSE_CODES else "other"
+
     async def close(self, code: int, reason: str) -> None:
+        # What is still in the queue is not taken: unanswered, it comes again.
+        self._leaving = True
         await self._socket.close(code, reason)
 
     async def finish(self, code: int, reason: str) -> None:

@@ -113,12 +113,12 @@ def _read(text: str, version: str) -> tuple[list[Any], str]:
         raise BadFrame(f"not JSON: {error}") from None
     if not isinstance(frame, list) or not frame:
         raise BadFrame("not an array")
-    kind = frame[0]
+    # True == 1 and 2.0 == 2, but neither is a message type.
+    kind = frame[0] if type(frame[0]) is int else None
     message_id = frame[1] if len(frame) > 1 else None
     if not isinstance(message_id, str) or not 0 < len(message_id) <= MESSAGE_ID_MAX:
         raise BadFrame("no message id of 1 to 36 characters", kind=kind)
-    # True == 1 and 2.0 == 2, but neither is a message type.
-    if type(kind) is not int or kind not in TYPES[version]:
+    if kind not in TYPES[version]:
         raise BadFrame("no message type of this version", message_id, fault="type", kind=kind)
     return frame, message_id
 
