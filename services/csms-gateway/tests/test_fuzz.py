@@ -13,8 +13,8 @@ from importlib import resources
 from typing import Any
 
 import pytest
-from gateway_wire import Gateway, Wire
-from hypothesis import HealthCheck, given, settings
+from gateway_wire import OPERATOR, Gateway, Wire
+from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from csms_gateway import frames
@@ -135,3 +135,73 @@ async def test_any_text_leaves_the_charger_its_socket(gateway: Gateway, texts: l
             await socket.send(text)
         async with asyncio.timeout(10):
             assert "currentTime" in await Wire(socket).send("Heartbeat", {}, "the-last")
+
+
+RESPONSES = {
+    name: sorted(
+        file.name.removesuffix("Response.json")
+        for file in (resources.files("ocpp") / one.schemas / "schemas").iterdir()
+        if file.name.endswith("Response.json")
+    )
+    for name, one in VERSIONS.items()
+}
+FINAL = {"accepted", "rejected", "failed"}
+
+
+@cache
+def answers(version: str, action: str) -> st.SearchStrategy[Any]:
+    """Frames without their message id: a result by the schema or spoilt, an error, or neither."""
+    results = payloads(version, f"{action}Response").map(lambda payload: [3, payload])
+    errors = st.tuples(st.just(4), st.text(max_size=40), anything, anything).map(list)
+    return st.one_of(results, results, results, errors, st.tuples(st.just(3), anything).map(list))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@settings(max_examples=EXAMPLES * 8, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+async def test_whatever_a_charger_answers_a_command_ends(
+    gateway: Gateway, version: str, data: Any
+) -> None:
+    action = data.draw(st.sampled_from(RESPONSES[version]))
+    payload = data.draw(payloads(version, action))
+    answer = data.draw(answers(version, action))
+    station = await _station(gateway)
+    async with gateway.connect(station, subprotocols=[version], max_size=None) as socket:
+        wire = Wire(socket)
+        assert "currentTime" in await wire.send("Heartbeat", {})
+        asked = asyncio.ensure_future(_command(gateway, station, action, payload))
+        call = await _next_call(socket, asked)
+        event("refused" if call is None else "sent")
+        if call is None:  # the payload is one that we would not send
+            assert (await asked).status_code == 422
+            return
+        assert call[2] == action
+        text = json.dumps([answer[0], call[1], *answer[1:]])
+        await socket.send(text)
+        try:
+            frames.parse(text, VERSIONS[version].schemas)
+        except frames.BadFrame:
+            # No answer at all: the command waits for one until its time is over.
+            await socket.send(json.dumps([4, call[1], "InternalError", "", {}]))
+        done = (await asked).json()
+        assert done["state"] in FINAL, done
+        assert done["result"] != {"description": "an error of ours; see the log"}, done
+        assert "currentTime" in await wire.send("Heartbeat", {})
+
+
+async def _command(gateway: Gateway, station: str, action: str, payload: Any) -> Any:
+    body = {"ocpp": {"action": action, "payload": payload}}
+    async with gateway.service.as_(OPERATOR, "commands:write") as api:
+        path = f"/v1/stations/{station}/commands"
+        return await api.post(path, content=json.dumps(body), params={"wait_s": 20})
+
+
+async def _next_call(socket: Any, asked: "asyncio.Future[Any]") -> Any:
+    """The call that a command became; None: it was refused."""
+    received = asyncio.ensure_future(socket.recv())
+    await asyncio.wait({received, asked}, return_when=asyncio.FIRST_COMPLETED)
+    if received.done():
+        return json.loads(received.result())
+    received.cancel()
+    await asyncio.gather(received, return_exceptions=True)
+    return None
