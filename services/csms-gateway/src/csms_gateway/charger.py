@@ -220,19 +220,26 @@ class Charger:
         schemas.check_outgoing(self.version.schemas, action, payload)
         async with self._calls:
             message_id = str(uuid4())
-            future = asyncio.get_running_loop().create_future()
+            future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
             self._pending[message_id] = (action, future)
             try:
                 await self._send(
                     "call", action, message_id, frames.call(message_id, action, payload)
                 )
-                return await asyncio.wait_for(future, timeout_s)
+                answer = await asyncio.wait_for(future, timeout_s)
             except TimeoutError:
                 raise NoAnswer(f"no answer within {timeout_s:.0f} s", timed_out=True) from None
             except ConnectionClosed:
                 raise NoAnswer("the connection closed") from None
             finally:
                 del self._pending[message_id]
+        try:
+            for deviation in schemas.check_answer(self.version.schemas, action, answer):
+                DEVIATIONS.labels(f"{action}Response", deviation).inc()
+        except schemas.Violation as violation:
+            why = f"the charger's answer breaks the schema: {violation}"
+            raise CallFailed(violation.code, why, {"answer": answer}) from None
+        return answer
 
     async def _send(self, kind: Any, action: str | None, message_id: str, frame: str) -> None:
         if self._sending_since is None:

@@ -86,6 +86,25 @@ def check_incoming(version: str, name: str, payload: dict[str, Any]) -> list[str
     return deviations
 
 
+def check_answer(version: str, action: str, payload: dict[str, Any]) -> list[str]:
+    """Check what a charger answered to a call of ours; return how it deviates.
+
+    Raises Violation if members are not of their type, for nobody could work with it. Whatever else
+    is wrong says more than no answer would: an unknown status, a member left out.
+    """
+    validator = _validator(version, f"{action}Response", formats=False)
+    if validator.is_valid(payload):
+        return []
+    deviations = []
+    for error in validator.iter_errors(payload):
+        kind = type(error.kind).__name__
+        if kind == "Type":
+            where = "/".join(map(str, error.instance_path))
+            raise Violation(CODE_BY_KIND[kind], f"{where or 'payload'}: {error.message}")
+        deviations.append(kind)
+    return deviations
+
+
 def _harmless(action: str, kind: str, path: list[Any]) -> bool:
     last = path[-1] if path else ""
     # A session is never lost for its form: 12500.0 Wh are Wh, a long tag is an unknown one.
