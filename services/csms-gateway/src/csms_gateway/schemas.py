@@ -17,6 +17,9 @@ FREE_TEXT: Final = {
     "value", "info", "vendorErrorCode", "vendorId", "errorCode", "iccid", "imsi", "meterType",
     "meterSerialNumber", "chargePointSerialNumber", "chargeBoxSerialNumber", "firmwareVersion",
     "chargePointModel", "chargePointVendor", "reason", "data", "messageId",
+    # OCPP 2.x
+    "signedMeterData", "publicKey", "signingMethod", "encodingMethod", "model", "vendorName",
+    "serialNumber", "techCode", "techInfo", "actualValue", "additionalInfo", "reasonCode",
 }  # fmt: skip
 READING: Final = {"unit", "measurand", "context", "format", "phase", "location"}
 LISTS: Final = {"sampledValue", "transactionData", "meterValue"}
