@@ -246,7 +246,10 @@ async def only_one_session_each(
 async def test_SIGTERM_drains(replicas: Replicas) -> None:
     leaving = replicas.running[-1]
     stations = await replicas.add_stations(240)
-    sockets = await asyncio.gather(*(replicas.connect(leaving, one) for one in stations))
+    # The two with a command are the first to be sent away.
+    sockets = [await replicas.connect(leaving, one) for one in stations[:2]]
+    rest = (replicas.connect(leaving, one) for one in stations[2:])
+    sockets += await asyncio.gather(*rest)
     for socket in sockets:
         assert "currentTime" in await Wire(socket).send("Heartbeat", {})
     answered, silent = sockets[0], sockets[1]
