@@ -306,3 +306,19 @@ async def test_readings_after_the_end_reopen_nothing_and_are_kept(
     (row,) = await gateway.rows(Transaction, station)
     assert row.ended_at is not None
     assert len(gateway.of(SessionEnded, station_id=station)) >= 1
+
+
+async def test_a_command_is_never_lost_on_a_socket_that_is_no_longer_the_newest(
+    gateway: Gateway,
+) -> None:
+    station = await gateway.add_station()
+    async with gateway.connect(station) as old:
+        assert "currentTime" in await Wire(old).send("Heartbeat", {})
+        # As a newer socket elsewhere writes it; this one has not been told yet.
+        await gateway.execute(
+            "update connection set generation = generation + 1 where station_id = :id", id=station
+        )
+        async with gateway.service.as_(OPERATOR, "commands:write") as api:
+            path = f"/v1/stations/{station}/commands"
+            answer = await api.post(path, json={"type": "reset"}, params={"wait_s": 1})
+        assert answer.json()["state"] == "queued"

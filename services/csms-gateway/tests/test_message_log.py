@@ -160,6 +160,11 @@ async def test_secrets_are_masked_in_both_directions_typed_and_raw(gateway: Gate
         await socket.send(f'[2,"x","ChangeConfiguration",{{"password":"{SECRET}"')
         rows = await logged(gateway, station, 6)
     assert SECRET not in json.dumps(rows)
+    # Who may read commands is not told either.
+    async with gateway.service.as_(OPERATOR, "commands:read") as api:
+        commands = (await api.get(f"/v1/stations/{station}/commands")).json()["items"]
+    assert SECRET not in json.dumps(commands)
+    assert commands[1]["parameters"]["payload"] == change | {"value": "***"}
     assert sum("***" in row["frame"] for row in rows) == 4
     assert [row["action"] for row in rows[2:]] == ["GetConfiguration"] * 2 + [
         "ChangeConfiguration"

@@ -53,13 +53,18 @@ def masked(action: str | None, frame: str) -> str:
     return frame
 
 
+def hidden(value: Any) -> Any:
+    """The same for JSON that is no frame: what a command asked for, and its answer."""
+    return _hidden(value)
+
+
 def _without_secrets(frame: str) -> str:
     try:
         parts = orjson.loads(frame)
     except orjson.JSONDecodeError:
         return _text(frame) if not SECRET.search(frame) else f"{MASK} {len(frame)} characters"
-    hidden = _hidden(parts)
-    return frame if hidden == parts else orjson.dumps(hidden).decode()
+    without = _hidden(parts)
+    return frame if without == parts else orjson.dumps(without).decode()
 
 
 def _text(value: str) -> str:

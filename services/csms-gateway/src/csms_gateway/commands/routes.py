@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Body, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_serializer
 from sqlalchemy import Select, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -19,7 +19,7 @@ from common.auth import Caller, Principal, scoped
 from common.clock import now
 from common.database import PLATFORM, Db
 from common.problems import NotFound, Problem
-from csms_gateway import connections, schemas, tables
+from csms_gateway import connections, masking, schemas, tables
 from csms_gateway.commands.all_kinds import RAW, CommandIn, Raw
 from csms_gateway.commands.feed import FINISHED
 from csms_gateway.commands.kinds import Kind, RemoteStop
@@ -93,6 +93,10 @@ class CommandOut(BaseModel):
         "{code, description}"
     )
     session_id: UUID | None = Field(description="the session that came of it or was stopped by it")
+
+    @field_serializer("parameters", "calls", "result")
+    def _masked(self, value: Any) -> Any:
+        return masking.hidden(value)
 
 
 @router.post(
