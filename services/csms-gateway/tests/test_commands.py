@@ -253,7 +253,7 @@ async def test_changes_of_commands_are_streamed_and_a_broken_stream_is_taken_up(
     assert [one["change"] for one in seen] == sorted(one["change"] for one in seen)
     last = seen[-1]["change"] - 1
     seen.clear()
-    await asyncio.wait_for(follow("rejected", **{"Last-Event-ID": str(last)}), 10)
+    await asyncio.wait_for(follow("rejected", OPERATOR, **{"Last-Event-ID": str(last)}), 10)
     assert len(seen) == 1
     seen.clear()
     with pytest.raises(TimeoutError):

@@ -61,24 +61,30 @@ def bind(host: str, port: int, name: str) -> socket:
     return listener
 
 
-async def serve(names: list[str]) -> None:
-    settings = Settings()  # type: ignore[call-arg]
-    servers: list[tuple[_Server, socket]] = []
-    apps: list[FastAPI] = []
+def _bound(settings: Settings, names: list[str]) -> list[tuple[_Server, socket, FastAPI]]:
+    """Bind every port before anything starts, so a taken port is one line and an exit code.
+
+    Raises PortTaken.
+    """
+    servers = []
     for name in names:
         variable = name.replace("-", "_").upper()
-        # Bind every port before anything starts, so a taken port is one line and an exit code.
         listener = bind(settings.host, settings.port(name), variable)
-        apps.append(app(name))
+        made = app(name)
         config = uvicorn.Config(
-            apps[-1],
+            made,
             log_config=None,
             access_log=False,
             lifespan="on",
             timeout_graceful_shutdown=GRACE_S,
         )
-        servers.append((_Server(config), listener))
+        servers.append((_Server(config), listener, made))
+    return servers
 
+
+async def serve(names: list[str]) -> None:
+    """Until told to stop: then what runs beside REST drains while REST still answers."""
+    servers = _bound(Settings(), names)  # type: ignore[call-arg]
     told = asyncio.Event()
 
     def stop() -> None:
@@ -87,12 +93,12 @@ async def serve(names: list[str]) -> None:
         told.set()
 
     def exit_now() -> None:
-        for server, _ in servers:
+        for server, _, _ in servers:
             server.should_exit = True
 
     async def stop_when_told() -> None:
         await told.wait()
-        await asyncio.gather(*map(service.drain, apps))
+        await asyncio.gather(*(service.drain(made) for _, _, made in servers))
         exit_now()
 
     for signal_number in (signal.SIGINT, signal.SIGTERM):
@@ -104,9 +110,9 @@ async def serve(names: list[str]) -> None:
 
     async with asyncio.TaskGroup() as group:
         group.create_task(stop_when_told())
-        for server, listener in servers:
+        for server, listener, _ in servers:
             group.create_task(run(server, listener))
-    if not all(server.started for server, _ in servers):
+    if not all(server.started for server, _, _ in servers):
         sys.exit("a service did not start; see the log above")
 
 
