@@ -36,6 +36,10 @@ PREFIX: Final = "/ocpp/"
 STATION_ID_MAX: Final = 48  # OCPP 2.0.1, identityString; longer ones are in no registry
 QUEUE_MAX: Final = 8  # messages read ahead of the one being answered; then TCP holds the charger
 PROTOCOL_ERROR: Final = 1002
+# When thousands come back at once, each waits its turn for the database; ten seconds are too few
+# then, and turning them away only brings them again.
+OPEN_S: Final = 30.0
+BACKLOG: Final = 4096  # connections the kernel holds for us meanwhile
 CLOSE_S: Final = 5.0  # for a charger to answer that its socket closes; then it is cut off
 
 REFUSED = Counter("csms_gateway_refused_total", "Connections refused", ["why"])
@@ -73,7 +77,9 @@ async def listening(gateway: Gateway) -> AsyncIterator[connections.Held]:
         ping_interval=settings.ocpp_ping_s,
         ping_timeout=settings.ocpp_ping_s,
         server_header=None,
+        open_timeout=OPEN_S,
         close_timeout=CLOSE_S,
+        backlog=BACKLOG,
     )
     held.stop_accepting = partial(server.close, close_connections=False)
     try:
