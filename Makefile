@@ -5,7 +5,7 @@ LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url 
 PYTHON ?= python3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab demo charger token test lint format bench load soak lock migration docs clean-data clean
+.PHONY: help run lab demo charger token test fuzz lint format bench load soak lock migration docs clean-data clean
 
 help: ## print these targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ charger: .venv/ready ## one simulated charger charges once: make charger TAG=04A
 
 test: .venv/ready ## run every test on servers of its own
 	@$(PY) -m pytest
+
+fuzz: .venv/ready ## hypothesis against the gateway: whatever a charger sends or answers
+	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-200} $(PY) -m pytest services/csms-gateway/tests/test_fuzz.py -q
 
 lint: .venv/ready ## ruff and mypy --strict
 	@.venv/bin/ruff check .

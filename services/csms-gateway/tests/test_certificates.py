@@ -219,15 +219,16 @@ async def test_A02_FR_12_a_request_that_is_not_good_is_rejected(
     assert all(row.payload["type"] == "SigningRequestRefused" for row in rows)
 
 
-async def test_without_a_secret_key_nothing_is_signed(gateway: Gateway) -> None:
-    station = await gateway.add_station()
-    async with gateway.connect(station, subprotocols=["ocpp2.0.1"]) as socket:
-        csr = pki.signing_request(station, pki.new_key())
-        refused = await Wire(socket).send("SignCertificate", {"csr": csr})
-    assert refused["status"] == "Rejected"
-    assert "CSMS_SECRET_KEY" in refused["statusInfo"]["additionalInfo"]
-    async with gateway.service.as_(OPERATOR, "stations:write") as api:
-        assert (await api.post("/v1/certificate-authority")).status_code == 503
+async def test_without_a_secret_key_nothing_is_signed(servers: Servers, issuer: Issuer) -> None:
+    async with running_gateway(servers, issuer, secret_key=None) as gateway:
+        station = await gateway.add_station()
+        async with gateway.connect(station, subprotocols=["ocpp2.0.1"]) as socket:
+            csr = pki.signing_request(station, pki.new_key())
+            refused = await Wire(socket).send("SignCertificate", {"csr": csr})
+        assert refused["status"] == "Rejected"
+        assert "CSMS_SECRET_KEY" in refused["statusInfo"]["additionalInfo"]
+        async with gateway.service.as_(OPERATOR, "stations:write") as api:
+            assert (await api.post("/v1/certificate-authority")).status_code == 503
 
 
 @pytest.mark.parametrize("protocol", TRIGGERS)

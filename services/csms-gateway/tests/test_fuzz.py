@@ -13,8 +13,8 @@ from importlib import resources
 from typing import Any
 
 import pytest
-from gateway_wire import Gateway, Wire
-from hypothesis import HealthCheck, given, settings
+from gateway_wire import OPERATOR, Gateway, Wire
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from csms_gateway import frames
@@ -69,13 +69,16 @@ def valid(  # noqa: PLR0911 - one a type
     return anything
 
 
+def schema_file(version: str, name: str) -> Any:
+    folder = resources.files("ocpp") / VERSIONS[version].schemas / "schemas"
+    names = (f"{name}Request", name)
+    return next(file for one in names if (file := folder / f"{one}.json").is_file())
+
+
 @cache
 def payloads(version: str, action: str) -> st.SearchStrategy[Any]:
     """What the schema allows, and the same with one member spoilt or gone."""
-    folder = resources.files("ocpp") / VERSIONS[version].schemas / "schemas"
-    names = (f"{action}Request", action)
-    file = next(file for name in names if (file := folder / f"{name}.json").is_file())
-    schema = json.loads(file.read_text("utf-8-sig"))
+    schema = json.loads(schema_file(version, action).read_text("utf-8-sig"))
     good = valid(schema, schema)
 
     @st.composite
@@ -137,3 +140,87 @@ async def test_any_text_leaves_the_charger_its_socket(gateway: Gateway, texts: l
             await socket.send(text)
         async with asyncio.timeout(10):
             assert "currentTime" in await Wire(socket).send("Heartbeat", {}, "the-last")
+
+
+RESPONSES = {
+    name: sorted(
+        file.name.removesuffix("Response.json")
+        for file in (resources.files("ocpp") / one.schemas / "schemas").iterdir()
+        if file.name.endswith("Response.json")
+    )
+    for name, one in VERSIONS.items()
+}
+FINAL = {"accepted", "rejected", "failed"}
+
+
+def least(schema: dict[str, Any], root: dict[str, Any]) -> Any:  # noqa: PLR0911 - one a type
+    """The least that a schema of OCPP asks for."""
+    if "$ref" in schema:
+        return least(root["definitions"][schema["$ref"].rpartition("/")[2]], root)
+    if "enum" in schema:
+        return schema["enum"][0]
+    match schema.get("type"):
+        case "object":
+            wanted = schema.get("required", ())
+            return {name: least(schema["properties"][name], root) for name in wanted}
+        case "array":
+            return [least(schema["items"], root)] * schema.get("minItems", 1)
+        case "string":
+            date = schema.get("format") == "date-time"
+            return "2030-01-01T00:00:00Z" if date else "http://x"[: schema.get("maxLength", 8)]
+        case "boolean":
+            return True
+    return 1
+
+
+@cache
+def request(version: str, action: str) -> Any:
+    schema = json.loads(schema_file(version, action).read_text("utf-8-sig"))
+    return least(schema, schema)
+
+
+@cache
+def answers(version: str, action: str) -> st.SearchStrategy[Any]:
+    """Frames without their message id: a result by the schema or spoilt, an error, or neither."""
+    results = payloads(version, f"{action}Response").map(lambda payload: [3, payload])
+    errors = st.tuples(st.just(4), st.text(max_size=40), anything, anything).map(list)
+    return st.one_of(results, results, results, errors, st.tuples(st.just(3), anything).map(list))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@settings(
+    max_examples=EXAMPLES * 8,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+@given(data=st.data())
+async def test_whatever_a_charger_answers_a_command_ends(
+    gateway: Gateway, version: str, data: Any
+) -> None:
+    action = data.draw(st.sampled_from(RESPONSES[version]))
+    answer = data.draw(answers(version, action))
+    station = await _station(gateway)
+    async with gateway.connect(station, subprotocols=[version], max_size=None) as socket:
+        wire = Wire(socket)
+        assert "currentTime" in await wire.send("Heartbeat", {})
+        asked = asyncio.ensure_future(_command(gateway, station, action, request(version, action)))
+        call = json.loads(await asyncio.wait_for(socket.recv(), 10))
+        assert call[2] == action
+        text = json.dumps([answer[0], call[1], *answer[1:]])
+        await socket.send(text)
+        try:
+            frames.parse(text, VERSIONS[version].schemas)
+        except frames.BadFrame:
+            # No answer at all: the command waits for one until its time is over.
+            await socket.send(json.dumps([4, call[1], "InternalError", "", {}]))
+        done = (await asked).json()
+        assert done["state"] in FINAL, done
+        assert done["result"] != {"description": "an error of ours; see the log"}, done
+        assert "currentTime" in await wire.send("Heartbeat", {})
+
+
+async def _command(gateway: Gateway, station: str, action: str, payload: Any) -> Any:
+    body = {"ocpp": {"action": action, "payload": payload}}
+    async with gateway.service.as_(OPERATOR, "commands:write") as api:
+        path = f"/v1/stations/{station}/commands"
+        return await api.post(path, json=body, params={"wait_s": 10})

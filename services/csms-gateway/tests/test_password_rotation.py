@@ -19,7 +19,7 @@ from websockets.exceptions import InvalidStatus
 
 from common import credentials
 from common.events import StationCredentialSet
-from csms_gateway import secrets_in
+from csms_gateway import masking, secrets_in
 from csms_gateway.station_passwords import Passwords, forms
 from csms_gateway.tables import Command, Station
 
@@ -114,7 +114,7 @@ async def test_TC_A_09_and_TC_073_both_passwords_work_until_the_new_one_is_used(
     assert len(bytes.fromhex(new)) == 20
     assert done["state"] == "accepted"
     assert new not in await records(gateway, station)
-    assert secrets_in.MASK in await records(gateway, station)
+    assert masking.MASK in await records(gateway, station)
     assert await lets_in(gateway, station, PASSWORD, protocol)
     assert await lets_in(gateway, station, bytes.fromhex(new), protocol)
     assert await lets_in(gateway, station, new, protocol)
@@ -228,11 +228,14 @@ async def test_a_cancelled_command_forgets_its_password(keyed: Gateway) -> None:
     assert row.secrets is None
 
 
-async def test_without_a_secret_key_a_password_by_hand_is_refused(gateway: Gateway) -> None:
-    station = await gateway.add_station()
-    refused = await post(gateway, station, BY_HAND["ocpp1.6"], wait_s=0)
-    assert (refused.status_code, refused.json()["status"]) == (503, 503)
-    assert not await gateway.rows(Command, station)
+async def test_without_a_secret_key_a_password_by_hand_is_refused(
+    servers: Servers, issuer: Issuer
+) -> None:
+    async with running_gateway(servers, issuer, secret_key=None) as gateway:
+        station = await gateway.add_station()
+        refused = await post(gateway, station, BY_HAND["ocpp1.6"], wait_s=0)
+        assert (refused.status_code, refused.json()["status"]) == (503, 503)
+        assert not await gateway.rows(Command, station)
 
 
 async def test_a_new_password_by_registry_ends_the_one_on_its_way(gateway: Gateway) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stack import eventually
 
-from csms_gateway import redaction
+from csms_gateway import masking
 from csms_gateway.device_model import batches, secret
 from csms_gateway.variables import VARIABLES_MAX
 
@@ -281,7 +281,7 @@ async def test_a_waiting_password_is_shown_to_nobody_and_kept_by_no_command_that
     async with gateway.service.as_(OPERATOR, "commands:write", "commands:read") as api:
         path = f"/v1/stations/{station}/commands"
         queued = (await api.post(path, json=body)).json()
-        assert queued["parameters"]["variables"][0]["value"] == redaction.HIDDEN
+        assert queued["parameters"]["variables"][0]["value"] == masking.MASK
         path += f"/{queued['id']}"
         if end == "cancelled":
             assert (await api.delete(path)).status_code == 200
@@ -449,10 +449,10 @@ def test_what_is_secret_is_known_by_its_name() -> None:
 
 def test_frames_without_secrets_are_logged_as_they_were() -> None:
     text = '[2, "1","SetVariables",{"setVariableData":[{"variable":{"name":"A"}}]}]'
-    assert redaction.frame("call", "SetVariables", text) == text
-    assert redaction.frame("result", None, '[3,"1", {}]') == '[3,"1", {}]'
+    assert masking.masked("SetVariables", text) == text
+    assert masking.masked(None, '[3,"1", {}]') == '[3,"1", {}]'
     profile = {"connectionData": {"vpn": {"key": "k", "password": "p", "user": "u"}}}
-    hidden = redaction.payload("SetNetworkProfile", profile)["connectionData"]["vpn"]
+    hidden = masking.payload("SetNetworkProfile", profile)["connectionData"]["vpn"]
     assert hidden == {"key": "***", "password": "***", "user": "u"}
 
 
@@ -476,6 +476,6 @@ json_values = st.recursive(
 def test_no_frame_breaks_the_log(value: Any) -> None:
     for action in ("NotifyReport", "NotifyCustomerInformation", "SetVariables"):
         text = json.dumps([2, "1", action, {"reportData": value, "data": value}])
-        redaction.frame("call", action, text)
-    redaction.frame("result", None, json.dumps([3, "1", {"x": value}]))
-    redaction.frame("result", None, '[3,"1",{"x":' + "[" * 900 + "]" * 900 + "}]")
+        masking.masked(action, text)
+    masking.masked(None, json.dumps([3, "1", {"x": value}]))
+    masking.masked(None, '[3,"1",{"x":' + "[" * 900 + "]" * 900 + "}]")

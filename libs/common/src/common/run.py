@@ -15,12 +15,12 @@ import sys
 from collections.abc import Iterator
 from importlib import import_module
 from socket import SO_REUSEADDR, SOL_SOCKET, socket
-from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 from sqlalchemy import select
 
-from common import database, inbox, logs, migrate
+from common import database, inbox, logs, migrate, service
 from common.settings import Settings
 
 # In the order in which they start.
@@ -42,8 +42,9 @@ class _Server(uvicorn.Server):
         yield
 
 
-def app(service: str) -> Any:
-    return import_module(f"{database.schema(service)}.app").create_app()
+def app(name: str) -> FastAPI:
+    made: FastAPI = import_module(f"{database.schema(name)}.app").create_app()
+    return made
 
 
 def bind(host: str, port: int, name: str) -> socket:
@@ -60,25 +61,45 @@ def bind(host: str, port: int, name: str) -> socket:
     return listener
 
 
-async def serve(names: list[str]) -> None:
-    settings = Settings()  # type: ignore[call-arg]
-    servers: list[tuple[_Server, socket]] = []
+def _bound(settings: Settings, names: list[str]) -> list[tuple[_Server, socket, FastAPI]]:
+    """Bind every port before anything starts, so a taken port is one line and an exit code.
+
+    Raises PortTaken.
+    """
+    servers = []
     for name in names:
         variable = name.replace("-", "_").upper()
-        # Bind every port before anything starts, so a taken port is one line and an exit code.
         listener = bind(settings.host, settings.port(name), variable)
+        made = app(name)
         config = uvicorn.Config(
-            app(name),
+            made,
             log_config=None,
             access_log=False,
             lifespan="on",
             timeout_graceful_shutdown=GRACE_S,
         )
-        servers.append((_Server(config), listener))
+        servers.append((_Server(config), listener, made))
+    return servers
+
+
+async def serve(names: list[str]) -> None:
+    """Until told to stop: then what runs beside REST drains while REST still answers."""
+    servers = _bound(Settings(), names)  # type: ignore[call-arg]
+    told = asyncio.Event()
 
     def stop() -> None:
-        for server, _ in servers:
+        if told.is_set():  # told twice: at once
+            exit_now()
+        told.set()
+
+    def exit_now() -> None:
+        for server, _, _ in servers:
             server.should_exit = True
+
+    async def stop_when_told() -> None:
+        await told.wait()
+        await asyncio.gather(*(service.drain(made) for _, _, made in servers))
+        exit_now()
 
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(signal_number, stop)
@@ -88,9 +109,10 @@ async def serve(names: list[str]) -> None:
         stop()
 
     async with asyncio.TaskGroup() as group:
-        for server, listener in servers:
+        group.create_task(stop_when_told())
+        for server, listener, _ in servers:
             group.create_task(run(server, listener))
-    if not all(server.started for server, _ in servers):
+    if not all(server.started for server, _, _ in servers):
         sys.exit("a service did not start; see the log above")
 
 

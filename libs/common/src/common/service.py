@@ -1,6 +1,7 @@
 """The one way a service is put together."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
@@ -20,6 +21,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from common import auth, bus, database, ids, inbox, logs, outbox, problems
 from common.settings import Settings
 from common.tasks import Tasks
+
+log = logging.getLogger(__name__)
 
 PRUNE_EVERY_S = 3600.0
 INBOX_KEEP_DAYS = bus.KEEP_DAYS + 10
@@ -56,7 +59,8 @@ def create(
     """Build a service.
 
     around: entered when database and bus stand, left before they go; for what a service runs
-    besides REST. load_keys: where token keys come from if not from identity's URL.
+    besides REST; a `drain()` of what it gives is awaited before REST stops. load_keys: where token
+    keys come from if not from identity's URL.
     """
 
     @asynccontextmanager
@@ -149,6 +153,16 @@ class _Observed:
         await self._app(scope, receive, send_with_id)
 
 
+async def drain(app: FastAPI) -> None:
+    """Before the servers stop: no longer ready, while what runs beside REST lets go of its work."""
+    app.state.draining = True
+    if let_go := getattr(getattr(app.state, "beside", None), "drain", None):
+        try:
+            await let_go()
+        except Exception:
+            log.exception("%s did not drain", app.title)
+
+
 async def _livez() -> dict[str, str]:
     return {"status": "ok"}
 
@@ -161,6 +175,8 @@ class NotReady(problems.Problem):
 async def _readyz(request: Request) -> dict[str, str]:
     """Ready: the database answers, NATS is connected and tokens can be checked."""
     parts: Parts = request.app.state.parts
+    if getattr(request.app.state, "draining", False):
+        raise NotReady("it is stopping")
     try:
         async with parts.connections.begin(database.PLATFORM) as db:
             await db.execute(text("select 1"))

@@ -16,7 +16,7 @@ from csms_gateway import (
     customer_information,
     gateway,
     listener,
-    message_log,
+    messages,
     notifications,
     progress,
     registrations,
@@ -26,7 +26,7 @@ from csms_gateway import (
     transaction_endings,
     variables,
 )
-from csms_gateway.commands import records, routes
+from csms_gateway.commands import records, requests, routes
 from csms_gateway.consumers import HANDLERS
 from csms_gateway.settings import Settings
 
@@ -35,6 +35,8 @@ from csms_gateway.settings import Settings
 async def _ocpp(parts: Parts) -> AsyncIterator[connections.Held]:
     async with gateway.running(parts) as replica, listener.listening(replica) as held:
         replica.tasks.forever(partial(records.sweep, replica, held), "command sweep")
+        replica.tasks.forever(partial(requests.answer, replica, held), "commands by NATS")
+        replica.tasks.forever(held.drop_slow, "slow readers")
         replica.tasks.forever(partial(notifications.prune, replica), "old notifications")
         replica.tasks.forever(partial(customer_information.prune, replica), "customer information")
         replica.tasks.forever(partial(transaction_endings.sweep, replica), "untold sessions")
@@ -53,7 +55,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             connections.router,
             cost_updates.router,
             routes.router,
-            message_log.router,
+            messages.router,
             notifications.router,
             progress.router,
             reports.router,

@@ -1,6 +1,7 @@
 """One charger on its socket, whatever version it speaks."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -40,10 +41,18 @@ STRANGE = Counter("csms_gateway_strange_frames_total", "Frames that are none", [
 _messages = cache(MESSAGES.labels)
 _seconds = cache(SECONDS.labels)
 
+CLOSED = Counter("csms_gateway_closed_total", "Sockets that ended, by close code", ["code"])
+DROPPED = Counter("csms_gateway_cut_off_total", "Sockets cut off without a handshake", ["why"])
+
 # A charger that sends nothing but garbage would fill the log; real ones recover by reconnecting.
 BAD_FRAMES_MAX: Final = 20
 POLICY_VIOLATION: Final = 1008
 UNSUPPORTED_DATA: Final = 1003
+ABNORMAL: Final = 1006
+CLOSE_CODES: Final = range(1000, 1016)
+# After so many messages in a row the others get their turn: 32 heartbeats are 3 ms.
+TURN: Final = 32
+FINISH_S: Final = 5.0  # for the message in work and the command under way, when the gateway stops
 
 Handler = Callable[["Charger", dict[str, Any]], Awaitable[dict[str, Any]]]
 # A version-neutral command (commands.kinds.Kind) in the words of a version of OCPP.
@@ -86,7 +95,6 @@ class Version:
     actions: Mapping[str, Handler]
     commands: Mapping[str, Translation]  # by the command's type
     answered: Mapping[str, Answered]  # by our call's action
-    bad_frame: str  # the error code for what is no frame
     # R3: stores what tells of a session but cannot be worked with, before it is refused.
     keep: Callable[["Charger", str, dict[str, Any]], Awaitable[None]]
 
@@ -157,24 +165,67 @@ class Charger:
         self.commands = asyncio.Lock()
         self.socket = socket
         self._calls = asyncio.Lock()
-        self._pending: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        # Our calls under way, by message id: the action and who waits for the answer.
+        self._pending: dict[str, tuple[str, asyncio.Future[dict[str, Any]]]] = {}
         self._bad_frames = 0
+        self._leaving = False
+        self._idle = asyncio.Event()  # no message of the charger is in work
+        self._idle.set()
+        self._sending_since: float | None = None
 
     async def serve(self) -> None:
         """Answer the charger's calls, one after the other, until its socket closes."""
         logged_station.set(self.station_id)
+        count = 0
         try:
             while True:
-                await self._receive(await self.socket.receive())
+                text = await self.socket.receive()
+                self._idle.clear()
+                await self._receive(text)
+                self._idle.set()
+                if self._leaving:
+                    break
+                count += 1
+                if count % TURN == 0:
+                    await asyncio.sleep(0)
         except Closed:
             pass
         finally:
-            for future in self._pending.values():
+            self._idle.set()
+            CLOSED.labels(self._close_code()).inc()
+            for _, future in self._pending.values():
                 if not future.done():
                     future.set_exception(NoAnswer("the connection closed"))
 
+    def _close_code(self) -> str:
+        """Ours if we closed; 1006: nobody did, the network is gone."""
+        code = self.socket.close_code or ABNORMAL
+        return str(int(code)) if code in CLOSE_CODES else "other"
+
     async def close(self, code: int, reason: str) -> None:
+        # What is still in the queue is not taken: unanswered, it comes again.
+        self._leaving = True
         await self.socket.close(code, reason)
+
+    async def finish(self, code: int, reason: str) -> None:
+        """Close, once what is in work is answered, ours and the charger's; or after FINISH_S."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FINISH_S):
+                async with self.commands:
+                    await self._idle.wait()
+        await self.close(code, reason)
+
+    def takes_nothing(self) -> bool:
+        """Whether it has not taken what we send for too long; pings wait behind that."""
+        since = self._sending_since
+        limit_s = self.gateway.settings.ocpp_write_timeout_s
+        return since is not None and time.monotonic() - since > limit_s
+
+    def abort(self, why: str) -> None:
+        """Cut the socket off; a closing handshake would have to wait for a charger that is deaf."""
+        DROPPED.labels(why).inc()
+        log.warning("%s is cut off: %s", self.station_id, why)
+        self.socket.abort()
 
     async def call(self, action: str, payload: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         """Call the charger; one call at a time, as OCPP-J 4.1.1 asks.
@@ -187,24 +238,36 @@ class Charger:
         schemas.check_outgoing(self.version.schemas, action, payload)
         async with self._calls:
             message_id = str(uuid4())
-            future = asyncio.get_running_loop().create_future()
-            self._pending[message_id] = future
+            future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+            self._pending[message_id] = (action, future)
             # Before it is sent: what it triggers may come before we have seen its answer.
             self.standing.asked(action, payload, time.monotonic())
             try:
                 await self._send(
                     "call", action, message_id, frames.call(message_id, action, payload)
                 )
-                return await asyncio.wait_for(future, timeout_s)
+                answer = await asyncio.wait_for(future, timeout_s)
             except TimeoutError:
                 raise NoAnswer(f"no answer within {timeout_s:.0f} s", timed_out=True) from None
             except Closed:
                 raise NoAnswer("the connection closed") from None
             finally:
                 del self._pending[message_id]
+        try:
+            for deviation in schemas.check_answer(self.version.schemas, action, answer):
+                DEVIATIONS.labels(f"{action}Response", deviation).inc()
+        except schemas.Violation as violation:
+            why = f"the charger's answer breaks the schema: {violation}"
+            raise CallFailed(violation.code, why, {"answer": answer}) from None
+        return answer
 
     async def _send(self, kind: Any, action: str | None, message_id: str, frame: str) -> None:
-        await self.socket.send(frame)
+        if self._sending_since is None:
+            self._sending_since = time.monotonic()
+        try:
+            await self.socket.send(frame)
+        finally:
+            self._sending_since = None
         self.gateway.log.add(
             self.operator_id, self.station_id, "out", kind, action, message_id, frame
         )
@@ -216,7 +279,8 @@ class Charger:
             return
         try:
             # NUL is legal JSON, but PostgreSQL stores none; the log keeps the frame as it was.
-            frame = frames.parse(text.replace("\\u0000", "\\ufffd") if "\\u0000" in text else text)
+            clean = text.replace("\\u0000", "\\ufffd") if "\\u0000" in text else text
+            frame = frames.parse(clean, self.version.schemas)
         except frames.BadFrame as bad:
             await self._on_bad_frame(bad, text)
             return
@@ -225,10 +289,10 @@ class Charger:
                 self._note("call", frame.action, frame.message_id, text)
                 await self._answer(frame)
             case frames.CallResult():
-                self._note("result", None, frame.message_id, text)
+                self._note("result", self._asked(frame.message_id), frame.message_id, text)
                 self._settle(frame.message_id, frame.payload)
             case frames.CallError():
-                self._note("error", None, frame.message_id, text)
+                self._note("error", self._asked(frame.message_id), frame.message_id, text)
                 failed = CallFailed(frame.code, frame.description, frame.details)
                 self._settle(frame.message_id, failed)
             case frames.Send():
@@ -245,18 +309,23 @@ class Charger:
         )
 
     async def _on_bad_frame(self, bad: frames.BadFrame, text: str) -> None:
-        STRANGE.labels("frame").inc()
+        STRANGE.labels(f"bad {bad.fault}").inc()
         log.warning("%s sent what is no frame: %s", self.station_id, bad)
         self._note("bad", None, None, text)
         self._bad_frames += 1
         if self._bad_frames > BAD_FRAMES_MAX:
             await self.close(POLICY_VIOLATION, "too many frames that are none")
-        elif bad.call:
-            error = frames.error(bad.message_id, self.version.bad_frame, str(bad))
+        elif code := bad.code(self.version.schemas):
+            error = frames.error(bad.message_id, code, str(bad))
             await self._send("error", None, bad.message_id, error)
 
+    def _asked(self, message_id: str) -> str | None:
+        """The action of the call of ours that this answers; None: not one under way."""
+        action, _ = self._pending.get(message_id, (None, None))
+        return action
+
     def _settle(self, message_id: str, answer: dict[str, Any] | CallFailed) -> None:
-        future = self._pending.get(message_id)
+        _, future = self._pending.get(message_id, (None, None))
         if future is None or future.done():
             # Late, or an answer to a call never made: known and harmless.
             STRANGE.labels("answer").inc()

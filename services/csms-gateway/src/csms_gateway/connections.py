@@ -26,13 +26,22 @@ log = logging.getLogger(__name__)
 
 CLOSE_RETRY_S = 2.0
 DRAIN_S = 10.0
+# Of a drain: most of the time to close sockets in, PORTION_S apart, but no slower than PACE a
+# second, for a few need not wait.
+CLOSING_PART = 0.6
+PORTION_S = 0.1
+PACE = 200
+LATE_S = 1.0  # between looks for chargers that take nothing
 CHANGED = 1012  # service restart: come back
+STOPPING = "the gateway stops; connect again"
 REPLACED = 1008  # policy violation: the station has opened a newer socket
 
 # The row decides: of two sockets the one that wrote it last is the newer. It also says which
 # replica holds a station, so it is the routing table of commands.
+# The older row is read by what is inserted: read only for the answer, it would be read after the
+# update, and FOR UPDATE skips what its own statement has changed.
 OPEN = """
-with older as (select replica from connection where station_id = $1 for update),
+with older as materialized (select replica from connection where station_id = $1 for update),
 proved as (
     -- A station that has proved more never goes back (OCPP 2.0.1, A05.FR.07).
     update station set security_profile = greatest(security_profile, $6),
@@ -42,7 +51,7 @@ proved as (
 insert into connection as c (
     station_id, operator_id, generation, replica, protocol, connected_at, closed_at,
     security_profile
-) values ($1, $2, 1, $3, $4, $5, null, $6)
+) select $1, $2, 1, $3, $4, $5, null, $6 from (values (1)) as one left join older on true
 on conflict (station_id) do update set
     operator_id = $2, generation = c.generation + 1, replica = $3, protocol = $4,
     connected_at = $5, closed_at = null, security_profile = $6
@@ -54,8 +63,15 @@ where station_id = $1 and generation = $2 and closed_at is null
 """
 HOLDER = "select replica from connection where station_id = $1 and closed_at is null"
 KNOWN = """
-select s.station_id, s.version, s.credential_version, s.security_profile, c.generation
+select s.station_id, s.version, s.credential_version, s.security_profile, c.generation,
+    c.closed_at
 from station s join connection c using (station_id) where s.station_id = any($1)
+"""
+# We were taken for dead (a long pause, an outage) and our sockets for closed.
+REOPEN = """
+update connection set generation = generation + 1, closed_at = null
+where station_id = $1 and generation = $2 and replica = $3 and closed_at is not null
+returning generation
 """
 
 StationPath = Annotated[str, Path(max_length=48, description="the station's OCPP id")]
@@ -91,6 +107,7 @@ class Held:
         self._on_notice = on_notice
         self._chargers: dict[str, Charger] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self.on_drain: list[Callable[[], None]] = []  # the listener's: take no more
 
     def get(self, station_id: str) -> Charger | None:
         return self._chargers.get(station_id)
@@ -140,6 +157,9 @@ class Held:
 
     async def serve(self, charger: Charger) -> None:
         """Hold a charger's socket until it closes."""
+        if self.gateway.draining:
+            await charger.close(CHANGED, STOPPING)
+            return
         older = self._chargers.get(charger.station_id)
         if older and older.generation > charger.generation:
             await charger.close(REPLACED, "replaced by a newer connection")
@@ -172,13 +192,65 @@ class Held:
             row = known.get(charger.station_id)
             if row and row["generation"] > charger.generation:
                 self._replace(charger)
+            elif row and row["closed_at"] and self.get(charger.station_id) is charger:
+                await self._reopen(charger)
             elif not row or _outdated(charger.station, row):
                 self._close(charger, CHANGED, "the station was changed; connect again")
 
+    async def _reopen(self, charger: Charger) -> None:
+        generation = await self.gateway.pool.fetchval(
+            REOPEN, charger.station_id, charger.generation, self.gateway.replica
+        )
+        if generation is not None:
+            log.warning("%s was taken for gone and is here", charger.station_id)
+            charger.generation = generation
+            await self.gateway.publisher.report(
+                ConnectionsReported, _changed(charger, connected=True)
+            )
+
+    async def drop_slow(self) -> None:
+        """Drop the chargers that take nothing of what we send."""
+        while True:
+            for charger in self.all():
+                if charger.takes_nothing():
+                    charger.abort("slow reader")
+            await asyncio.sleep(LATE_S)
+
+    async def drain(self) -> None:
+        """Stop: take no more chargers, send the others away bit by bit, let each finish what is in
+        work. Within ocpp_drain_s and a little; who has not gone by then is cut off.
+        """
+        gateway = self.gateway
+        if gateway.draining:
+            return
+        gateway.draining = True
+        for stop_accepting in self.on_drain:
+            stop_accepting()
+        limit_s = gateway.settings.ocpp_drain_s
+        chargers = self.all()
+        portion = max(len(chargers) / (limit_s * CLOSING_PART) * PORTION_S, PACE * PORTION_S)
+        leaving = set()
+        try:
+            async with asyncio.timeout(limit_s):
+                for count, charger in enumerate(chargers, 1):
+                    leave = charger.finish(CHANGED, STOPPING)
+                    leaving.add(gateway.tasks.spawn(leave, f"drain {charger.station_id}"))
+                    if count % int(portion) == 0:
+                        await asyncio.sleep(PORTION_S)
+                if leaving:
+                    await asyncio.wait(leaving)
+                if gateway.deliveries:
+                    await asyncio.wait(gateway.deliveries)
+        except TimeoutError:
+            log.warning("%d chargers did not go in time", len(self))
+        for charger in self.all():
+            charger.abort("drain")
+
     async def drained(self) -> None:
-        """Wait until every closed socket is written down, or DRAIN_S."""
-        if self._closing:
-            await asyncio.wait(self._closing, timeout=DRAIN_S)
+        """Wait until every closed socket, and what came of its command, is written down."""
+        last = self._closing | self.gateway.deliveries
+        if last:
+            await asyncio.wait(last, timeout=DRAIN_S)
 
     def _replace(self, charger: Charger) -> None:
         self._close(charger, REPLACED, "replaced by a newer connection")

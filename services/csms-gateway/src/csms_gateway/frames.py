@@ -4,7 +4,7 @@ Source: OCPP-J 1.6, 4.2; OCPP 2.0.1 Part 4, 4.2.
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import orjson
 
@@ -14,6 +14,12 @@ CALL_ERROR: Final = 4
 CALL_RESULT_ERROR: Final = 5  # OCPP 2.1 Part 4: our answer could not be worked with
 SEND: Final = 6  # OCPP 2.1 Part 4: a call without an answer
 
+# What each version knows, by its folder of schemas: OCPP-J 1.6, 4.1.3; 2.0.1 and 2.1 Part 4, 4.1.3.
+TYPES: Final = {
+    "v16": {CALL, CALL_RESULT, CALL_ERROR},
+    "v201": {CALL, CALL_RESULT, CALL_ERROR},
+    "v21": {CALL, CALL_RESULT, CALL_ERROR, CALL_RESULT_ERROR, SEND},
+}
 UNKNOWN_ID: Final = "-1"  # OCPP 2.0.1 Part 4, 4.2.3: what to answer to a message without an id
 MESSAGE_ID_MAX = 36
 
@@ -56,28 +62,70 @@ class CallResultError:
 Frame = Call | CallResult | CallError | Send | CallResultError
 
 
-class BadFrame(Exception):
-    """Not a frame. message_id is UNKNOWN_ID when none could be read."""
+Fault = Literal["framework", "payload", "type"]
 
-    def __init__(self, why: str, message_id: str = UNKNOWN_ID, *, call: bool = False) -> None:
+# OCPP-J 1.6, 4.2.3, as printed and as chargers have it (its errata rename it to FormatViolation);
+# 2.0.1 and 2.1 Part 4, 4.3 and 4.4.
+CODES: Final[dict[Fault, str]] = {
+    "framework": "RpcFrameworkError",
+    "payload": "FormatViolation",
+    "type": "MessageTypeNotSupported",
+}
+CODE_16: Final = "FormationViolation"
+
+
+class BadFrame(Exception):
+    """Not a frame. message_id is UNKNOWN_ID when none could be read.
+
+    fault: framework, it is no call at all; payload, its payload is no object; type, no message
+    type of this version.
+    """
+
+    def __init__(
+        self,
+        why: str,
+        message_id: str = UNKNOWN_ID,
+        *,
+        fault: Fault = "framework",
+        kind: Any = None,
+    ) -> None:
         super().__init__(why)
         self.message_id = message_id
-        # Only a CALL may be answered; an answer to a broken answer would confuse the charger.
-        self.call = call
+        self.fault = fault
+        self.kind = kind  # the message type number, if it can be read
+
+    def code(self, version: str) -> str | None:
+        """What to answer; None: nothing. An answer to a broken answer would confuse the charger."""
+        answers = (CALL_RESULT, CALL_ERROR, CALL_RESULT_ERROR, SEND)
+        if version == "v16":
+            # 4.1.3: a message of an unknown type is ignored; and what is no frame at all has no id.
+            return CODE_16 if self.kind == CALL else None
+        if self.fault != "type" and self.kind in answers:
+            return None
+        return CODES[self.fault]
 
 
-def parse(text: str) -> Frame:
-    """Raises BadFrame."""
+def _read(text: str, version: str) -> tuple[list[Any], str]:
+    """An array that begins with a type of the version and an id; the id. Raises BadFrame."""
     try:
         frame = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise BadFrame(f"not JSON: {error}") from None
     if not isinstance(frame, list) or not frame:
         raise BadFrame("not an array")
-    kind = frame[0]
+    # True == 1 and 2.0 == 2, but neither is a message type.
+    kind = frame[0] if type(frame[0]) is int else None
     message_id = frame[1] if len(frame) > 1 else None
     if not isinstance(message_id, str) or not 0 < len(message_id) <= MESSAGE_ID_MAX:
-        raise BadFrame("no message id of 1 to 36 characters", call=kind == CALL)
+        raise BadFrame("no message id of 1 to 36 characters", kind=kind)
+    if kind not in TYPES[version]:
+        raise BadFrame("no message type of this version", message_id, fault="type", kind=kind)
+    return frame, message_id
+
+
+def parse(text: str, version: str = "v21") -> Frame:
+    """Raises BadFrame. version: the folder of its schemas."""
+    frame, message_id = _read(text, version)
     match frame:
         case [2, _, str(action), dict(payload)]:
             return Call(message_id, action, payload)
@@ -91,9 +139,9 @@ def parse(text: str) -> Frame:
             return Send(message_id, action, payload)
         case [5, _, str(code), *rest]:
             return CallResultError(message_id, code, str(rest[0]) if rest else "")
-        case [2, *_]:
-            raise BadFrame("a CALL is [2, id, action, {…}]", message_id, call=True)
-    raise BadFrame("not a CALL, CALLRESULT or CALLERROR", message_id)
+        case [2, _, str(), _]:
+            raise BadFrame("a payload is an object", message_id, fault="payload", kind=CALL)
+    raise BadFrame("not a message of its type", message_id, kind=frame[0])
 
 
 def call(message_id: str, action: str, payload: dict[str, Any]) -> str:

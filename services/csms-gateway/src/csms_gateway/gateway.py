@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from uuid import UUID, uuid4
@@ -11,9 +11,8 @@ import asyncpg
 
 from common.clock import now
 from common.database import OPERATOR_SETTING, PLATFORM, server_settings
-from common.events import GatewayBeat
 from common.service import Parts
-from csms_gateway import contracts
+from csms_gateway import contracts, replicas
 from csms_gateway.authorizing import Authorizer
 from csms_gateway.commands.feed import Feed
 from csms_gateway.costs import Costs
@@ -26,7 +25,6 @@ from csms_gateway.station_passwords import Passwords
 
 log = logging.getLogger(__name__)
 
-BEAT_S = 10.0  # registry calls a replica dead after 45 s without one
 POOL_SIZE = 8
 
 
@@ -49,13 +47,12 @@ class Gateway:
         self.authority_made = asyncio.Event()  # a new one that TLS must trust
         self.costs = Costs(self.settings.final_cost_wait_s)
         self.feed = Feed(parts.nats)
-        self.log = MessageLog(pool, self.settings.message_log_keep_days)
+        self.log = MessageLog(pool, self.settings)
         self.started_at = now()
-
-    async def beat(self) -> None:
-        while True:
-            await self.publisher.event(GatewayBeat(replica=self.replica))
-            await asyncio.sleep(BEAT_S)
+        # From then on no command is sent and no socket is taken; those that are open are closed.
+        self.draining = False
+        # Commands on their way; awaited when draining, so that each ends in a final state.
+        self.deliveries: set[asyncio.Task[None]] = set()
 
 
 async def _keep(_: object) -> None:
@@ -79,12 +76,13 @@ async def running(parts: Parts) -> AsyncIterator[Gateway]:
         reset=_keep,
     )
     gateway = Gateway(parts, pool)
-    loops = {
+    loops: dict[str, Callable[[], Awaitable[None]]] = {
         **gateway.publisher.loops(),
         "message log": gateway.log.run,
         "log partitions": gateway.log.keep_partitions,
-        "beat": gateway.beat,
+        "beat": partial(replicas.beat, gateway),
     }
+    await replicas.enter(gateway)
     for name, loop in loops.items():
         gateway.tasks.forever(partial(loop), name)
     await gateway.costs.listen(parts.nats)
@@ -94,6 +92,7 @@ async def running(parts: Parts) -> AsyncIterator[Gateway]:
     finally:
         try:
             await gateway.log.flush()
+            await replicas.leave(gateway)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             log.warning("the end of the message log could not be written: %r", error)
         await pool.close()

@@ -31,10 +31,12 @@ from csms_gateway.versions import VERSIONS
 
 log = logging.getLogger(__name__)
 
-OPEN_S: Final = 10.0  # for the request and its answer
-BACKLOG: Final = 4096  # a whole car park that comes back at once
 PROTOCOL_ERROR: Final = 1002
-GOING_AWAY: Final = 1001
+# When thousands come back at once, each waits its turn for the database; ten seconds are too few
+# then, and turning them away only brings them again.
+OPEN_S: Final = 30.0
+BACKLOG: Final = 4096  # connections the kernel holds for us meanwhile
+NO_PONG: Final = 1011
 REFUSED = Counter("csms_gateway_refused_total", "Connections refused", ["why"])
 SOCKETS = Gauge("csms_gateway_sockets", "Chargers connected to this replica")
 
@@ -50,6 +52,8 @@ class _Porter:
         self._trusted = networks(gateway.settings.trusted_proxies)
 
     async def admit(self, request: Request) -> Come | Refusal:
+        if self.gateway.draining:
+            return Refusal(http.HTTPStatus.SERVICE_UNAVAILABLE, connections.STOPPING)
         try:
             station = await self._station(request)
         except Refused as refused:
@@ -84,6 +88,7 @@ class _Porter:
         self, station: Admitted | Stranger, version: Version | None, socket: Socket
     ) -> None:
         if version is None:
+            REFUSED.labels("subprotocol").inc()
             await socket.close(PROTOCOL_ERROR, f"speak one of {', '.join(VERSIONS)}")
             return
         if isinstance(station, Stranger):
@@ -108,6 +113,7 @@ async def listening(gateway: Gateway) -> AsyncIterator[connections.Held]:
     SOCKETS.set_function(lambda: len(held))
     gateway.tasks.forever(porter.strangers.watch, "unknown stations")
     gateway.tasks.forever(partial(_keep_alive, held, settings.ocpp_ping_s), "pings")
+    gateway.tasks.forever(held.drop_slow, "slow readers")
     async with AsyncExitStack() as servers:
         plain = bind(settings.ocpp_host, settings.ocpp_port, "OCPP")
         await servers.enter_async_context(_open(porter, sock=plain))
@@ -120,8 +126,7 @@ async def listening(gateway: Gateway) -> AsyncIterator[connections.Held]:
         try:
             yield held
         finally:
-            for charger in held.all():
-                charger.socket.close_soon(GOING_AWAY, "the gateway stops; connect again")
+            await held.drain()
             await held.drained()
 
 
@@ -132,6 +137,7 @@ async def _open(porter: _Porter, **where: Any) -> AsyncIterator[None]:
         Door, porter.admit, gateway.tasks.spawn, OPEN_S, gateway.settings.ocpp_message_bytes_max
     )
     server = await asyncio.get_running_loop().create_server(door, backlog=BACKLOG, **where)
+    porter.held.on_drain.append(server.close)
     try:
         yield
     finally:
@@ -148,7 +154,7 @@ async def _keep_alive(held: connections.Held, ping_s: float) -> None:
             if socket.heard_at > silent_since:
                 socket.pinged = False
             elif socket.heard_at < silent_since - ping_s:
-                socket.abort()
+                socket.close_soon(NO_PONG, "no answer to pings")
             elif not socket.pinged:
                 socket.pinged = True
                 socket.ping()

@@ -142,9 +142,10 @@ class PendingSockets:
 
     async def _answered(self, version: Version, stranger: Stranger, text: str) -> str | None:
         try:
-            frame = frames.parse(text)
+            frame = frames.parse(text, version.schemas)
         except frames.BadFrame as bad:
-            return frames.error(bad.message_id, version.bad_frame, str(bad)) if bad.call else None
+            code = bad.code(version.schemas)
+            return frames.error(bad.message_id, code, str(bad)) if code else None
         if not isinstance(frame, frames.Call):
             return None
         if frame.action != "BootNotification":

@@ -16,7 +16,10 @@ import jsonschema_rs
 FREE_TEXT: Final = {
     "value", "info", "vendorErrorCode", "vendorId", "errorCode", "iccid", "imsi", "meterType",
     "meterSerialNumber", "chargePointSerialNumber", "chargeBoxSerialNumber", "firmwareVersion",
-    "chargePointModel", "chargePointVendor", "reason", "data", "messageId", "techInfo",
+    "chargePointModel", "chargePointVendor", "reason", "data", "messageId",
+    # OCPP 2.x
+    "signedMeterData", "publicKey", "signingMethod", "encodingMethod", "model", "vendorName",
+    "serialNumber", "techCode", "techInfo", "actualValue", "additionalInfo", "reasonCode",
 }  # fmt: skip
 READING: Final = {"unit", "measurand", "context", "format", "phase", "location"}
 LISTS: Final = {"sampledValue", "transactionData", "meterValue"}
@@ -105,6 +108,25 @@ def check_incoming(version: str, name: str, payload: dict[str, Any]) -> list[str
         # Without positions: this becomes a label of a counter.
         names = [step for step in error.instance_path if isinstance(step, str)]
         deviations.append(" ".join([kind, *names[-1:]]))
+    return deviations
+
+
+def check_answer(version: str, action: str, payload: dict[str, Any]) -> list[str]:
+    """Check what a charger answered to a call of ours; return how it deviates.
+
+    Raises Violation if members are not of their type, for nobody could work with it. Whatever else
+    is wrong says more than no answer would: an unknown status, a member left out.
+    """
+    validator = _validator(version, f"{action}Response", formats=False)
+    if validator.is_valid(payload):
+        return []
+    deviations = []
+    for error in validator.iter_errors(payload):
+        kind = type(error.kind).__name__
+        if kind == "Type":
+            where = "/".join(map(str, error.instance_path))
+            raise Violation(CODE_BY_KIND[kind], f"{where or 'payload'}: {error.message}")
+        deviations.append(kind)
     return deviations
 
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any, Final
 
-MASK: Final = "***"
+from csms_gateway.masking import MASK
+
 # Write-only in every version: 1.6 security whitepaper, 7.2; 2.0.1, SecurityCtrlr.
 PASSWORDS: Final = {"authorizationkey", "basicauthpassword"}
 
@@ -79,18 +80,6 @@ def put_back(what: str, masked: dict[str, Any], secrets: list[str]) -> dict[str,
     for (holder, name), secret in zip(_places(what, payload), secrets, strict=True):
         holder[name] = secret
     return payload
-
-
-def masked_answer(answer: dict[str, Any]) -> dict[str, Any]:
-    """A charger that tells its password when it is asked for all its settings."""
-    shown = deepcopy(answer)
-    for item in _items(shown, "configurationKey"):
-        if _is_password(item.get("key")) and item.get("value"):
-            item["value"] = MASK
-    for item in _items(shown, "getVariableResult"):
-        if _is_password(_member(item, "variable").get("name")) and item.get("attributeValue"):
-            item["attributeValue"] = MASK
-    return shown
 
 
 def station_passwords(action: str, payload: dict[str, Any]) -> list[str]:

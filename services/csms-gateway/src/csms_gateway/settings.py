@@ -47,6 +47,16 @@ class Settings(settings.Settings):
         default=512 * 1024, ge=1024, description="larger ones close it"
     )
     ocpp_call_timeout_s: float = Field(default=30.0, gt=0, description="for a charger to answer us")
+    # Three missed ones are a dead replica, whose stations must show offline within 60 s.
+    gateway_beat_s: float = Field(
+        default=10.0, gt=0, le=15, description="between a replica's beats; three missed: it is dead"
+    )
+    ocpp_drain_s: float = Field(
+        default=20.0, ge=1, description="to close all sockets when the gateway stops"
+    )
+    ocpp_write_timeout_s: float = Field(
+        default=30.0, gt=0, description="a charger that takes nothing for so long is dropped"
+    )
     command_deadline_s: float = Field(
         default=60.0, gt=0, description="then a command has timed out"
     )
@@ -60,6 +70,13 @@ class Settings(settings.Settings):
     )
     message_log_keep_days: int = Field(
         default=30, ge=1, description="then its partition is dropped"
+    )
+    # Twice what a DC station with four EVSEs and a reading each ten seconds says.
+    message_log_rows_max: int = Field(
+        default=200_000, ge=1, description="logged of a station a day; what is more is only counted"
+    )
+    message_log_bytes_max: int = Field(
+        default=100 * 2**20, ge=1024, description="the same in bytes of frames"
     )
     notification_keep_days: int = Field(
         default=90, ge=1, description="of what stations tell of themselves"

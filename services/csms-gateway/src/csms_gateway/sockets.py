@@ -14,7 +14,6 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
 QUEUE_MAX: Final = 8  # messages read ahead of the one being answered; then TCP holds the charger
 CLOSE_S: Final = 2.0  # for the other side to answer our close, or to take what is still to be sent
-DRAIN_S: Final = 20.0  # a charger that takes nothing for so long does not read at all
 
 
 # RFC 6455, 7.4.1
@@ -65,8 +64,12 @@ class Socket(WSListener):
             transport.send(WSMsgType.CLOSE, payload[:2])  # echoed, as RFC 6455, 5.5.1 has it
             transport.disconnect()
 
-    def on_ws_disconnected(self, _: WSTransport) -> None:
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
         self._closed = True
+        if self.close_code is None and transport.close_handshake:
+            # picows has closed it itself: too big, or no WebSocket at all.
+            told = transport.close_handshake.sent or transport.close_handshake.recv
+            self.close_code = int(told.code) if told else None  # type: ignore[call-overload]
         self._wake()
         if self._writable and not self._writable.done():
             self._writable.set_result(None)
@@ -96,16 +99,15 @@ class Socket(WSListener):
         return text
 
     async def send(self, text: str | bytes) -> None:
-        """Raises Closed; also when the charger has read nothing for DRAIN_S."""
+        """Wait until the charger takes what is sent. Raises Closed."""
         if self._closed or self._transport is None:
             raise Closed
         self._transport.send(WSMsgType.TEXT, text)
         if self._writable is not None:
-            try:
-                await asyncio.wait_for(asyncio.shield(self._writable), DRAIN_S)
-            except TimeoutError:
-                self._transport.disconnect(graceful=False)
-                raise Closed from None
+            # Whoever takes nothing is cut off (connections.drop_slow), which ends this too.
+            await asyncio.shield(self._writable)
+            if self._closed:
+                raise Closed
 
     @property
     def connected(self) -> bool:

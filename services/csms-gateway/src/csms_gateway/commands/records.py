@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import orjson
 
-from csms_gateway import password_rotation, redaction, schemas, secrets_in
+from csms_gateway import masking, password_rotation, schemas, secrets_in
 from csms_gateway.charger import Call, CallFailed, Charger, NoAnswer, Unsupported
 from csms_gateway.commands.all_kinds import KINDS, RAW
 from csms_gateway.commands.verdict import start_of, taken
@@ -25,11 +25,14 @@ log = logging.getLogger(__name__)
 
 SWEEP_S = 5.0
 
+# By the newest socket alone: an old one that lingers here would only lose it.
 CLAIM = """
-update command set state = 'sent', sent_at = now(), change = nextval('command_change_seq')
+update command set
+    state = 'sent', sent_at = now(), replica = $2, change = nextval('command_change_seq')
 where id = (
     select id from command
     where station_id = $1 and state = 'queued' and deadline_at > now()
+    and exists (select from connection where station_id = $1 and generation = $3)
     order by id limit 1 for update skip locked
 )
 returning id, station_id, type, parameters, secrets
@@ -43,10 +46,13 @@ update command set
     change = nextval('command_change_seq')
 where id = $1 and state = 'sent'
 """
+# A sent one has its own clock, the charger's time to answer; a quarter of an hour is for those of
+# many calls, and for a result that could not be stored.
 TIME_OUT = """
 update command set
     state = 'timed_out', finished_at = now(), secrets = null, change = nextval('command_change_seq')
 where state in ('queued', 'sent') and deadline_at < now()
+    or state = 'sent' and sent_at < now() - interval '15 minutes'
 returning id, station_id, parameters
 """
 # A command that is over keeps no password.
@@ -56,13 +62,19 @@ WAITING = "select distinct station_id from command where state = 'queued' and st
 
 def deliver_soon(gateway: Gateway, charger: Charger) -> None:
     """Send what waits for this charger, beside whatever it is saying itself."""
-    gateway.tasks.spawn(_deliver(charger), f"commands {charger.station_id}")
+    delivery = gateway.tasks.spawn(_deliver(charger), f"commands {charger.station_id}")
+    gateway.deliveries.add(delivery)
+    delivery.add_done_callback(gateway.deliveries.discard)
 
 
 async def _deliver(charger: Charger) -> None:
     gateway = charger.gateway
     async with charger.commands:
-        while row := await gateway.pool.fetchrow(CLAIM, charger.station_id):
+        while not gateway.draining and (
+            row := await gateway.pool.fetchrow(
+                CLAIM, charger.station_id, gateway.replica, charger.generation
+            )
+        ):
             await _tell(gateway, row, "sent")
             sent: list[dict[str, Any]] = []
             state, result = await _carried_out(charger, row, sent)
@@ -73,7 +85,7 @@ async def _deliver(charger: Charger) -> None:
 
 def _json(value: Any) -> str:
     """Without passwords."""
-    return orjson.dumps(redaction.redacted(value)).decode().replace("\\u0000", "\\ufffd")
+    return orjson.dumps(masking.hidden(value)).decode().replace("\\u0000", "\\ufffd")
 
 
 async def _tell(gateway: Gateway, row: asyncpg.Record, state: str) -> None:
@@ -94,7 +106,7 @@ async def _carried_out(
             answer = await password_rotation.call(
                 charger, call, charger.gateway.settings.ocpp_call_timeout_s
             )
-            answers.append(secrets_in.masked_answer(answer))
+            answers.append(masking.hidden(answer))
             sent[-1]["answer"] = answers[-1]
             if hook := charger.version.answered.get(call.action):
                 await hook(charger, call.payload, answer)

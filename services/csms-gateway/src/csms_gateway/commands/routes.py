@@ -20,7 +20,7 @@ from common.auth import Caller, Principal, scoped
 from common.clock import now
 from common.database import PLATFORM, Db
 from common.problems import NotFound, Problem
-from csms_gateway import connections, redaction, schemas, secrets_in, tables
+from csms_gateway import connections, masking, schemas, secrets_in, tables
 from csms_gateway.commands.all_kinds import RAW, CommandIn, Raw
 from csms_gateway.commands.feed import FINISHED
 from csms_gateway.commands.kinds import Kind, RemoteStop
@@ -79,7 +79,7 @@ class AlreadySent(Problem):
 
 
 # Passwords are never shown, also while a command that sets one waits.
-Hidden = Annotated[dict[str, Any], AfterValidator(redaction.redacted)]
+Hidden = Annotated[dict[str, Any], AfterValidator(masking.hidden)]
 
 
 class CommandOut(BaseModel):
@@ -138,7 +138,7 @@ async def create_command(
         # Not the Db dependency: the notice must go out after the commit, or it would find nothing.
         async with parts.connections.begin(caller.operator_id or PLATFORM) as db:
             sealer = request.app.state.beside.gateway.sealer
-            row = await _store(db, station_id, body, caller, idempotency_key, deadline_s, sealer)
+            row = await store(db, station_id, body, caller.sub, idempotency_key, deadline_s, sealer)
         await feed.tell(station_id, row.id, row.state)
         await request.app.state.beside.notify(station_id)
         row = await _followed(request, caller, row, changes, wait_s)
@@ -172,15 +172,16 @@ async def _followed(
     return row
 
 
-async def _store(
+async def store(
     db: AsyncSession,
     station_id: str,
     body: Kind | Raw,
-    caller: Principal,
+    requested_by: str,
     key: str | None,
     deadline_s: float,
     sealer: Sealer | None,
 ) -> CommandOut:
+    """The command, new or as it was stored before under this key. Raises a Problem."""
     station = await db.get(tables.Station, station_id)
     if station is None or not station.active:
         raise UnknownStation(f"there is no station {station_id!r}")
@@ -202,7 +203,7 @@ async def _store(
             type=kind,
             parameters=parameters,
             secrets=_sealed(secrets, sealer),
-            requested_by=caller.sub,
+            requested_by=requested_by,
             requested_at=at,
             deadline_at=at + timedelta(seconds=deadline_s),
             session_id=body.session_id if isinstance(body, RemoteStop) else None,
@@ -211,8 +212,8 @@ async def _store(
         if row is not None:
             return CommandOut.model_validate(row)
         repeated = (await db.scalars(_by_key(station, key))).one()
-    told = (repeated.type, repeated.station_id, redaction.redacted(repeated.parameters))
-    if told != (kind, station_id, redaction.redacted(parameters)):
+    told = (repeated.type, repeated.station_id, masking.hidden(repeated.parameters))
+    if told != (kind, station_id, masking.hidden(parameters)):
         raise IdempotencyKeyReused("this key belongs to another command", command=str(repeated.id))
     return CommandOut.model_validate(repeated)
 
@@ -386,7 +387,7 @@ async def cancel_command(
             tables.Command.id == row.id, tables.Command.state.in_(("queued", "cancelled"))
         )
         change = tables.CHANGE.next_value()
-        parameters = redaction.redacted(row.parameters)
+        parameters = masking.hidden(row.parameters)
         cancelling = queued.values(
             state="cancelled", finished_at=now(), secrets=None, change=change, parameters=parameters
         )

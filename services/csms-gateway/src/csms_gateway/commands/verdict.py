@@ -14,15 +14,19 @@ def taken(answer: dict[str, Any]) -> bool:
     """
     status = answer.get("status")
     if status is not None:
-        return status in TAKEN
+        return isinstance(status, str) and status in TAKEN
     for name, results in answer.items():
         if name.endswith("Result") and isinstance(results, list):
             return all(_status(one) in TAKEN for one in results)
     return True
 
 
-def _status(result: dict[str, Any]) -> Any:
-    return result.get("status", result.get("attributeStatus"))
+def _status(result: Any) -> str:
+    """Empty if there is none."""
+    if not isinstance(result, dict):
+        return ""
+    status = result.get("status", result.get("attributeStatus"))
+    return status if isinstance(status, str) else ""
 
 
 class Start(NamedTuple):

@@ -11,7 +11,7 @@ from csms_gateway.tables.command import CHANGE, REQUEST_ID, Command
 from csms_gateway.tables.declarative import TRANSACTION_ID_MAX, Table
 from csms_gateway.tables.message import Message, Notification
 from csms_gateway.tables.ocpp21 import DynamicSchedule, EventStream, Tariff
-from csms_gateway.tables.station import Connection, Station
+from csms_gateway.tables.station import Connection, GatewayReplica, Station
 from csms_gateway.tables.transaction import (
     SignedMessage,
     Transaction,
@@ -29,6 +29,7 @@ __all__ = [
     "Connection",
     "DynamicSchedule",
     "EventStream",
+    "GatewayReplica",
     "InstalledCertificate",
     "IssuedCertificate",
     "Message",

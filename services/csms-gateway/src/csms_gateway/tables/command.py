@@ -25,6 +25,7 @@ class Command(Table):
         ),
         Index("ix_command_station", "station_id", "id"),
         Index("ix_command_change", "change"),
+        Index("ix_command_sent", "replica", postgresql_where=text("state = 'sent'")),
         Index(
             "ix_command_start",
             "station_id",
@@ -53,6 +54,7 @@ class Command(Table):
     requested_at: Mapped[datetime]
     deadline_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]
+    replica: Mapped[UUID | None] = mapped_column(comment="that sent it, and must see it through")
     finished_at: Mapped[datetime | None]
     calls: Mapped[list[dict[str, Any]] | None] = mapped_column(
         JSON, comment="action, payload and answer of each OCPP call it became"

@@ -30,7 +30,7 @@ class Message(Table):
     operator_id: Mapped[UUID]
     station_id: Mapped[str]
     direction: Mapped[str] = mapped_column(comment="in: from the charger, out: to it")
-    kind: Mapped[str] = mapped_column(comment="call, result, error, send or bad")
+    kind: Mapped[str] = mapped_column(comment="call, result, error, send, bad or full")
     action: Mapped[str | None]
     message_id: Mapped[str | None]
     frame: Mapped[str]

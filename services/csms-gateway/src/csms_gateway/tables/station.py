@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, SmallInteger, text
+from sqlalchemy import BigInteger, CheckConstraint, Index, SmallInteger, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from csms_gateway.tables.declarative import Table
@@ -62,6 +62,9 @@ class Connection(Table):
     """The newest socket of each station. A higher generation is a newer socket."""
 
     __tablename__ = "connection"
+    __table_args__ = (
+        Index("ix_connection_open", "replica", postgresql_where=text("closed_at is null")),
+    )
 
     station_id: Mapped[str] = mapped_column(primary_key=True)
     operator_id: Mapped[UUID] = mapped_column(index=True)
@@ -71,3 +74,12 @@ class Connection(Table):
     connected_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
     security_profile: Mapped[int] = mapped_column(SmallInteger, server_default="1")
+
+
+class GatewayReplica(Table):
+    """Replicas of the gateway that live, by their last beat. They serve every operator."""
+
+    __tablename__ = "gateway_replica"
+
+    replica: Mapped[UUID] = mapped_column(primary_key=True)
+    last_beat_at: Mapped[datetime]

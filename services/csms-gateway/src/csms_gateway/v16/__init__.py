@@ -96,6 +96,5 @@ VERSION = Version(
     },
     commands=COMMANDS,
     answered=ANSWERED,
-    bad_frame="FormationViolation",
     keep=keep,
 )

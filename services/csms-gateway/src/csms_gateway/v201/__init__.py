@@ -115,6 +115,5 @@ VERSION = Version(
     actions=ACTIONS,
     commands=COMMANDS,
     answered=ANSWERED,
-    bad_frame="RpcFrameworkError",
     keep=keep,
 )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from csms_gateway import notifications, redaction, variables
+from csms_gateway import masking, notifications, variables
 from csms_gateway.charger import Charger
 from csms_gateway.device_model import Told, named
 
@@ -10,5 +10,5 @@ from csms_gateway.device_model import Told, named
 async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
     told = [Told(named(one), one["actualValue"]) for one in payload["eventData"]]
     await variables.store(charger, told)
-    await notifications.keep(charger, "NotifyEvent", redaction.payload("NotifyEvent", payload))
+    await notifications.keep(charger, "NotifyEvent", masking.payload("NotifyEvent", payload))
     return {}

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from csms_gateway import notifications, redaction, variables
+from csms_gateway import masking, notifications, variables
 from csms_gateway.charger import Charger
 from csms_gateway.device_model import reported
 
 
 async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
     await variables.store(charger, reported(payload.get("reportData", [])))
-    kept = redaction.payload("NotifyReport", payload)
+    kept = masking.payload("NotifyReport", payload)
     await notifications.keep(charger, "NotifyReport", kept)
     return {}
