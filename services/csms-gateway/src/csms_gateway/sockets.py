@@ -110,6 +110,11 @@ class Socket(WSListener):
                 raise Closed
 
     @property
+    def waiting(self) -> int:
+        """Messages read and not taken yet."""
+        return len(self._texts)
+
+    @property
     def connected(self) -> bool:
         return self._transport is not None and not self._closed
 
