@@ -9,12 +9,15 @@ from fastapi import FastAPI
 from common import service
 from common.service import Parts
 from csms_gateway import (
+    charging_profiles,
     connections,
     gateway,
     listener,
+    local_lists,
     message_log,
     notifications,
     reports,
+    reservations,
     transaction_events,
 )
 from csms_gateway.commands import records, routes
@@ -28,6 +31,7 @@ async def _ocpp(parts: Parts) -> AsyncIterator[connections.Held]:
         replica.tasks.forever(partial(records.sweep, replica, held), "command sweep")
         replica.tasks.forever(partial(notifications.prune, replica), "old notifications")
         replica.tasks.forever(partial(transaction_events.sweep, replica), "untold sessions")
+        replica.tasks.forever(partial(reservations.sweep, replica), "expired reservations")
         yield held
 
 
@@ -41,6 +45,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             message_log.router,
             notifications.router,
             reports.router,
+            reservations.router,
+            local_lists.router,
+            charging_profiles.router,
         ],
         HANDLERS,
         title="csms-gateway",

@@ -38,6 +38,7 @@ class StartReport:
 @dataclass(frozen=True, slots=True)
 class Started:
     transaction_id: int
+    session_id: UUID
     token_status: str
     expires_at: datetime | None
 
@@ -96,7 +97,7 @@ async def start(charger: Charger, report: StartReport) -> Started:
             await open_incident(charger, session_id, left_open)
     _remember(charger, str(row["id"]), row["session_id"])
     charger.open_by_evse[report.evse_id] = row["session_id"]
-    return Started(row["id"], row["token_status"], token.expires_at)
+    return Started(row["id"], row["session_id"], row["token_status"], token.expires_at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,12 +85,12 @@ async def _carried_out(
     answers: list[dict[str, Any]] = []
     try:
         for call in await _calls(charger, row["type"], orjson.loads(row["parameters"])):
+            if call.needs_previous and not taken(answers[-1]):
+                break
             if start := start_of(call.action, call.payload):
                 await charger.gateway.pool.execute(ASKS_FOR_START, row["id"], *start)
             sent.append({"action": call.action, "payload": call.payload})
-            answer = await charger.call(
-                call.action, call.payload, charger.gateway.settings.ocpp_call_timeout_s
-            )
+            answer = await _asked(charger, call)
             sent[-1]["answer"] = answer
             answers.append(answer)
             if hook := charger.version.answered.get(call.action):
@@ -109,6 +109,17 @@ async def _carried_out(
         return "failed", {"description": "an error of ours; see the log"}
     result = answers[0] if len(answers) == 1 else {"answers": answers}
     return ("accepted" if all(map(taken, answers)) else "rejected"), result
+
+
+async def _asked(charger: Charger, call: Call) -> dict[str, Any]:
+    """The charger's answer. Raises as Charger.call."""
+    timeout_s = charger.gateway.settings.ocpp_call_timeout_s
+    try:
+        return await charger.call(call.action, call.payload, timeout_s)
+    except CallFailed as failed:
+        if refused := charger.version.refused.get(call.action):
+            await refused(charger, call.payload, failed.code)
+        raise
 
 
 async def _calls(charger: Charger, kind: str, parameters: dict[str, Any]) -> list[Call]:
