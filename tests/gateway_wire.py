@@ -35,6 +35,7 @@ class Identity:
     decisions: dict[str, AuthorizeStatus] = field(
         default_factory=lambda: {"GOOD": "Accepted", "BAD": "Blocked"}
     )
+    parents: dict[str, str] = field(default_factory=dict)
     silent: bool = False
     card_id: UUID = field(default_factory=uuid4)
 
@@ -43,7 +44,10 @@ class Identity:
         if self.silent:
             await asyncio.sleep(60)
         status = self.decisions.get(question.id_token.upper(), "Invalid")
-        return AuthorizeAnswer(status=status, why="as the test says", card_id=self.card_id)
+        return AuthorizeAnswer(
+            status=status, why="as the test says", card_id=self.card_id,
+            parent_id_token=self.parents.get(question.id_token.upper()),
+        )  # fmt: skip
 
 
 @dataclass

@@ -116,7 +116,7 @@ async def _asked(charger: Charger, call: Call) -> dict[str, Any]:
     timeout_s = charger.gateway.settings.ocpp_call_timeout_s
     try:
         return await charger.call(call.action, call.payload, timeout_s)
-    except CallFailed as failed:
+    except (CallFailed, schemas.Violation) as failed:
         if refused := charger.version.refused.get(call.action):
             await refused(charger, call.payload, failed.code)
         raise
