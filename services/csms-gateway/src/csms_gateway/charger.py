@@ -49,8 +49,8 @@ Handler = Callable[["Charger", dict[str, Any]], Awaitable[dict[str, Any]]]
 Translation = Callable[["Charger", Any], Awaitable[list["Call"]]]
 # What follows from a charger's answer to a call of ours: its payload, the answer.
 Answered = Callable[["Charger", dict[str, Any], dict[str, Any]], Awaitable[None]]
-# What follows when a charger answered a call of ours with CALLERROR, or it could not be sent for its
-# form: its payload, the error's code.
+# What follows when a charger answered a call of ours with CALLERROR, or it could not be sent as it
+# was: its payload, the error's code.
 Refused = Callable[["Charger", dict[str, Any], str], Awaitable[None]]
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 
 from csms_gateway import clocks
 from csms_gateway.charging_limits import VOLTS, Limit, Profile, Schedule, changes, limit_at
-from csms_gateway.commands.kinds import ChargingSchedule, SchedulePeriod
+from csms_gateway.commands.charging_profile import ChargingSchedule, SchedulePeriod
 
 PHASES: Final = {"AC_single_phase": 1, "AC_two_phase": 2, "AC_three_phase": 3}
 HORIZON: Final = timedelta(hours=24)  # ISO 15118-2, 8.5.2.13: a schedule without an end covers it

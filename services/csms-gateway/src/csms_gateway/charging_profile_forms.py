@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from csms_gateway.charger import Unsupported
 from csms_gateway.clocks import wire_time
-from csms_gateway.commands.kinds import ChargingProfile, ChargingSchedule, ProfileBody
+from csms_gateway.commands.charging_profile import ChargingProfile, ChargingSchedule, ProfileBody
 
 PURPOSES_16: Final = {
     "station_max": "ChargePointMaxProfile",

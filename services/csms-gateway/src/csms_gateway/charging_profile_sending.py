@@ -14,7 +14,8 @@ from csms_gateway import clocks
 from csms_gateway.charger import Charger, Unsupported
 from csms_gateway.charging_profile_forms import NEUTRAL, check_sendable
 from csms_gateway.commands import request_ids
-from csms_gateway.commands.kinds import ChargingProfile, ProfileBody, SetChargingProfile
+from csms_gateway.commands.charging_profile import ChargingProfile, ProfileBody
+from csms_gateway.commands.kinds import SetChargingProfile
 from csms_gateway.transactions import as_json
 
 OURS: Final = "CSO"  # who set it: us

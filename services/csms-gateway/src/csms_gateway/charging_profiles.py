@@ -18,7 +18,8 @@ from common.database import Db
 from common.problems import NotFound, Problem
 from common.versions import Expected, require, tag
 from csms_gateway import tables
-from csms_gateway.commands.kinds import Name, ProfileBody
+from csms_gateway.commands.charging_profile import ProfileBody
+from csms_gateway.commands.kinds import Name
 from csms_gateway.connections import StationPath
 
 router = APIRouter(prefix="/v1", tags=["charging profiles"])

@@ -18,7 +18,7 @@ from common.ids import uuid7
 from common.problems import Problem
 from common.versions import Expected, require, tag
 from csms_gateway import tables
-from csms_gateway.commands.kinds import LocalListEntry
+from csms_gateway.commands.kinds import ListedToken
 from csms_gateway.commands.routes import DEADLINE_S_MAX, UnknownStation
 from csms_gateway.connections import StationPath
 
@@ -35,7 +35,7 @@ class TokenTwice(Problem):
     title = "A token is in the list twice"
 
 
-class WantedEntry(LocalListEntry):
+class WantedEntry(ListedToken):
     status: Literal["Accepted", "Blocked", "Expired", "Invalid", "ConcurrentTx"] = "Accepted"
 
 

@@ -12,7 +12,7 @@ from csms_gateway.charger import Charger
 from csms_gateway.charging_needs import NoOffer, needs_of, offers
 from csms_gateway.charging_profile_forms import profile_2
 from csms_gateway.commands import ours
-from csms_gateway.commands.kinds import ChargingProfile
+from csms_gateway.commands.charging_profile import ChargingProfile
 
 DEADLINE_S: Final = 55.0  # the EV gives up after 60 (K15.FR.08)
 FOR_EVS: Final = "select profile from charging_profile where operator_id = $1 and for_evs"
