@@ -48,7 +48,7 @@ def tokens(call: Called) -> list[str]:
 
 
 def number(call: Called) -> int:
-    found: int = call[1].get("versionNumber", call[1].get("listVersion"))
+    found: int = call[1]["versionNumber" if "versionNumber" in call[1] else "listVersion"]
     return found
 
 
@@ -64,7 +64,7 @@ async def test_TC_D_01_and_043_4_a_wanted_list_is_sent_in_full(
         assert (sending["state"], sending["version"]) == ("sending", 1)
         call = await charger.called(ACCEPTED)
         if protocol == "ocpp1.6":
-            info = {
+            info: dict[str, Any] = {
                 "status": "Accepted", "expiryDate": "2030-01-01T00:00:00Z",
                 "parentIdTag": "Family",
             }  # fmt: skip

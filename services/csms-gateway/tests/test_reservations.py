@@ -38,7 +38,7 @@ async def reserved(charger: Station, **changes: Any) -> int:
     """The number of an active reservation."""
     (call,), done = await charger.ask(reserve(**changes), ACCEPTED)
     assert done["state"] == "accepted"
-    number: int = call[1].get("id", call[1].get("reservationId"))
+    number: int = call[1]["id" if "id" in call[1] else "reservationId"]
     assert await state(charger, number) == "active"
     return number
 

@@ -46,17 +46,18 @@ def limit_at(
     valid_from, valid_to = _bounds(profile)
     if (valid_from and at < valid_from) or (valid_to and at >= valid_to):
         return None
-    elapsed = at - _start(profile, schedule, session_at)
-    if elapsed < timedelta():
+    # In whole microseconds: a station may say numbers that no timedelta holds.
+    elapsed_us = (at - _start(profile, schedule, session_at)) // timedelta(microseconds=1)
+    if elapsed_us < 0:
         return None
     if recur_s := RECUR_S.get(profile.get("recurrencyKind", "")):
-        elapsed %= timedelta(seconds=recur_s)
+        elapsed_us %= recur_s * 1_000_000
     duration_s = schedule.get("duration")
-    if duration_s is not None and elapsed >= timedelta(seconds=duration_s):
+    if duration_s is not None and elapsed_us >= duration_s * 1_000_000:
         return None
     found = None
     for period in schedule["chargingSchedulePeriod"]:
-        if timedelta(seconds=period["startPeriod"]) > elapsed:
+        if period["startPeriod"] * 1_000_000 > elapsed_us:
             break
         found = period
     if found is None or found.get("limit") is None:
@@ -77,19 +78,21 @@ def changes(
     offsets = [period["startPeriod"] for period in schedule["chargingSchedulePeriod"]]
     if schedule.get("duration") is not None:
         offsets.append(schedule["duration"])
-    start = _start(profile, schedule, session_at)
+    # Counted from `since`, for what lies beyond may lie beyond what a datetime holds.
+    microsecond = timedelta(microseconds=1)
+    start_us = (_start(profile, schedule, session_at) - since) // microsecond
+    end_us = (until - since) // microsecond
     recur_s = RECUR_S.get(profile.get("recurrencyKind", ""))
     if recur_s is None:
-        moments += [start + timedelta(seconds=offset) for offset in offsets if _sane(offset)]
+        found = [start_us + offset * 1_000_000 for offset in offsets]
     else:
-        round_ = timedelta(seconds=recur_s)
-        start += max((since - start) // round_, 0) * round_
-        while start < until:
-            moments += [start + timedelta(seconds=one) for one in [*offsets, 0] if one < recur_s]
-            start += round_
+        round_us = recur_s * 1_000_000
+        start_us += max(-start_us // round_us, 0) * round_us
+        found = [
+            begun + offset * 1_000_000
+            for begun in range(start_us, end_us, round_us)
+            for offset in [*offsets, 0]
+            if offset < recur_s
+        ]
+    moments += [since + one * microsecond for one in found if 0 < one < end_us]
     return (moment for moment in moments if since < moment < until)
-
-
-def _sane(offset_s: int) -> bool:
-    """Within what a datetime can hold; a limit in a thousand years is none."""
-    return 0 <= offset_s < 2**31

@@ -65,7 +65,7 @@ def needs_of(told: dict[str, Any]) -> Needs:
 
 
 def _decimal(value: float) -> Decimal:
-    return max(Decimal(str(value)), Decimal())
+    return min(max(Decimal(str(value)), Decimal()), Decimal(10**12))
 
 
 def offers(

@@ -221,6 +221,8 @@ async def cleared(
     stack_level: int | None = None,
 ) -> None:
     """None of these is there any more; Unknown and NoProfiles say that none was."""
+    if not _fits(*(numbers or ()), evse_id or 0, stack_level or 0):
+        return  # none of ours
     if status in ("Accepted", "Unknown", "NoProfiles"):
         await charger.gateway.pool.execute(
             CLEARED, charger.station_id, numbers, evse_id,

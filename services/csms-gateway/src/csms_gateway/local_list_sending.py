@@ -19,6 +19,7 @@ from csms_gateway.local_list_difference import Entry, Part, applied, key, plan, 
 # Small enough for every station that tells no limit: 1.6 requires SendLocalListMaxLength, but no
 # least value of it; 2.x the same of ItemsPerMessage.
 ITEMS_MAX: Final = 20
+INTEGER_END: Final = 2**31
 
 KNOWN: Final = "select * from local_list where station_id = $1"
 SENDING: Final = """
@@ -136,6 +137,8 @@ async def _told(
 
 async def answered(charger: Charger, part: Part, status: str, spelling: Spelling) -> None:
     """The station's answer to a SendLocalList, asked for in whatever way."""
+    if abs(part.version) >= INTEGER_END:
+        return  # of a raw call; no charger can have it
     row: Any = await charger.gateway.pool.fetchrow(KNOWN, charger.station_id)
     if status != "Accepted":
         await _refused(charger, row, part, status, spelling)
@@ -178,7 +181,7 @@ async def _refused(charger: Charger, row: Any, part: Part, status: str, spelling
 async def version_told(charger: Charger, version: int, spelling: Spelling) -> None:
     """Of GetLocalListVersion: 0 there is no list, -1 (1.6) the station can hold none."""
     row: Any = await charger.gateway.pool.fetchrow(KNOWN, charger.station_id)
-    if not -(2**31) <= version < 2**31:
+    if abs(version) >= INTEGER_END:
         return
     if row and row["installed_version"] == version and row["installed"] is not None:
         return

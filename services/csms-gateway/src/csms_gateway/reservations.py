@@ -28,6 +28,7 @@ from csms_gateway.gateway import Gateway
 SWEEP_S: Final = 5.0
 ACCEPTED: Final = "Accepted"
 # A station that tells what it kept offline may tell of the use of what is over here by now.
+INTEGER_END: Final = 2**31
 USABLE: Final = "('requested', 'active', 'expired')"
 
 # A refused request changes nothing at the station, so it changes no reservation that stands.
@@ -88,6 +89,8 @@ async def answered(charger: Charger, wanted: Wanted, answer: str) -> None:
 
 
 async def _put(charger: Charger, wanted: Wanted, state: str, answer: str | None) -> None:
+    if max(abs(wanted.reservation_id), abs(wanted.evse_id or 0)) >= INTEGER_END:
+        return  # of a raw call; no charger can have it
     at = now()
     # A raw call may say what is no time; the station has taken it, so it stands until it is told.
     expires_at = clocks.read(wanted.expires_at) or at
@@ -105,7 +108,7 @@ async def cancelled(charger: Charger, payload: dict[str, Any], answer: dict[str,
 
 
 async def ended(charger: Charger, reservation_id: int, state: str, why: str) -> None:
-    if 0 <= reservation_id < 2**31:
+    if 0 <= reservation_id < INTEGER_END:
         await charger.gateway.pool.execute(END, charger.station_id, reservation_id, state, why)
 
 
@@ -128,7 +131,7 @@ async def used(charger: Charger, use: Use) -> None:
             return
         at = clocks.read(use.started_raw) or now()
         number = await _fitting(charger, use.evse_id, use.id_token, at)
-    if number is not None and 0 <= number < 2**31:
+    if number is not None and 0 <= number < INTEGER_END:
         await charger.gateway.pool.execute(USE, charger.station_id, number, use.session_id)
 
 

@@ -7,7 +7,7 @@ command. It takes no time to compute, so nothing is ever answered Processing.
 from typing import Any, Final
 
 from common.clock import now
-from csms_gateway import charging_profile_sending, notifications
+from csms_gateway import charging_profile_sending, notifications, statuses
 from csms_gateway.charger import Charger
 from csms_gateway.charging_needs import NoOffer, needs_of, offers
 from csms_gateway.charging_profile_forms import profile_2
@@ -20,8 +20,9 @@ STARTED: Final = "select started_at from transaction where station_id = $1 and s
 
 
 async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
+    evse_id = statuses.number(payload["evseId"], "evseId")
     await notifications.keep(charger, "NotifyEVChargingNeeds", payload)
-    transaction = await charging_profile_sending.open_on(charger, payload["evseId"])
+    transaction = await charging_profile_sending.open_on(charger, evse_id)
     if transaction is None:
         return _no("Rejected", "NoTransaction")  # there is nothing a TxProfile could be for
     basis = await charger.gateway.pool.fetchval(FOR_EVS, charger.operator_id)
@@ -37,7 +38,7 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
         charger,
         "set_charging_profile",
         {
-            "evse_id": payload["evseId"],
+            "evse_id": evse_id,
             "session_id": str(transaction["session_id"]),
             "profile": profile.model_dump(mode="json", exclude_none=True),
         },

@@ -3,7 +3,7 @@
 from typing import Any
 
 from common.clock import now
-from csms_gateway import charging_profile_sending, clocks, notifications
+from csms_gateway import charging_profile_sending, clocks, notifications, statuses
 from csms_gateway.charger import Charger
 from csms_gateway.charging_needs import keeps_to
 from csms_gateway.commands import ours
@@ -14,8 +14,9 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
     """Accepted within the profile that the session has; else that one is sent again, which makes
     the station renegotiate with the EV (K15.FR.13, K16).
     """
+    evse_id = statuses.number(payload["evseId"], "evseId")
     await notifications.keep(charger, "NotifyEVChargingSchedule", payload)
-    transaction = await charging_profile_sending.open_on(charger, payload["evseId"])
+    transaction = await charging_profile_sending.open_on(charger, evse_id)
     if transaction is None:
         return {"status": "Rejected", "statusInfo": {"reasonCode": "NoTransaction"}}
     offered = await charging_profile_sending.of_session(charger, transaction["session_id"])
