@@ -373,3 +373,25 @@ def test_many_periods_become_few_without_taking_long() -> None:
     assert len(few) == 10
     for start, watts in periods:
         assert [limit for began, limit in few if began <= start][-1] <= watts
+
+
+def test_a_limit_that_changes_within_a_second_counts_for_all_of_it() -> None:
+    wants = Needs(Decimal(11_000), Decimal(0), None, None, None)
+    profile = ocpp(steps("W", (0, 9_000)))
+    within = (AT + timedelta(seconds=99.5)).isoformat()
+    other = ocpp(steps("W", (0, 1_000), (10, 5_000), startSchedule=within))
+    (offer,) = offers(wants, profile, [other], None, AT, AT, None)
+    assert made(offer) == [(0, 9_000), (99, 1_000), (110, 5_000)]
+
+
+def test_a_daily_profile_counts_again_each_day() -> None:
+    wants = Needs(Decimal(11_000), Decimal(0), None, None, AT + timedelta(hours=40))
+    long_ago = (AT - timedelta(days=90, hours=1)).isoformat()
+    daily = ocpp(
+        steps("W", (0, 2_000), (7_200, 6_000), startSchedule=long_ago, duration=14_400),
+        chargingProfileKind="Recurring",
+        recurrencyKind="Daily",
+    )
+    (offer,) = offers(wants, daily, [], None, AT, AT, None)
+    day = [(23 * 3600, 2_000), (25 * 3600, 6_000), (27 * 3600, 11_000)]
+    assert made(offer) == [(0, 2_000), (3_600, 6_000), (10_800, 11_000), *day]
