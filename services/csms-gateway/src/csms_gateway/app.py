@@ -11,16 +11,19 @@ from common.service import Parts
 from csms_gateway import (
     certificate_authority,
     certificate_renewal,
+    charging_profiles,
     connections,
     cost_updates,
     customer_information,
     gateway,
     listener,
+    local_lists,
     messages,
     notifications,
     progress,
     registrations,
     reports,
+    reservations,
     station_certificates,
     station_security,
     transaction_endings,
@@ -40,6 +43,7 @@ async def _ocpp(parts: Parts) -> AsyncIterator[connections.Held]:
         replica.tasks.forever(partial(notifications.prune, replica), "old notifications")
         replica.tasks.forever(partial(customer_information.prune, replica), "customer information")
         replica.tasks.forever(partial(transaction_endings.sweep, replica), "untold sessions")
+        replica.tasks.forever(partial(reservations.sweep, replica), "expired reservations")
         replica.tasks.forever(
             partial(certificate_renewal.sweep, replica, held), "certificate renewal"
         )
@@ -65,6 +69,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             station_security.router,
             station_certificates.router,
             certificate_authority.router,
+            reservations.router,
+            local_lists.router,
+            charging_profiles.router,
         ],
         HANDLERS,
         title="csms-gateway",

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -59,6 +59,9 @@ Handler = Callable[["Charger", dict[str, Any]], Awaitable[dict[str, Any]]]
 Translation = Callable[["Charger", Any], Awaitable[list["Call"]]]
 # What follows from a charger's answer to a call of ours: its payload, the answer.
 Answered = Callable[["Charger", dict[str, Any], dict[str, Any]], Awaitable[None]]
+# What follows when a charger answered a call of ours with CALLERROR, or it could not be sent as it
+# was: its payload, the error's code.
+Refused = Callable[["Charger", dict[str, Any], str], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,8 @@ class Call:
 
     action: str
     payload: dict[str, Any]
+    # Not made unless the charger took the one before: a part that builds on it.
+    needs_previous: bool = False
 
 
 def moment(at: datetime) -> str:
@@ -97,6 +102,7 @@ class Version:
     answered: Mapping[str, Answered]  # by our call's action
     # R3: stores what tells of a session but cannot be worked with, before it is refused.
     keep: Callable[["Charger", str, dict[str, Any]], Awaitable[None]]
+    refused: Mapping[str, Refused] = field(default_factory=dict)  # by our call's action
 
 
 class Unsupported(Exception):

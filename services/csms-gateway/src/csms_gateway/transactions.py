@@ -39,6 +39,7 @@ class StartReport:
 @dataclass(frozen=True, slots=True)
 class Started:
     transaction_id: int
+    session_id: UUID
     token_status: str
     expires_at: datetime | None
     parent_id_token: str | None
@@ -98,7 +99,13 @@ async def start(charger: Charger, report: StartReport) -> Started:
             await open_incident(charger, session_id, left_open)
     _remember(charger, str(row["id"]), row["session_id"])
     charger.open_by_evse[report.evse_id] = row["session_id"]
-    return Started(row["id"], row["token_status"], token.expires_at, token.parent_id_token)
+    return Started(
+        row["id"],
+        row["session_id"],
+        row["token_status"],
+        token.expires_at,
+        token.parent_id_token,
+    )
 
 
 async def _token(

@@ -6,7 +6,17 @@ These are the commands that versions spell differently. What only OCPP 2.x has i
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+
+from csms_gateway.commands.charging_profile import ChargingProfile
 
 # 36: IdTokenType.idToken (2.0.1); OCPP 1.6 takes 20, which its translation checks.
 IdToken = Annotated[str, Field(min_length=1, max_length=36, pattern=r"^[^\x00]+$")]
@@ -34,36 +44,6 @@ class Kind(_Part):
 
 
 # --- sessions ---------------------------------------------------------------------------------
-
-
-class SchedulePeriod(_Part):
-    start_s: int = Field(ge=0, description="from the start of the schedule")
-    limit: float = Field(description="in the schedule's unit; watts in all, amperes a phase")
-    phases: int | None = Field(default=None, ge=1, le=3)
-    phase_to_use: int | None = Field(default=None, ge=1, le=3, description="OCPP 2.x")
-
-
-class ChargingSchedule(_Part):
-    unit: Literal["W", "A"]
-    periods: Annotated[list[SchedulePeriod], Field(min_length=1, max_length=1024)]
-    start_at: AwareDatetime | None = None
-    duration_s: int | None = Field(default=None, ge=0)
-    min_charging_rate: float | None = Field(default=None, ge=0)
-
-
-class ChargingProfile(_Part):
-    """How much power, when (OCPP 1.6, 7.8; 2.0.1, ChargingProfileType)."""
-
-    id: int | None = Field(default=None, ge=0, le=2**31 - 1, description="null: the next free one")
-    stack_level: int = Field(default=0, ge=0)
-    purpose: Literal["station_max", "station_external", "tx_default", "tx"] = "tx_default"
-    kind: Literal["absolute", "recurring", "relative"] = "absolute"
-    recurrency: Literal["daily", "weekly"] | None = None
-    valid_from: AwareDatetime | None = None
-    valid_to: AwareDatetime | None = None
-    session_id: UUID | None = Field(default=None, description="of a tx profile")
-    # OCPP 1.6 takes one; 2.x three, for ISO 15118.
-    schedules: Annotated[list[ChargingSchedule], Field(min_length=1, max_length=3)]
 
 
 class RemoteStart(Kind):
@@ -171,25 +151,44 @@ class DataTransfer(Kind):
 # --- local list and reservation ---------------------------------------------------------------
 
 
-class LocalListEntry(_Part):
+class ListedToken(_Part):
     id_token: IdToken
     id_token_type: IdTokenKind = RFID
+    expires_at: AwareDatetime | None = None
+    group_id_token: IdToken | None = None
+
+
+class LocalListEntry(ListedToken):
     status: Literal["Accepted", "Blocked", "Expired", "Invalid", "ConcurrentTx"] | None = Field(
         default="Accepted", description="null in a differential update: take it off the list"
     )
-    expires_at: AwareDatetime | None = None
-    group_id_token: IdToken | None = None
+
+    @model_serializer(mode="wrap")
+    def _null_is_said(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Commands are stored without nulls, but here one says something."""
+        found: dict[str, Any] = handler(self)
+        return found if self.status else found | {"status": None}
 
 
 class SendLocalList(Kind):
     """Who may charge while the station cannot ask."""
 
     type: Literal["send_local_list"]
-    update: Literal["full", "differential"] = "full"
+    update: Literal["full", "differential"] | None = Field(
+        default=None, description="null: full; of the wanted list the shorter way"
+    )
     version: int | None = Field(
         default=None, ge=1, le=2**31 - 1, description="null: one above the last sent"
     )
-    entries: Annotated[list[LocalListEntry], Field(max_length=10_000)]
+    entries: Annotated[list[LocalListEntry], Field(max_length=10_000)] | None = Field(
+        default=None, description="null: the list kept under /v1/local-lists"
+    )
+
+    @model_validator(mode="after")
+    def _a_wanted_list_has_its_own_number(self) -> "SendLocalList":
+        if self.entries is None and self.version is not None:
+            raise ValueError("the version is of the entries given here")
+        return self
 
 
 class GetLocalListVersion(Kind):
@@ -226,7 +225,15 @@ class SetChargingProfile(Kind):
     evse_id: int = Field(default=0, ge=0, le=1000, description="0: the whole station")
     profile: ChargingProfile | None = None
     profile_name: Name | None = None
-    session_id: UUID | None = Field(default=None, description="the session of a tx profile")
+    session_id: UUID | None = Field(
+        default=None, description="limit this session; the profile is sent as its tx profile"
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "SetChargingProfile":
+        if (self.profile is None) == (self.profile_name is None):
+            raise ValueError("give either profile or profile_name")
+        return self
 
 
 class ClearChargingProfile(Kind):

@@ -99,13 +99,13 @@ async def _carried_out(
     answers: list[dict[str, Any]] = []
     try:
         for call in await _calls(charger, row["type"], _parameters(charger.gateway, row)):
+            if call.needs_previous and not taken(answers[-1]):
+                break
             if start := start_of(call.action, call.payload):
                 await charger.gateway.pool.execute(ASKS_FOR_START, row["id"], *start)
             shown, _ = secrets_in.take_out(call.action, call.payload)
             sent.append({"action": call.action, "payload": shown})
-            answer = await password_rotation.call(
-                charger, call, charger.gateway.settings.ocpp_call_timeout_s
-            )
+            answer = await _asked(charger, call)
             answers.append(masking.hidden(answer))
             sent[-1]["answer"] = answers[-1]
             if hook := charger.version.answered.get(call.action):
@@ -135,6 +135,17 @@ def _parameters(gateway: Gateway, row: asyncpg.Record) -> dict[str, Any]:
         raise schemas.Violation("InternalError", "CSMS_SECRET_KEY is gone; send it again")
     secrets = orjson.loads(gateway.sealer.open(row["secrets"].encode()))
     return secrets_in.put_back(row["type"], parameters, secrets)
+
+
+async def _asked(charger: Charger, call: Call) -> dict[str, Any]:
+    """The charger's answer. Raises as Charger.call."""
+    timeout_s = charger.gateway.settings.ocpp_call_timeout_s
+    try:
+        return await password_rotation.call(charger, call, timeout_s)
+    except (CallFailed, schemas.Violation) as failed:
+        if refused := charger.version.refused.get(call.action):
+            await refused(charger, call.payload, failed.code)
+        raise
 
 
 async def _calls(charger: Charger, kind: str, parameters: dict[str, Any]) -> list[Call]:

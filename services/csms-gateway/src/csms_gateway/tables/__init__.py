@@ -7,10 +7,13 @@ from csms_gateway.tables.certificate import (
     OperatorName,
     RefusedStation,
 )
+from csms_gateway.tables.charging_profile import ChargingProfile, InstalledChargingProfile
 from csms_gateway.tables.command import CHANGE, REQUEST_ID, Command
 from csms_gateway.tables.declarative import TRANSACTION_ID_MAX, Table
+from csms_gateway.tables.local_list import LocalList
 from csms_gateway.tables.message import Message, Notification
 from csms_gateway.tables.ocpp21 import DynamicSchedule, EventStream, Tariff
+from csms_gateway.tables.reservation import Reservation
 from csms_gateway.tables.station import Connection, GatewayReplica, Station
 from csms_gateway.tables.transaction import (
     SignedMessage,
@@ -25,17 +28,21 @@ __all__ = [
     "REQUEST_ID",
     "TRANSACTION_ID_MAX",
     "CertificateAuthority",
+    "ChargingProfile",
     "Command",
     "Connection",
     "DynamicSchedule",
     "EventStream",
     "GatewayReplica",
     "InstalledCertificate",
+    "InstalledChargingProfile",
     "IssuedCertificate",
+    "LocalList",
     "Message",
     "Notification",
     "OperatorName",
     "RefusedStation",
+    "Reservation",
     "SignedMessage",
     "Station",
     "Table",

@@ -3,21 +3,31 @@
 from typing import Any
 
 from common.clock import now
-from csms_gateway import certificates, installed_certificates, transactions, variables
-from csms_gateway.charger import Answered, Charger, Translation, Version, sends
+from csms_gateway import (
+    certificates,
+    installed_certificates,
+    reservations,
+    transactions,
+    variables,
+)
+from csms_gateway.charger import Answered, Charger, Refused, Translation, Version, sends
 from csms_gateway.v16 import (
     authorize,
     boot_notification,
+    cancel_reservation,
     certificate_signed,
     change_availability,
     change_configuration,
     clear_cache,
+    clear_charging_profile,
     data_transfer,
     delete_certificate,
     diagnostics_status_notification,
     firmware_status_notification,
+    get_composite_schedule,
     get_configuration,
     get_installed_certificate_ids,
+    get_local_list_version,
     get_log,
     heartbeat,
     install_certificate,
@@ -25,9 +35,12 @@ from csms_gateway.v16 import (
     meter_values,
     remote_start_transaction,
     remote_stop_transaction,
+    reserve_now,
     reset,
     rotate_password,
     security_event_notification,
+    send_local_list,
+    set_charging_profile,
     sign_certificate,
     signed_firmware_status_notification,
     start_transaction,
@@ -47,19 +60,26 @@ async def keep(charger: Charger, action: str, payload: dict[str, Any]) -> None:
 
 
 COMMANDS: dict[str, Translation] = {
+    "cancel_reservation": sends("CancelReservation", cancel_reservation.payload),
     "certificate_signed": sends("CertificateSigned", certificate_signed.payload),
     "change_availability": change_availability.calls,
     "clear_cache": clear_cache.calls,
+    "clear_charging_profile": sends("ClearChargingProfile", clear_charging_profile.payload),
     "data_transfer": data_transfer.calls,
     "delete_certificate": sends("DeleteCertificate", delete_certificate.payload),
+    "get_composite_schedule": sends("GetCompositeSchedule", get_composite_schedule.payload),
     "get_installed_certificate_ids": get_installed_certificate_ids.calls,
+    "get_local_list_version": sends("GetLocalListVersion", get_local_list_version.payload),
     "get_log": get_log.calls,
     "get_variables": get_configuration.calls,
     "install_certificate": sends("InstallCertificate", install_certificate.payload),
-    "remote_start": sends("RemoteStartTransaction", remote_start_transaction.payload),
+    "remote_start": remote_start_transaction.calls,
     "remote_stop": remote_stop_transaction.calls,
+    "reserve_now": reserve_now.calls,
     "reset": sends("Reset", reset.payload),
     "rotate_password": rotate_password.calls,
+    "send_local_list": send_local_list.calls,
+    "set_charging_profile": set_charging_profile.calls,
     "set_variables": change_configuration.calls,
     "trigger_message": trigger_message.calls,
     "unlock_connector": unlock_connector.calls,
@@ -67,13 +87,21 @@ COMMANDS: dict[str, Translation] = {
 }
 
 ANSWERED: dict[str, Answered] = {
+    "CancelReservation": reservations.cancelled,
     "CertificateSigned": certificates.handed_over,
     "ChangeConfiguration": variables.configuration_changed,
+    "ClearChargingProfile": clear_charging_profile.answered,
     "DeleteCertificate": installed_certificates.deleted,
     "GetConfiguration": variables.configuration_got,
     "GetInstalledCertificateIds": get_installed_certificate_ids.answered,
+    "GetLocalListVersion": get_local_list_version.answered,
     "InstallCertificate": installed_certificates.installed,
+    "ReserveNow": reserve_now.answered,
+    "SendLocalList": send_local_list.answered,
+    "SetChargingProfile": set_charging_profile.answered,
 }
+
+REFUSED: dict[str, Refused] = {"ReserveNow": reserve_now.refused}
 
 VERSION = Version(
     name="ocpp1.6",
@@ -97,4 +125,5 @@ VERSION = Version(
     commands=COMMANDS,
     answered=ANSWERED,
     keep=keep,
+    refused=REFUSED,
 )

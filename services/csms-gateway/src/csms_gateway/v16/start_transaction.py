@@ -3,7 +3,7 @@
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from csms_gateway import transactions
+from csms_gateway import reservations, transactions
 from csms_gateway.charger import Charger
 from csms_gateway.readings import REGISTER_MAX
 from csms_gateway.schemas import Violation
@@ -40,6 +40,13 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
             payload=payload,
         ),
     )
+    await reservations.used(
+        charger,
+        reservations.Use(
+            started.session_id, payload.get("reservationId"), number, payload["idTag"],
+            payload["timestamp"],
+        ),
+    )  # fmt: skip
     return {
         "transactionId": started.transaction_id,
         "idTagInfo": id_tag_info(started.token_status, started.expires_at, started.parent_id_token),

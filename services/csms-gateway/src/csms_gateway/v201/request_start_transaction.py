@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from common.clock import now
 from csms_gateway.charger import Call, Charger
+from csms_gateway.charging_profile_forms import for_a_start, profile_2
 from csms_gateway.commands import request_ids
 from csms_gateway.commands.kinds import RemoteStart
 from csms_gateway.v201.id_token_info import GROUP_TYPE
@@ -17,4 +19,10 @@ async def calls(charger: Charger, command: RemoteStart) -> list[Call]:
         found["evseId"] = command.evse_id
     if command.group_id_token is not None:
         found["groupIdToken"] = {"idToken": command.group_id_token, "type": GROUP_TYPE}
+    if command.charging_profile is not None:
+        profile = for_a_start(command.charging_profile)
+        number = profile.id
+        if number is None:
+            number = await request_ids.following(charger)
+        found["chargingProfile"] = profile_2(profile, number, now())
     return [Call("RequestStartTransaction", found)]

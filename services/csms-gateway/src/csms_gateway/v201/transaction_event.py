@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from csms_gateway import statuses, transaction_events
+from csms_gateway import reservations, statuses, transaction_events
 from csms_gateway.charger import Charger
-from csms_gateway.transaction_fold import Known
+from csms_gateway.transaction_fold import STOPS, Known
 from csms_gateway.v201 import meter_values
 from csms_gateway.v201.id_token_info import id_token_info
 
@@ -24,6 +24,15 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
             await meter_values.store(charger, evse, session.session_id, found, payload)
 
     stored = await transaction_events.store(charger, payload, readings)
+    begins = not ended and payload["triggerReason"] not in STOPS
+    if begins and ("reservationId" in payload or "idToken" in payload):
+        await reservations.used(
+            charger,
+            reservations.Use(
+                stored.session_id, payload.get("reservationId"), evse_id,
+                payload.get("idToken", {}).get("idToken"), payload["timestamp"],
+            ),
+        )  # fmt: skip
     reply: dict[str, Any] = {}
     if stored.token:
         reply["idTokenInfo"] = id_token_info(stored.token)

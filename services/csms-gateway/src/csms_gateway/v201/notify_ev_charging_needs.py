@@ -1,0 +1,77 @@
+"""NotifyEVChargingNeeds (OCPP 2.0.1, K15 and K17; 2.1, K18): what an EV wants, by ISO 15118.
+
+If the operator keeps a charging profile for EVs, the answer is Accepted and a schedule follows as a
+command. It takes no time to compute, so nothing is ever answered Processing.
+"""
+
+from typing import Any, Final
+
+from common.clock import now
+from csms_gateway import charging_profile_sending, notifications, statuses
+from csms_gateway.charger import Charger
+from csms_gateway.charging_needs import NoOffer, needs_of, offers
+from csms_gateway.charging_profile_forms import profile_2
+from csms_gateway.commands import ours
+from csms_gateway.commands.charging_profile import ChargingProfile
+
+DEADLINE_S: Final = 55.0  # the EV gives up after 60 (K15.FR.08)
+FOR_EVS: Final = "select profile from charging_profile where operator_id = $1 and for_evs"
+STARTED: Final = "select started_at from transaction where station_id = $1 and session_id = $2"
+
+
+async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
+    evse_id = statuses.number(payload["evseId"], "evseId")
+    await notifications.keep(charger, "NotifyEVChargingNeeds", payload)
+    transaction = await charging_profile_sending.open_on(charger, evse_id)
+    if transaction is None:
+        return _no("Rejected", "NoTransaction")  # there is nothing a TxProfile could be for
+    basis = await charger.gateway.pool.fetchval(FOR_EVS, charger.operator_id)
+    if basis is None:
+        # 2.1 tells apart that we have none for it and that it wants what cannot be.
+        none = "Rejected" if charger.version.schemas == "v201" else "NoChargingProfile"
+        return _no(none, "NoProfile")
+    try:
+        profile = await _profile(charger, payload, transaction, basis)
+    except NoOffer as why:
+        return _no("Rejected", "InvalidValue", str(why))
+    await ours.queue(
+        charger,
+        "set_charging_profile",
+        {
+            "evse_id": evse_id,
+            "session_id": str(transaction["session_id"]),
+            "profile": profile.model_dump(mode="json", exclude_none=True),
+        },
+        DEADLINE_S,
+    )
+    return {"status": "Accepted"}
+
+
+def _no(status: str, code: str, why: str | None = None) -> dict[str, Any]:
+    info = {"reasonCode": code} | ({"additionalInfo": why} if why else {})
+    return {"status": status, "statusInfo": info}
+
+
+async def _profile(
+    charger: Charger, payload: dict[str, Any], transaction: Any, basis: str
+) -> ChargingProfile:
+    """Raises NoOffer."""
+    at = now().replace(microsecond=0)
+    needs = needs_of(payload["chargingNeeds"])
+    evse_id = payload["evseId"]
+    session_at = await charger.gateway.pool.fetchval(
+        STARTED, charger.station_id, transaction["session_id"]
+    )
+    wanted = ChargingProfile.model_validate_json(basis)
+    schedules = offers(
+        needs,
+        profile_2(wanted, 0, at),
+        await charging_profile_sending.limits_on(charger, evse_id),
+        charger.station.power_by_evse.get(evse_id),
+        at,
+        session_at,
+        payload.get("maxScheduleTuples"),
+    )
+    return ChargingProfile(
+        stack_level=wanted.stack_level, purpose="tx", kind="absolute", schedules=schedules
+    )
