@@ -172,7 +172,7 @@ class NodeCharger:
         return found
 
     async def ended_well(self) -> None:
-        told, _ = await asyncio.wait_for(self.process.communicate(), ANSWER_S)
+        told, _ = await asyncio.wait_for(self.process.communicate(b""), ANSWER_S)
         assert (self.process.returncode, told) == (0, b"")
 
 
@@ -182,7 +182,7 @@ async def running(
 ) -> AsyncIterator[NodeCharger]:
     process = await asyncio.create_subprocess_exec(
         "node", script, cwd=folder,
-        stdout=asyncio.subprocess.PIPE,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         env={
             **os.environ,
             "OCPP_URL": suite.urls["ocpp"],

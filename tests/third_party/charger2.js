@@ -13,12 +13,21 @@
 'use strict';
 
 const { randomUUID } = require('node:crypto');
-const { RPCClient } = require('ocpp-rpc');
+const { RPCClient, createValidator } = require('ocpp-rpc');
+const schemas21 = require('ocpp-rpc/lib/schemas/ocpp2_1.json');
 
 const PROTOCOL = process.env.OCPP_PROTOCOL;
 const TOKEN = { idToken: process.env.OCPP_ID_TAG, type: 'ISO14443' };
 const CALL_TIMEOUT_MS = 5_000;
 const TIMEOUT_MS = 60_000; // for all of it, the commands too
+
+// Version 2.2.1 of the package looks for urn:Heartbeat.req, but its schemas of 2.1 are named
+// urn:HeartbeatRequest: as it comes, its strict mode refuses every message of 2.1.
+// Its validator remarks on members that only objects have, in the schemas of enumerations.
+const named = schemas21.map((schema) => ({
+    ...schema,
+    $id: schema.$id.replace(/Request$/, '.req').replace(/Response$/, '.conf'),
+}));
 
 const client = new RPCClient({
     endpoint: process.env.OCPP_URL,
@@ -26,6 +35,7 @@ const client = new RPCClient({
     password: process.env.OCPP_PASSWORD,
     protocols: [PROTOCOL],
     strictMode: true,
+    strictModeValidators: [createValidator('ocpp2.1', named)],
     reconnect: false,
     callTimeoutMs: CALL_TIMEOUT_MS,
     wsOpts: { handshakeTimeout: CALL_TIMEOUT_MS },
