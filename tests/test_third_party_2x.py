@@ -45,8 +45,6 @@ TOLD = {
     "GetPeriodicEventStream": {},
 }
 
-both = pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
-
 
 @pytest.fixture(scope="module")
 def node_charger() -> Iterator[Path]:
@@ -68,8 +66,8 @@ def commands_of(version: str) -> list[dict[str, Any]]:
     return typed + [{"ocpp": {"action": name, "payload": calls[name]}} for name in calls]
 
 
-@both
-async def test_ocpp_rpc_in_strict_mode_charges_and_takes_every_command(
+@pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
+async def test_B01_C01_E12_F02_F03_J02_ocpp_rpc_in_strict_mode_charges_and_takes_every_command(
     node_charger: Path, suite: Suite, version: str
 ) -> None:
     station = await new_station(suite, f"STRICT-{version}")
@@ -210,8 +208,10 @@ class Session:
         return await self.charger.call(event, suppress=False)
 
 
-@both
-async def test_the_ocpp_package_charges_on_2_x(suite: Suite, version: str) -> None:
+@pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
+async def test_B01_C01_E12_F02_F03_the_ocpp_package_charges_on_2_x(
+    suite: Suite, version: str
+) -> None:
     station = await new_station(suite, f"PACKAGED-{version}")
     card = suite.demo["cards"][0]
     token = {"id_token": card, "type": "ISO14443"}
