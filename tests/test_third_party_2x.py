@@ -34,8 +34,10 @@ from csms_gateway.versions import VERSIONS
 COMMANDS: dict[str, Any] = json.loads((NODE_CHARGER / "commands.json").read_text())
 CALLS: dict[str, Any] = json.loads((NODE_CHARGER / "calls.json").read_text())
 PACKAGES: dict[str, Any] = {"ocpp2.0.1": v201, "ocpp2.1": v21}
-# In sessions of their own; a certificate is handed over when a station has asked for one.
-ELSEWHERE = {"remote_start", "remote_stop", "certificate_signed", "install_certificate"}
+# In sessions of their own; with certificates, requests and logins that are real.
+ELSEWHERE = {
+    "remote_start", "remote_stop", "certificate_signed", "install_certificate", "rotate_password",
+}  # fmt: skip
 # What the answers to these say is not a status.
 TOLD = {
     "GetLocalListVersion": {"versionNumber": 7},
