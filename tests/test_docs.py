@@ -9,7 +9,7 @@ import pytest
 
 from common.events import EVENTS, Event
 from common.run import SERVICES
-from local_stack import docs
+from local_stack import conformance, docs
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = Path(__file__).parent / "events"
@@ -27,6 +27,18 @@ def test_every_link_in_the_documents_leads_somewhere() -> None:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def test_the_gateway_has_every_route_that_its_contract_names() -> None:
+    text = (ROOT / "docs" / "gateway-api.md").read_text()
+    named = set(re.findall(r"`(GET|POST|DELETE) (/v1/[^`]+)`", text))
+    paths = json.loads(docs.openapi("csms-gateway"))["paths"]
+    elsewhere = {("POST", "/v1/stations")}  # registry's
+    missing = {
+        (method, path) for method, path in named if method.lower() not in paths.get(path, {})
+    }
+    assert len(named) > 10
+    assert missing <= elsewhere
+
+
 def test_every_route_says_what_it_does_and_what_it_may_refuse() -> None:
     for service in SERVICES:
         paths = json.loads(docs.openapi(service))["paths"]
@@ -37,6 +49,73 @@ def test_every_route_says_what_it_does_and_what_it_may_refuse() -> None:
                 assert "default" in operation["responses"], where
                 public = path in {"/v1/token", "/.well-known/jwks.json"}
                 assert public != bool(operation.get("security")), where
+
+
+LISTED = {"TC_M_01", "TC_M_02", "TC_M_05", "C07.FR.13", "C07.FR.14", "C07.FR.17"}
+
+
+@pytest.mark.parametrize(
+    ("name", "ids"),
+    [
+        ("test_a_charger_is_let_in", []),
+        ("test_TC_B_06_a_variable_is_read", ["TC_B_06"]),
+        ("test_TC_013_a_hard_reset", ["TC_013"]),
+        ("test_TC_004_1_TC_007_a_session", ["TC_004_1", "TC_007"]),
+        ("test_TC_C_37_TC_C_38_the_cache", ["TC_C_37", "TC_C_38"]),
+        ("test_TC_A_02_and_03_a_wrong_user", ["TC_A_02", "TC_A_03"]),
+        ("test_TC_067_K_05_K_06_and_K_08_gone", ["TC_067", "TC_K_05", "TC_K_06", "TC_K_08"]),
+        ("test_TC_D_01_and_043_4_in_full", ["TC_D_01", "TC_043_4"]),
+        ("test_TC_M_01_to_05_and_TC_078_roots", ["TC_M_01", "TC_M_02", "TC_M_05", "TC_078"]),
+        ("test_E04_a_repeat", ["E04"]),
+        ("test_E01_S3_a_session", ["E01"]),
+        ("test_E04_FR03_any_order", ["E04.FR.03"]),
+        ("test_A00_FR_421_cipher_suites", ["A00.FR.421"]),
+        ("test_C07_FR_13_to_17_decides", ["C07.FR.13", "C07.FR.14", "C07.FR.17"]),
+        ("test_E16_and_I12_limits", ["E16", "I12"]),
+        ("test_TC_B_08_B06_FR_05_no_message", ["TC_B_08", "B06.FR.05"]),
+        ("test_S_4_7_a_reading", ["4.7"]),
+        ("test_TC_B_01_100_stations_boot", ["TC_B_01"]),
+        ("test_TC_F_06_and_the_lock_opens", ["TC_F_06"]),
+    ],
+)
+def test_the_name_of_a_test_says_what_it_is_about(name: str, ids: list[str]) -> None:
+    assert conformance.ids_in(name, LISTED) == ids
+
+
+def test_no_test_carries_an_id_that_does_not_exist() -> None:
+    lists = conformance.read_lists(ROOT / "docs" / "ocpp")
+    sizes = [len(table) for table in lists.tables.values()]
+    assert sizes == [75, 252, 34, 120, 178]
+    unknown = conformance.fill(lists, conformance.tests(ROOT))
+    assert not unknown, "\n" + "\n".join(unknown)
+    assert lists.tables[conformance.USES_201]["E04"].tests
+
+
+def test_a_test_is_entered_where_its_version_is() -> None:
+    lists = conformance.read_lists(ROOT / "docs" / "ocpp")
+    uses = (conformance.USES_201, conformance.USES_21)
+    found = [
+        conformance.Test("a.py", "test_E04_FR_03_and_FR_99_order", uses, every=True),
+        conformance.Test("test_v21_a.py", "test_E05_a_refused_token", uses[1:], every=False),
+        conformance.Test("b.py", "test_I07_a_tariff", uses, every=False),
+        conformance.Test("c.py", "test_TC_013_TC_B_99_a_reset", uses, every=False),
+    ]
+    unknown = conformance.fill(lists, found)
+    assert [line.partition(":")[0] for line in unknown] == ["E04.FR.99", "TC_B_99"]
+    entered = [
+        (heading, entry.id)
+        for heading, table in lists.tables.items()
+        for entry in table.values()
+        if entry.tests
+    ]
+    assert entered == [
+        (conformance.CASES_16, "TC_013"),
+        (conformance.SECTIONS_16, "5.14"),
+        (uses[0], "E04"),
+        (uses[1], "E04"),
+        (uses[1], "E05"),
+        (uses[1], "I07"),
+    ]
 
 
 @pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)

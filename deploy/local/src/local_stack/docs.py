@@ -1,4 +1,4 @@
-"""Write docs/{events,problems,settings}.md and docs/openapi/*.json from the code."""
+"""Write docs/{events,problems,settings,ocpp-conformance}.md and docs/openapi/*.json."""
 
 import json
 import pkgutil
@@ -14,6 +14,7 @@ from common.events import EVENTS
 from common.problems import Problem
 from common.run import SERVICES
 from common.settings import Settings
+from local_stack import conformance
 from local_stack.place import checkout
 
 MADE = "<!-- Made by `make docs`; do not edit. -->\n\n"
@@ -126,6 +127,7 @@ def files() -> dict[str, str]:
         "events.md": events(),
         "problems.md": problems(),
         "settings.md": settings(),
+        "ocpp-conformance.md": conformance.page(checkout(), MADE),
         **{f"openapi/{service}.json": openapi(service) for service in SERVICES},
     }
 
