@@ -139,7 +139,7 @@ def test_configuration_answers_are_valid_and_refuse_nonsense() -> None:
     assert configuration.number("MeterValueSampleInterval") == 900
 
 
-def test_A05_FR_01_a_security_profile_is_never_lowered() -> None:
+def test_A05_a_security_profile_is_never_lowered() -> None:
     configuration = v16().configuration
     assert configuration.change(keys.SECURITY_PROFILE, "2") == "Accepted"
     for refused in ("2", "1", "4"):

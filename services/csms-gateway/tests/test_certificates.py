@@ -372,7 +372,7 @@ USES = {
 }
 
 
-async def test_TC_M_01_to_05_and_TC_075_and_078_roots_are_installed(gateway: Gateway) -> None:
+async def test_TC_M_01_to_05_and_TC_075_1_and_078_roots_are_installed(gateway: Gateway) -> None:
     root = pki.pem(pki.Authority("A root").certificate).decode()
     for protocol, uses in USES.items():
         station = await gateway.add_station()
@@ -408,7 +408,7 @@ def hash_data(serial: str, algorithm: str = "SHA256") -> dict[str, str]:
     }
 
 
-async def test_TC_M_12_to_19_and_TC_075_the_list_is_what_the_station_last_said(
+async def test_TC_M_12_to_19_and_TC_075_2_the_list_is_what_the_station_last_said(
     gateway: Gateway,
 ) -> None:
     station = await gateway.add_station()

@@ -81,7 +81,7 @@ async def test_TC_047_a_reservation_of_1_6_that_nobody_came_for_expires(gateway:
 
 @BOTH
 @pytest.mark.parametrize("status", ["Faulted", "Occupied", "Unavailable", "Rejected"])
-async def test_TC_048_and_H_22_a_refused_reservation_says_why(
+async def test_TC_048_1_TC_048_2_TC_H_22_a_refused_reservation_says_why(
     gateway: Gateway, protocol: str, status: str
 ) -> None:
     async with station(gateway, protocol) as charger:
@@ -127,9 +127,7 @@ async def test_TC_051_and_H_17_a_cancelled_reservation_is_over(
 
 
 @BOTH
-async def test_TC_052_and_H_18_a_refused_cancellation_ends_nothing(
-    gateway: Gateway, protocol: str
-) -> None:
+async def test_TC_052_a_refused_cancellation_ends_nothing(gateway: Gateway, protocol: str) -> None:
     async with station(gateway, protocol) as charger:
         number = await reserved(charger, evse_id=1)
         cancel = {"type": "cancel_reservation", "reservation_id": number}
@@ -192,9 +190,7 @@ async def test_TC_H_15_a_connector_type_is_reserved(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["ocpp1.6", "ocpp2.0.1"])
-async def test_TC_H_19_and_TC_053_anybody_of_the_group_may_use_it(
-    gateway: Gateway, protocol: str
-) -> None:
+async def test_TC_H_19_anybody_of_the_group_may_use_it(gateway: Gateway, protocol: str) -> None:
     async with station(gateway, protocol) as charger:
         number = await reserved(charger, evse_id=1, id_token="Else", group_id_token="Family")
         gateway.identity.groups["GOOD"] = "FAMILY"

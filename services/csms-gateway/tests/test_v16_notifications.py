@@ -44,7 +44,7 @@ async def listed(gateway: Gateway, path: str, operator: Any = OPERATOR, **query:
         ),
     ],
 )
-async def test_TC_044_TC_045_TC_064_TC_078_TC_079_what_a_charger_tells_is_kept_as_it_came(
+async def test_TC_044_1_TC_045_1_TC_064_TC_078_TC_079_what_a_charger_tells_is_kept_as_it_came(
     gateway: Gateway, action: str, payload: dict[str, Any], answer: dict[str, Any]
 ) -> None:
     station = await gateway.add_station()
@@ -67,7 +67,7 @@ async def test_what_cannot_be_one_is_refused_and_not_kept(gateway: Gateway) -> N
     assert (await listed(gateway, f"/v1/stations/{station}/notifications"))["items"] == []
 
 
-async def test_TC_044_the_firmware_of_a_plain_1_6_charger_has_one_place_and_its_newest_word(
+async def test_TC_044_1_the_firmware_of_a_plain_1_6_charger_has_one_place_and_its_newest_word(
     gateway: Gateway,
 ) -> None:
     station = await gateway.add_station()

@@ -46,7 +46,7 @@ from csms_gateway.versions import VERSIONS
         ({"type": "data_transfer", "vendor_id": "org.x"}, "DataTransfer", {"vendorId": "org.x"}),
     ],
 )  # fmt: skip
-async def test_TC_F_06_TC_G_03_TC_P_01_commands_are_sent_in_the_words_of_2_0_1(
+async def test_TC_F_06_TC_G_03_P01_commands_are_sent_in_the_words_of_2_0_1(
     gateway: Gateway, command: dict[str, Any], action: str, payload: dict[str, Any]
 ) -> None:
     async with staffed(gateway, V201) as staff:
