@@ -59,6 +59,10 @@ class Wire:
     async def call(self, action: str, payload: dict[str, Any]) -> dict[str, Any]:
         await self.socket.send(orjson.dumps([2, str(next(self._ids)), action, payload]).decode())
         answer = orjson.loads(await self.socket.recv())
+        while answer[0] == 2:  # ours asks a 2.x station for its device model
+            refusal = [4, answer[1], "NotSupported", "a load generator has none", {}]
+            await self.socket.send(orjson.dumps(refusal).decode())
+            answer = orjson.loads(await self.socket.recv())
         assert answer[0] == 3, answer
         found: dict[str, Any] = answer[2]
         return found
@@ -124,7 +128,7 @@ async def _status(wire: Wire, status: str) -> None:
 
 
 async def whole_session_201(wire: Wire, card: str) -> None:
-    """The same nine messages' worth in OCPP 2.0.1."""
+    """The same in OCPP 2.0.1: a change of the charging state is a message of its own there."""
     vendor = {"vendorName": "Bench", "model": "Load"}
     await wire.call("BootNotification", {"reason": "PowerUp", "chargingStation": vendor})
     await _status_201(wire, "Occupied")
@@ -134,22 +138,28 @@ async def whole_session_201(wire: Wire, card: str) -> None:
     register = 1000 + next(seconds)
     evse = {"id": 1, "connectorId": 1}
 
-    async def event(kind: str, seq_no: int, trigger: str, wh: int, **more: Any) -> None:
+    async def event(
+        kind: str, seq_no: int, trigger: str, sampled: list[dict[str, Any]], **more: Any
+    ) -> None:
         body = {
             "eventType": kind,
             "timestamp": stamp(),
             "triggerReason": trigger,
             "seqNo": seq_no,
-            "transactionInfo": info,
-            "meterValue": [{"timestamp": stamp(), "sampledValue": sampled_201(register + wh)}],
+            "transactionInfo": info | more.pop("info", {}),
         }
+        if sampled:
+            body["meterValue"] = [{"timestamp": stamp(), "sampledValue": sampled}]
         await wire.call("TransactionEvent", body | more)
 
-    await event("Started", 0, "Authorized", 0, idToken=token, evse=evse)
-    await event("Updated", 1, "ChargingStateChanged", 0)
-    for more in (100, 200):
-        await event("Updated", 1 + more // 100, "MeterValuePeriodic", more)
-    await event("Ended", 4, "EVDeparted", 300)
+    begin = [{"value": register, "context": "Transaction.Begin"}]
+    await event("Started", 0, "Authorized", begin, idToken=token, evse=evse)
+    await event("Updated", 1, "ChargingStateChanged", [], info={"chargingState": "Charging"})
+    for number in (1, 2):
+        sampled = sampled_201(register + 100 * number)
+        await event("Updated", 1 + number, "MeterValuePeriodic", sampled)
+    end = [{"value": register + 300, "context": "Transaction.End"}]
+    await event("Ended", 4, "EVDeparted", end, info={"stoppedReason": "EVDisconnected"})
     await _status_201(wire, "Available")
 
 

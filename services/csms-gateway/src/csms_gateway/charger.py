@@ -163,6 +163,8 @@ class Charger:
         self.reachable_since = connected_at
         # Sessions seen on this socket by transaction id, so that meter values need no query.
         self.sessions: dict[str, UUID] = {}
+        # OCPP 1.6: what a stop needs of a start on this socket; forgotten, it is read again.
+        self.started: dict[int, dict[str, Any]] = {}
         # OCPP 2.x: what is known of the running ones; forgotten, it is read again.
         self.transactions: dict[str, Known] = {}
         self.open_by_evse: dict[int, UUID | None] = {}

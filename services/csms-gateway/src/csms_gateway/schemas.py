@@ -130,6 +130,14 @@ def check_answer(version: str, action: str, payload: dict[str, Any]) -> list[str
     return deviations
 
 
+def complete(version: str, action: str, answer: dict[str, Any]) -> bool:
+    """Whether a charger's answer has every member it must have."""
+    validator = _validator(version, f"{action}Response", formats=False)
+    return validator.is_valid(answer) or not any(
+        type(error.kind).__name__ == "Required" for error in validator.iter_errors(answer)
+    )
+
+
 def _harmless(action: str, kind: str, path: list[Any]) -> bool:
     last = path[-1] if path else ""
     if (kind, last) in HARMLESS.get(action, ()):

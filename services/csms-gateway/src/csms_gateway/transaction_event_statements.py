@@ -66,7 +66,11 @@ with tx as (
         ${_N + 5}::jsonb || jsonb_build_object('id', event_id, 'session_id', session_id)
     )::text from left_open
 )
-select id, exists (select from left_open) as left_open from tx
+select id, exists (select from left_open) as left_open, exists (
+    select from reservation
+    where station_id = $3 and state in ('requested', 'active', 'expired')
+) as reserved
+from tx
 """  # noqa: S608 - made of constants
 EVENT: Final = """
 with event as (

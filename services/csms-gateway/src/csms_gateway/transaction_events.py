@@ -16,7 +16,7 @@ from csms_gateway import clocks, plausibility, transaction_endings, transactions
 from csms_gateway import transaction_event_statements as sql
 from csms_gateway.authorizing import Undecided, starting
 from csms_gateway.charger import Charger
-from csms_gateway.transaction_fold import Known, Token, begins, merged, missing
+from csms_gateway.transaction_fold import Known, Token, begins, counted, merged, missing
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,7 @@ Readings = Callable[[Known], Awaitable[None]]
 class Stored:
     session_id: UUID
     token: AuthorizeAnswer | None
+    reserved: bool  # the station has or had a reservation that it may use
     ended: bool  # and told so, so that billing closes it now
 
 
@@ -70,13 +71,16 @@ async def store(charger: Charger, payload: dict[str, Any], readings: Readings) -
     if settled.doubt and payload["eventType"] != "Updated":
         doubts.append(Incident(kind="clock", detail=settled.doubt))
     arrived = _Arrived(payload, received_at, settled, token, tuple(doubts))
+    # A start is new but for repeats and disorder, which the statement notices.
+    look = payload["eventType"] != "Started"
     for _ in range(TRIES):
-        known = await _stored(charger, arrived, readings)
+        known = await _stored(charger, arrived, readings, look=look)
+        look = True
         if known:
             if known.ended_at or charger.open_by_evse.get(known.evse_id) != known.session_id:
                 # It may be an old one that was kept offline; which is open now, the table knows.
                 charger.open_by_evse.pop(known.evse_id, None)
-            return Stored(known.session_id, answer, known.end_told)
+            return Stored(known.session_id, answer, known.reserved, known.end_told)
         charger.transactions.pop(arrived.ocpp_id, None)
     raise RuntimeError(f"transaction {arrived.ocpp_id} changes faster than it can be stored")
 
@@ -109,11 +113,13 @@ async def _token(
     return answer, token, [Incident(kind="token_refused", detail=answer.why)]
 
 
-async def _stored(charger: Charger, arrived: _Arrived, readings: Readings) -> Known | None:
+async def _stored(
+    charger: Charger, arrived: _Arrived, readings: Readings, *, look: bool
+) -> Known | None:
     """The transaction with the event stored; None: somebody else changed it, look again."""
     payload = arrived.payload
     before = charger.transactions.get(arrived.ocpp_id)
-    if before is None:
+    if before is None and look:
         row = await charger.gateway.pool.fetchrow(
             sql.KNOWN, charger.station_id, arrived.ocpp_id, arrived.seq_no,
             transactions.as_json(payload),
@@ -129,7 +135,7 @@ async def _stored(charger: Charger, arrived: _Arrived, readings: Readings) -> Kn
         started_at=arrived.settled.at,
         started_raw=payload["timestamp"],
     )
-    after = merged(known, payload, arrived.settled.at, arrived.token)
+    after = counted(merged(known, payload, arrived.settled.at, arrived.token), arrived.seq_no)
     if arrived.incidents:
         found = tuple(incident.model_dump() for incident in arrived.incidents)
         after = replace(after, incidents=known.incidents + found)
@@ -156,6 +162,14 @@ async def _stored(charger: Charger, arrived: _Arrived, readings: Readings) -> Kn
         charger.gateway.parts.connections.emitted.set()
     _remember(charger, after)
     return after
+
+
+async def _incomplete(charger: Charger, known: Known, arrived: _Arrived) -> bool:
+    """Whether events of a transaction that has ended are still missing."""
+    if known.complete_to is not None and known.complete_to == known.end_seq_no:
+        return False
+    seq_nos = await charger.gateway.pool.fetchval(sql.SEQ_NOS, charger.station_id, known.ocpp_id)
+    return bool(missing(known, [*(seq_nos or []), arrived.seq_no]))
 
 
 def _late(charger: Charger, arrived: _Arrived, known: Known) -> list[Event]:
@@ -215,8 +229,7 @@ async def _write(
         told.append(transaction_endings.started(charger.operator_id, charger.station_id, known))
         known = replace(known, start_told=True)
     if _waits(known):
-        seq_nos = await pool.fetchval(sql.SEQ_NOS, charger.station_id, known.ocpp_id) or []
-        if missing(known, [*seq_nos, arrived.seq_no]):
+        if await _incomplete(charger, known, arrived):
             tell_by = arrived.received_at + transaction_endings.GRACE
         else:
             power_w = charger.station.power_by_evse.get(known.evse_id)
@@ -245,4 +258,4 @@ async def _write(
         return None
     if told or row["left_open"]:
         charger.gateway.parts.connections.emitted.set()
-    return known
+    return replace(known, reserved=row["reserved"])

@@ -67,6 +67,10 @@ class Known:
     start_told: bool = False
     end_told: bool = False
     revision: int = 0
+    # Only in memory: every event up to this number came in on this socket.
+    complete_to: int | None = field(default=None, compare=False)
+    # The station has or had a reservation that it may use.
+    reserved: bool = field(default=True, compare=False)
 
 
 def merged(known: Known, payload: dict[str, Any], at: datetime, token: Token | None) -> Known:
@@ -107,6 +111,8 @@ def _newest(known: Known, payload: dict[str, Any]) -> Known:
     info = payload["transactionInfo"]
     told = {name: info[name] for name in OF_TRANSACTION if name in info}
     told |= {name: payload[name] for name in OF_EVENT if name in payload}
+    if not told and "chargingState" not in info:
+        return known
     if payload["seqNo"] < known.newest_seq_no:
         # Late: only what nothing newer has told.
         return replace(
@@ -120,6 +126,14 @@ def _newest(known: Known, payload: dict[str, Any]) -> Known:
         details=known.details | told,
         newest_seq_no=payload["seqNo"],
     )
+
+
+def counted(known: Known, seq_no: int) -> Known:
+    """The transaction, knowing that the event of this number is stored."""
+    begins_here = known.start_seen and seq_no == known.start_seq_no
+    if begins_here or known.complete_to == seq_no - 1:
+        return replace(known, complete_to=seq_no)
+    return known
 
 
 def _integer(value: int | None, other: int | None) -> int | None:

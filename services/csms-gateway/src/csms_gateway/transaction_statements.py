@@ -31,7 +31,11 @@ with new as (
     and not incidents @> '[{"kind": "start_while_open"}]' and exists (select from new)
     returning session_id
 )
-select id, session_id, token_status, (select array_agg(session_id) from left_open) as left_open
+select id, session_id, token_status, (select array_agg(session_id) from left_open) as left_open,
+    exists (
+        select from reservation
+        where station_id = $3 and state in ('requested', 'active', 'expired')
+    ) as reserved
 from new
 """
 STARTED_BEFORE = """
@@ -50,12 +54,13 @@ order by id desc limit 2
 STOPPED_BEFORE = """
 select id from transaction where station_id = $1 and ended_raw = $2 and meter_stop_wh = $3 limit 1
 """
+# incidents: those that the event was made with; something came up meanwhile if they differ.
 STOP = """
 with done as (
     update transaction set
         ended_at = $2, ended_raw = $3, stop_received_at = $4, meter_stop_wh = $5, energy_wh = $6,
         stop_reason = $7, stop_payload = $8, incidents = $9
-    where id = $1 and ended_at is null
+    where id = $1 and ended_at is null and incidents = $13::jsonb
     returning id
 ), told as (
     insert into outbox (event_id, subject, body) select $10, $11, $12 from done

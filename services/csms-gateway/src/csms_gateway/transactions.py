@@ -43,6 +43,7 @@ class Started:
     token_status: str
     expires_at: datetime | None
     parent_id_token: str | None
+    reserved: bool  # the station has or had a reservation that it may use
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,10 @@ async def start(charger: Charger, report: StartReport) -> Started:
         assert row is not None
     else:
         charger.gateway.parts.connections.emitted.set()
+        _keep_for_stop(charger, row["id"], event)
         for session_id in row["left_open"] or ():
             await open_incident(charger, session_id, left_open)
+    reserved = row.get("reserved", True)  # a repeat: nobody looked
     _remember(charger, str(row["id"]), row["session_id"])
     charger.open_by_evse[report.evse_id] = row["session_id"]
     return Started(
@@ -105,6 +108,7 @@ async def start(charger: Charger, report: StartReport) -> Started:
         row["token_status"],
         token.expires_at,
         token.parent_id_token,
+        reserved,
     )
 
 
@@ -144,7 +148,8 @@ def _doubts(settled: clocks.Settled) -> list[Incident]:
 async def stop(charger: Charger, report: StopReport) -> None:
     """Store a stop. The first one counts; another value later is an incident, not a change."""
     received_at = now()
-    row = await _row(charger, report.transaction_id)
+    row: Any = charger.started.pop(report.transaction_id, None)
+    row = row or await _row(charger, report.transaction_id)
     incidents: list[Incident] = []
     if row is None:
         if await charger.gateway.pool.fetchval(
@@ -157,20 +162,21 @@ async def stop(charger: Charger, report: StopReport) -> None:
             return
         detail = f"the charger stopped transaction {report.transaction_id}, which is not known"
         incidents.append(Incident(kind="stop_matched", detail=detail))
-    if row["ended_at"] is None:
+    while row["ended_at"] is None:
         event = _ended(charger, row, report, received_at, incidents)
         done = await charger.gateway.pool.fetchval(
             sql.STOP, row["id"], event.ended_at, report.at, received_at, report.meter_stop_wh,
             event.energy_wh, report.reason, as_json(report.payload),
             as_json([i.model_dump() for i in event.incidents]), event.id, event.subject,
-            event.model_dump_json(),
+            event.model_dump_json(), row["incidents"],
         )  # fmt: skip
         if done is not None:
             charger.gateway.parts.connections.emitted.set()
             if charger.open_by_evse.get(row["evse_id"]) == row["session_id"]:
                 charger.open_by_evse[row["evse_id"]] = None
             return
-        row = await _row(charger, row["id"])  # the same stop on another socket was faster
+        # The same stop on another socket was faster, or an incident came up.
+        row = await _row(charger, row["id"])
         assert row is not None
     if row["meter_stop_wh"] != report.meter_stop_wh:
         detail = f"stopped again at {report.meter_stop_wh} Wh; {row['meter_stop_wh']} Wh was kept"
@@ -180,7 +186,7 @@ async def stop(charger: Charger, report: StopReport) -> None:
 
 def _ended(
     charger: Charger,
-    row: asyncpg.Record,
+    row: Any,  # a row of the table, or what _keep_for_stop has of it
     report: StopReport,
     received_at: datetime,
     incidents: list[Incident],
@@ -225,6 +231,19 @@ def _ended(
         energy_wh=energy.energy_wh,
         stop_reason=report.reason,
     )
+
+
+def _keep_for_stop(charger: Charger, transaction_id: int, event: SessionStarted) -> None:
+    """What a stop on the same socket needs of its start, as the row has it."""
+    if len(charger.started) >= REMEMBERED_MAX:
+        charger.started.clear()
+    incidents = [incident.model_dump() for incident in event.incidents]
+    charger.started[transaction_id] = {
+        **event.model_dump(exclude={"incidents", "transaction_id"}),
+        "id": transaction_id,
+        "incidents": as_json(incidents),
+        "ended_at": None,
+    }
 
 
 async def _row(charger: Charger, transaction_id: int) -> asyncpg.Record | None:

@@ -40,13 +40,14 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
             payload=payload,
         ),
     )
-    await reservations.used(
-        charger,
-        reservations.Use(
-            started.session_id, payload.get("reservationId"), number, payload["idTag"],
-            payload["timestamp"],
-        ),
-    )  # fmt: skip
+    if started.reserved or "reservationId" in payload:
+        await reservations.used(
+            charger,
+            reservations.Use(
+                started.session_id, payload.get("reservationId"), number, payload["idTag"],
+                payload["timestamp"],
+            ),
+        )  # fmt: skip
     return {
         "transactionId": started.transaction_id,
         "idTagInfo": id_tag_info(started.token_status, started.expires_at, started.parent_id_token),

@@ -25,7 +25,8 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
 
     stored = await transaction_events.store(charger, payload, readings)
     begins = not ended and payload["triggerReason"] not in STOPS
-    if begins and ("reservationId" in payload or "idToken" in payload):
+    told = "reservationId" in payload or ("idToken" in payload and stored.reserved)
+    if begins and told:
         await reservations.used(
             charger,
             reservations.Use(
