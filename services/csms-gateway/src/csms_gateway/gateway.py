@@ -16,6 +16,7 @@ from csms_gateway import contracts, replicas
 from csms_gateway.authorizing import Authorizer
 from csms_gateway.commands.feed import Feed
 from csms_gateway.costs import Costs
+from csms_gateway.event_batches import EventBatches
 from csms_gateway.message_log import MessageLog
 from csms_gateway.ocsp import Responders
 from csms_gateway.publishing import Publisher
@@ -45,6 +46,7 @@ class Gateway:
         secret_key = self.settings.secret_key
         self.sealer = Sealer(secret_key.get_secret_value()) if secret_key else None
         self.authority_made = asyncio.Event()  # a new one that TLS must trust
+        self.events = EventBatches(pool)
         self.costs = Costs(self.settings.final_cost_wait_s)
         self.feed = Feed(parts.nats)
         self.log = MessageLog(pool, self.settings)
@@ -78,6 +80,7 @@ async def running(parts: Parts) -> AsyncIterator[Gateway]:
     gateway = Gateway(parts, pool)
     loops: dict[str, Callable[[], Awaitable[None]]] = {
         **gateway.publisher.loops(),
+        "transaction events": gateway.events.run,
         "message log": gateway.log.run,
         "log partitions": gateway.log.keep_partitions,
         "beat": partial(replicas.beat, gateway),

@@ -72,19 +72,6 @@ select id, exists (select from left_open) as left_open, exists (
 ) as reserved
 from tx
 """  # noqa: S608 - made of constants
-EVENT: Final = """
-with event as (
-    insert into transaction_event (station_id, ocpp_id, seq_no, operator_id, payload, received_at)
-    values ($1, $2, $3, $4, $5, $6)
-    on conflict do nothing
-    returning seq_no
-), told as (
-    insert into outbox (event_id, subject, body)
-    select (told->>0)::uuid, told->>1, told->>2
-    from event, json_array_elements($7::json) as told
-)
-select seq_no from event
-"""
 # Some stations say offline only when they send it again.
 KNOWN: Final = """
 select t.*, e.payload - 'offline' = $4::jsonb - 'offline' as repeated

@@ -16,6 +16,7 @@ from csms_gateway import clocks, plausibility, transaction_endings, transactions
 from csms_gateway import transaction_event_statements as sql
 from csms_gateway.authorizing import Undecided, starting
 from csms_gateway.charger import Charger
+from csms_gateway.event_batches import Update
 from csms_gateway.transaction_fold import Known, Token, begins, counted, merged, missing
 
 log = logging.getLogger(__name__)
@@ -140,28 +141,48 @@ async def _stored(
         found = tuple(incident.model_dump() for incident in arrived.incidents)
         after = replace(after, incidents=known.incidents + found)
     late = _late(charger, arrived, known)
-    if before and after == before and not _waits(after):
-        await readings(after)
-        new = await charger.gateway.pool.fetchval(
-            sql.EVENT, charger.station_id, arrived.ocpp_id, arrived.seq_no, charger.operator_id,
-            transactions.as_json(payload), arrived.received_at, transaction_endings.outbox(late),
-        )  # fmt: skip
-        if new is None:
-            return None  # the first answer was lost, or the number is used again
+    if before and not late and not _waits(after) and _only_goes_on(before, after):
+        stored = await _gone_on(charger, arrived, before, after, readings)
     else:
         if before:
             # Before an end: its readings must not be missing from a session that has ended.
             await readings(after)
-        written = await _write(charger, after, arrived, late)
-        if written is None:
-            return None
-        after = written
-        if not before:
-            await readings(after)
+        stored = await _write(charger, after, arrived, late)
+        if stored and not before:
+            await readings(stored)
+    if stored is None:
+        return None
     if late:
         charger.gateway.parts.connections.emitted.set()
-    _remember(charger, after)
-    return after
+    _remember(charger, stored)
+    return stored
+
+
+def _only_goes_on(before: Known, after: Known) -> bool:
+    """Whether the event tells nothing of the transaction but how it goes on."""
+    going_on = replace(
+        before,
+        charging_state=after.charging_state,
+        details=after.details,
+        newest_seq_no=after.newest_seq_no,
+    )
+    return going_on == after
+
+
+async def _gone_on(
+    charger: Charger, arrived: _Arrived, before: Known, after: Known, readings: Readings
+) -> Known | None:
+    """None: the first answer was lost, the number is used again, or somebody was faster."""
+    await readings(after)
+    update = Update(
+        charger.station_id, arrived.ocpp_id, arrived.seq_no, charger.operator_id,
+        transactions.as_json(arrived.payload), arrived.received_at, after != before,
+        before.revision, after.charging_state, transactions.as_json(after.details),
+        after.newest_seq_no,
+    )  # fmt: skip
+    if not await charger.gateway.events.store(update):
+        return None
+    return replace(after, revision=before.revision + 1) if update.changes else after
 
 
 async def _incomplete(charger: Charger, known: Known, arrived: _Arrived) -> bool:
