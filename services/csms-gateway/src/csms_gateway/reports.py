@@ -37,6 +37,7 @@ class TransactionOut(BaseModel):
     started_raw: str = Field(description="the charger's own words")
     start_received_at: datetime
     meter_start_wh: int | None
+    state: Literal["open", "ended"]
     ended_at: datetime | None
     ended_raw: str | None
     stop_received_at: datetime | None

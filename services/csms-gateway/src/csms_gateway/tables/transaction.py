@@ -99,6 +99,10 @@ class Transaction(Table):
     )
     revision: Mapped[int] = mapped_column(default=0, server_default="0")
 
+    @property
+    def state(self) -> str:
+        return "open" if self.ended_at is None else "ended"
+
 
 class TransactionEvent(Table):
     """Each TransactionEvent of OCPP 2.x as it came (R2: by station, transaction and seqNo)."""
