@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 BATCH_ITEMS_MAX = 500
 SAMPLES_MAX = 200  # a report; a message may hold thousands, and must still fit into an event
 BATCH_BYTES_MAX = 600_000  # NATS refuses messages over 1 MiB unless told otherwise
-LINGER_S = 0.005  # nothing to a charger; what arrives meanwhile joins the batch
+LINGER_S = 0.002  # nothing to a charger; what arrives meanwhile joins the batch
 WAITING_MAX = 20_000  # more would only run into the chargers' own timeouts
 ACK_TIMEOUT_S = 2.0
 
