@@ -25,6 +25,7 @@ from csms_gateway.gateway import Gateway
 log = logging.getLogger(__name__)
 
 CLOSE_RETRY_S = 2.0
+NOTICES_MAX = 10_000  # of stations that are not here; the sweep finds what is not remembered
 DRAIN_S = 10.0
 # Of a drain: most of the time to close sockets in, PORTION_S apart, but no slower than PACE a
 # second, for a few need not wait.
@@ -55,7 +56,9 @@ insert into connection as c (
 on conflict (station_id) do update set
     operator_id = $2, generation = c.generation + 1, replica = $3, protocol = $4,
     connected_at = $5, closed_at = null, security_profile = $6
-returning generation, (select replica from older) as older
+returning generation, (select replica from older) as older, exists (
+    select from command where station_id = $1 and state = 'queued'
+) as asked_for
 """
 CLOSE = """
 update connection set closed_at = $3
@@ -107,6 +110,7 @@ class Held:
         self._on_notice = on_notice
         self._chargers: dict[str, Charger] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self._asked_for: set[str] = set()  # stations that a command waits for, by what was heard
         self.on_drain: list[Callable[[], None]] = []  # the listener's: take no more
 
     def get(self, station_id: str) -> Charger | None:
@@ -134,6 +138,9 @@ class Held:
         notice = orjson.loads(message.data)
         charger = self._chargers.get(notice["station_id"])
         if charger is None:
+            # Perhaps on its way in: looked up before the command was there, not yet held.
+            if len(self._asked_for) < NOTICES_MAX:
+                self._asked_for.add(notice["station_id"])
             return
         newer = notice.get("generation")
         if newer is None:
@@ -151,6 +158,8 @@ class Held:
         )  # fmt: skip
         assert row is not None
         generation: int = row["generation"]
+        if row["asked_for"]:
+            self._asked_for.add(station_id)
         if row["older"] not in (None, self.gateway.replica):
             await self._tell(row["older"], {"station_id": station_id, "generation": generation})
         return generation
@@ -171,7 +180,9 @@ class Held:
             await self.gateway.publisher.report(
                 ConnectionsReported, _changed(charger, connected=True)
             )
-            self._on_notice(charger)
+            if charger.station_id in self._asked_for:
+                self._asked_for.discard(charger.station_id)
+                self._on_notice(charger)
             await charger.serve()
         finally:
             if self._chargers.get(charger.station_id) is charger:
