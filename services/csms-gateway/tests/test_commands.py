@@ -8,7 +8,10 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 from gateway_wire import OPERATOR, Gateway, Wire, stamp
+from pydantic import TypeAdapter, ValidationError
 from stack import eventually
+
+from csms_gateway.commands.all_kinds import CommandIn
 
 
 async def send(
@@ -260,3 +263,10 @@ async def test_changes_of_commands_are_streamed_and_a_broken_stream_is_taken_up(
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(follow("rejected", uuid4(), 0), 1)
     assert not seen
+
+
+def test_an_unknown_type_of_command_is_told_what_types_there_are() -> None:
+    with pytest.raises(ValidationError) as refused:
+        TypeAdapter(CommandIn).validate_python({"type": "make_coffee"})
+    (error,) = refused.value.errors()
+    assert "remote_start" in error["msg"] and "_which" not in error["msg"]

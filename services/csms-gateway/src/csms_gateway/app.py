@@ -39,7 +39,6 @@ async def _ocpp(parts: Parts) -> AsyncIterator[connections.Held]:
     async with gateway.running(parts) as replica, listener.listening(replica) as held:
         replica.tasks.forever(partial(records.sweep, replica, held), "command sweep")
         replica.tasks.forever(partial(requests.answer, replica, held), "commands by NATS")
-        replica.tasks.forever(held.drop_slow, "slow readers")
         replica.tasks.forever(partial(notifications.prune, replica), "old notifications")
         replica.tasks.forever(partial(customer_information.prune, replica), "customer information")
         replica.tasks.forever(partial(transaction_endings.sweep, replica), "untold sessions")

@@ -21,6 +21,7 @@ from common.problems import NotFound
 from csms_gateway import tables
 from csms_gateway.charger import Admitted, Charger
 from csms_gateway.gateway import Gateway
+from csms_gateway.publishing import Overloaded
 
 log = logging.getLogger(__name__)
 
@@ -279,7 +280,9 @@ class Held:
                 await self.gateway.publisher.report(
                     ConnectionsReported, _changed(charger, connected=False)
                 )
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (
+                OSError, asyncpg.PostgresError, asyncpg.InterfaceError, Overloaded,
+            ) as error:  # fmt: skip
                 if self.gateway.pool.is_closing():
                     return
                 log.warning("the end of a connection is not stored yet: %s", error)

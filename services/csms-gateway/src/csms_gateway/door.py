@@ -22,6 +22,7 @@ from csms_gateway.sockets import Socket
 Headers = CIMultiDict[str]
 
 HEAD_BYTES_MAX: Final = 16 * 1024  # a client certificate in an ingress's header takes 4
+INTERNAL_ERROR: Final = 1011
 READ_BUFFER: Final = 1024  # grows with what comes; most messages are smaller
 # picows tells each connection's life to its logger; a logger of one's own for each is memory.
 LOG: Final = logging.LoggerAdapter(logging.getLogger("picows"), {})
@@ -63,6 +64,7 @@ class Door(asyncio.Protocol):
         self._head = b""
         self._transport: asyncio.Transport | None = None
         self._late: asyncio.TimerHandle | None = None
+        self._read = False  # the head is complete, and no more is read until it is decided
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -74,8 +76,14 @@ class Door(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         assert self._transport
+        if self._transport.is_closing():
+            return
         self._head += data
-        if b"\r\n\r\n" in self._head:
+        if self._read:
+            return
+        end = self._head.find(b"\r\n\r\n")
+        if 0 <= end <= HEAD_BYTES_MAX:
+            self._read = True
             self._transport.pause_reading()
             self._spawn(self._decide(), "who may connect")
         elif len(self._head) > HEAD_BYTES_MAX:
@@ -98,8 +106,12 @@ class Door(asyncio.Protocol):
             return
         if isinstance(answer, Refusal):
             self._refuse(answer)
-        else:
+            return
+        try:
             self._hand_over(answer)
+        except Exception:
+            self._transport.abort()
+            raise
 
     def _request(self) -> Request | None:
         parser = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES_MAX)
@@ -151,5 +163,15 @@ class Door(asyncio.Protocol):
             protocol.buffer_updated(taken)
             head = head[taken:]
         if socket.connected:
-            self._transport.resume_reading()
-            self._spawn(admission.serve(socket), "a charger")
+            # Frames that came with the request may have filled the queue already.
+            if not socket.paused:
+                self._transport.resume_reading()
+            self._spawn(_served(admission, socket), "a charger")
+
+
+async def _served(admission: Come, socket: Socket) -> None:
+    """An end of serving is an end of the socket: one that nobody reads would stay for ever."""
+    try:
+        await admission.serve(socket)
+    finally:
+        socket.close_soon(INTERNAL_ERROR, "try again")

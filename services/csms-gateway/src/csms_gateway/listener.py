@@ -151,7 +151,7 @@ async def _keep_alive(held: connections.Held, ping_s: float) -> None:
         silent_since = time.monotonic() - ping_s
         for charger in held.all():
             socket = charger.socket
-            if socket.heard_at > silent_since:
+            if socket.paused or socket.heard_at > silent_since:
                 socket.pinged = False
             elif socket.heard_at < silent_since - ping_s:
                 socket.close_soon(NO_PONG, "no answer to pings")

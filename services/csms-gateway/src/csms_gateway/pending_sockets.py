@@ -131,7 +131,7 @@ class PendingSockets:
                 if not isinstance(text, str):
                     break
                 if answer := await self._answered(version, stranger, text):
-                    await socket.send(answer)
+                    await asyncio.wait_for(socket.send(answer), SILENT_S)
             await socket.close(POLICY_VIOLATION, "not known here")
         except TimeoutError:
             await socket.close(POLICY_VIOLATION, "not known here")

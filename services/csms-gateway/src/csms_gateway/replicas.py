@@ -55,7 +55,7 @@ insert into outbox (event_id, subject, body) values ($1, $2, $3)
 # The charger may have carried it out; nobody will ever know, so it cannot be sent again either.
 FAIL = """
 update command set
-    state = 'failed', finished_at = now(), change = nextval('command_change_seq'),
+    state = 'failed', finished_at = now(), secrets = null, change = nextval('command_change_seq'),
     result = '{"description": "the gateway stopped before the charger answered"}'
 where state = 'sent' and replica = $1
 returning id, station_id

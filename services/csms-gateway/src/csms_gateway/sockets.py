@@ -18,6 +18,8 @@ CLOSE_S: Final = 2.0  # for the other side to answer our close, or to take what 
 
 # RFC 6455, 7.4.1
 PROTOCOL_ERROR: Final = 1002
+NO_CODE: Final = 1005  # never on the wire: it was closed without a code
+NEVER_SENT: Final = {NO_CODE, 1006, 1015}
 INVALID_TEXT: Final = 1007
 MESSAGE_TOO_BIG: Final = 1009
 
@@ -40,8 +42,9 @@ class Socket(WSListener):
         self._parts_binary = False
         self._waiting: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
-        self._paused = False
+        self.paused = False  # nothing is read; so nothing can be heard either
         self._closed = False
+        self._closing = False  # we have said so
 
     # --- what picows calls ---
 
@@ -51,7 +54,15 @@ class Socket(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         self.heard_at = time.monotonic()
         kind = frame.msg_type
-        if kind == WSMsgType.TEXT and frame.fin and self._parts is None:
+        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+            # RFC 6455, 5.2: bits of extensions, and none was agreed on.
+            self.close_soon(PROTOCOL_ERROR, "no extension was agreed on")
+        elif (
+            kind != WSMsgType.CLOSE and transport.close_handshake and transport.close_handshake.sent
+        ):
+            # We have closed; picows goes on parsing, even what it has refused as too big.
+            return
+        elif kind == WSMsgType.TEXT and frame.fin and self._parts is None:
             try:
                 self._take(frame.get_payload_as_utf8_text())
             except UnicodeDecodeError:
@@ -60,7 +71,10 @@ class Socket(WSListener):
             self._gather(kind, frame.get_payload_as_bytes(), last=frame.fin)
         elif kind == WSMsgType.CLOSE:
             payload = frame.get_payload_as_bytes()
-            self.close_code = int.from_bytes(payload[:2], "big") if payload else None
+            if int.from_bytes(payload[:2], "big") in NEVER_SENT:
+                self.close_soon(PROTOCOL_ERROR, "no close code")
+                return
+            self.close_code = int.from_bytes(payload[:2], "big") if payload else NO_CODE
             transport.send(WSMsgType.CLOSE, payload[:2])  # echoed, as RFC 6455, 5.5.1 has it
             transport.disconnect()
 
@@ -93,8 +107,9 @@ class Socket(WSListener):
             self._waiting = asyncio.get_running_loop().create_future()
             await self._waiting
         text = self._texts.popleft()
-        if self._paused and len(self._texts) < QUEUE_MAX:
-            self._paused = False
+        if self.paused and len(self._texts) < QUEUE_MAX:
+            self.paused = False
+            self.heard_at = time.monotonic()
             self._underlying().resume_reading()
         return text
 
@@ -124,8 +139,9 @@ class Socket(WSListener):
 
     def close_soon(self, code: int, reason: str) -> None:
         """Say why and close; the transport goes after CLOSE_S even if nobody answers."""
-        if self._closed or self._transport is None:
+        if self._closed or self._closing or self._transport is None:
             return
+        self._closing = True
         self.close_code = code
         self._transport.send_close(code, reason[:120])  # type: ignore[arg-type]
         asyncio.get_running_loop().call_later(CLOSE_S, self._transport.disconnect, False)
@@ -147,8 +163,8 @@ class Socket(WSListener):
 
     def _take(self, text: str | bytes) -> None:
         self._texts.append(text)
-        if len(self._texts) >= QUEUE_MAX and not self._paused:
-            self._paused = True
+        if len(self._texts) >= QUEUE_MAX and not self.paused:
+            self.paused = True
             self._underlying().pause_reading()
         self._wake()
 

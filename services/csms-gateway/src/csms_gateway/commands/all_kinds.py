@@ -48,4 +48,11 @@ def _which(value: Any) -> str | None:
 
 _tagged = (Annotated[model, Tag(kind)] for kind, model in {RAW: Raw, **KINDS}.items())
 # mypy cannot see a union made at run time; pydantic and FastAPI can.
-CommandIn: Any = Annotated[reduce(or_, _tagged), Discriminator(_which)]
+CommandIn: Any = Annotated[
+    reduce(or_, _tagged),
+    Discriminator(
+        _which,
+        custom_error_type="unknown_command_type",
+        custom_error_message=f"give ocpp (one call), or as type one of {', '.join(sorted(KINDS))}",
+    ),
+]
