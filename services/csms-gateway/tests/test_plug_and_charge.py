@@ -175,7 +175,9 @@ async def test_without_roots_no_contract_is_believed(gateway: Gateway, world: Ou
         assert short(answer) == ("CertChainError", "Invalid")
 
 
-async def test_TC_M_24_M06_the_status_is_the_responders_answer(connected: Gateway, world: Outside) -> None:
+async def test_TC_M_24_M06_the_status_is_the_responders_answer(
+    connected: Gateway, world: Outside
+) -> None:
     data = world.hash_data(world.authority.issue("SECC", pki.new_key()))
     world.asked.clear()
     for _ in range(2):  # the second time it is remembered

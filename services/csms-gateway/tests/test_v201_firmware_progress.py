@@ -155,9 +155,7 @@ async def test_TC_L_13_an_update_waits_for_the_session_to_end(gateway: Gateway) 
         await charger.event(
             "Ended", 1, "StopAuthorized", transaction=transaction, evse=EVSE, wh=700
         )
-        await goes(
-            charger, payload["requestId"], *VERIFIED, "Installing", REBOOT, "Installed"
-        )
+        await goes(charger, payload["requestId"], *VERIFIED, "Installing", REBOOT, "Installed")
         (ended,) = await gateway.told(SessionEnded, station_id=charger.id)
         assert ended.energy_wh == 600
         assert await updates(charger) == [(command_id, "installed", "done")]

@@ -88,7 +88,11 @@ async def test_TC_F_13_and_F_14_a_triggered_event_is_of_its_session(
         )  # fmt: skip
         assert answer == {}
         (known,) = await gateway.transactions(station_id=charger.id)
-        assert (known["charging_state"], known["evse_id"], known["incidents"]) == ("Charging", 1, [])
+        assert (known["charging_state"], known["evse_id"], known["incidents"]) == (
+            "Charging",
+            1,
+            [],
+        )
         (told,) = await gateway.reported(MeterValuesReported, charger.id)
         assert (told.session_id, told.evse_id) == (begun.session_id, 1)
         assert [(int(one.value), one.context) for one in told.samples] == [(1234, "Trigger")]
@@ -160,9 +164,7 @@ async def test_TC_G_03_to_08_out_of_service_and_back(
             for evse_id, connector_id in connectors:
                 await tell(charger, word, evse_id, connector_id, how)
         told = await heard(charger, 2 * len(connectors))
-        assert told == [
-            (*one, word) for word in ("unavailable", "available") for one in connectors
-        ]
+        assert told == [(*one, word) for word in ("unavailable", "available") for one in connectors]
 
 
 @pytest.mark.parametrize("where", [{"evse_id": 1}, {}, {"evse_id": 1, "connector_id": 1}])
