@@ -175,7 +175,9 @@ async def test_without_roots_no_contract_is_believed(gateway: Gateway, world: Ou
         assert short(answer) == ("CertChainError", "Invalid")
 
 
-async def test_M06_the_status_is_the_responders_answer(connected: Gateway, world: Outside) -> None:
+async def test_TC_M_24_M06_the_status_is_the_responders_answer(
+    connected: Gateway, world: Outside
+) -> None:
     data = world.hash_data(world.authority.issue("SECC", pki.new_key()))
     world.asked.clear()
     for _ in range(2):  # the second time it is remembered
@@ -232,7 +234,7 @@ async def test_2_1_asks_for_a_whole_chain(connected: Gateway, world: Outside) ->
 EXI = {"iso15118SchemaVersion": "urn:iso:15118:2", "action": "Install", "exiRequest": "RVhJ"}
 
 
-async def test_M01_and_M02_exi_is_passed_to_the_provider(
+async def test_TC_M_26_and_M_28_M01_M02_exi_is_passed_to_the_provider(
     connected: Gateway, world: Outside
 ) -> None:
     for action in ("Install", "Update"):

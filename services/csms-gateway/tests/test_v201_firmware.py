@@ -50,10 +50,12 @@ async def test_TC_L_01_L01_FR_11_a_signed_update_carries_certificate_and_signatu
         ("AcceptedCanceled", "accepted"),  # TC_L_10: instead of one that was running
         ("Rejected", "rejected"),
         ("InvalidCertificate", "rejected"),  # TC_L_05
-        ("RevokedCertificate", "rejected"),
+        ("RevokedCertificate", "rejected"),  # TC_L_04
     ],
 )
-async def test_TC_L_05_an_update_is_taken_or_not(gateway: Gateway, answer: str, state: str) -> None:
+async def test_TC_L_04_and_L_05_an_update_is_taken_or_not(
+    gateway: Gateway, answer: str, state: str
+) -> None:
     async with staffed(gateway, V201) as staff:
         command = {"type": "update_firmware", "location": "https://firmware.example/1.bin"}
         done, ((_, payload),) = await staff.send(command, {"status": answer})
@@ -61,7 +63,9 @@ async def test_TC_L_05_an_update_is_taken_or_not(gateway: Gateway, answer: str, 
         assert set(payload["firmware"]) == {"location", "retrieveDateTime"}
 
 
-async def test_TC_L_17_firmware_is_published_and_taken_back(gateway: Gateway) -> None:
+async def test_TC_L_17_L_21_L_22_and_L_23_firmware_is_published_and_taken_back(
+    gateway: Gateway,
+) -> None:
     checksum = "d41d8cd98f00b204e9800998ecf8427e"
     async with staffed(gateway, V201) as staff:
         publish: dict[str, Any] = {

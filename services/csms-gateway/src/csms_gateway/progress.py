@@ -75,7 +75,9 @@ class ProgressOut(BaseModel):
     status: str = Field(
         description="OCPP's word in lower case", examples=["downloading", "install_rebooting"]
     )
-    outcome: Outcome = Field(description="idle: the station is at nothing")
+    outcome: Outcome = Field(
+        description="idle: the station is at nothing; failed: also if another request replaced it"
+    )
     received_at: datetime
 
 
@@ -117,7 +119,8 @@ async def _newest(
         db, query, Notification.id, limit=limit, cursor=cursor, newest_first=True
     )
     commands = await _commands(db, theme, [row.id for row in rows])
-    items = [_told(row, commands.get(row.id)) for row in rows]
+    replaced = await _replaced(db, theme, [row.id for row in rows])
+    items = [_told(row, commands.get(row.id), replaced=row.id in replaced) for row in rows]
     return paging.Page(items=items, next_cursor=after)
 
 
@@ -144,13 +147,40 @@ async def _commands(
     return {row[0]: row[1] for row in await db.execute(query)}
 
 
-def _told(row: Notification, command_id: UUID | None) -> ProgressOut:
+async def _replaced(db: AsyncSession, theme: Theme, notification_ids: list[int]) -> set[int]:
+    """Those after which the station told that it gave up what ran for a newer request (2.0.1,
+    L01.FR.24 and N01.FR.12): nothing more need follow, and "downloading" would stand for ever.
+    """
+    call = Command.calls[0]
+    newer = (
+        select(Command.id)
+        .where(
+            Command.station_id == Notification.station_id,
+            Command.finished_at >= Notification.received_at,
+            call["action"].as_string().in_(theme.asked),
+            call["payload"]["requestId"]
+            .as_string()
+            .is_distinct_from(cast(Notification.request_id, Text)),
+            Command.result["status"].as_string() == "AcceptedCanceled",
+        )
+        .exists()
+    )
+    query = select(Notification.id).where(
+        Notification.id.in_(notification_ids),
+        Notification.action != "PublishFirmwareStatusNotification",  # not what was given up
+        newer,
+    )
+    return set(await db.scalars(query))
+
+
+def _told(row: Notification, command_id: UUID | None, *, replaced: bool) -> ProgressOut:
     status = snake(str(row.payload.get("status", "")))
+    outcome = OUTCOMES.get(status, "running")
     return ProgressOut(
         request_id=row.request_id,
         command_id=command_id,
         action=row.action,
         status=status,
-        outcome=OUTCOMES.get(status, "running"),
+        outcome="failed" if replaced and outcome == "running" else outcome,
         received_at=row.received_at,
     )
