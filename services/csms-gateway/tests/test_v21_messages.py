@@ -72,7 +72,9 @@ async def test_R6_the_least_valid_call_of_each_action_is_answered(
         "NotifySettlement", "ReportDERControl",
     ],
 )  # fmt: skip
-async def test_C21_K22_R05_S03_what_is_only_told_is_kept_whole(gateway: Gateway, action: str) -> None:
+async def test_C21_K22_R05_S03_what_is_only_told_is_kept_whole(
+    gateway: Gateway, action: str
+) -> None:
     station = await gateway.add_station()
     payload = least_call("v21", action)
     async with connect_v2(gateway, station, V21) as socket:
