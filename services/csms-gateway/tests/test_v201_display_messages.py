@@ -47,8 +47,9 @@ async def test_TC_O_02_TC_O_07_messages_are_asked_for_and_told(gateway: Gateway)
         assert payload == filters
 
 
-async def test_TC_O_04_TC_O_05_a_message_is_taken_off(gateway: Gateway) -> None:
-    async with staffed(gateway, V201) as staff:
+@pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
+async def test_TC_O_04_TC_O_05_O05_a_message_is_taken_off(gateway: Gateway, version: str) -> None:
+    async with staffed(gateway, version) as staff:
         for status, state in (("Accepted", "accepted"), ("Unknown", "rejected")):
             command = {"type": "clear_display_message", "id": 7}
             done, calls = await staff.send(command, {"status": status})
