@@ -232,7 +232,7 @@ async def test_TC_K_04_a_profile_in_the_same_place_replaces_the_first(
 
 
 @BOTH
-async def test_TC_067_K_05_K_06_and_K_08_what_is_cleared_is_gone(
+async def test_TC_067_K_05_K_06_and_K_08_K10_what_is_cleared_is_gone(
     gateway: Gateway, protocol: str
 ) -> None:
     async with station(gateway, protocol) as charger:
@@ -269,7 +269,7 @@ async def test_TC_067_K_05_K_06_and_K_08_what_is_cleared_is_gone(
 
 
 @BOTH
-async def test_TC_066_and_K_43_a_composite_schedule_is_asked_for(
+async def test_TC_066_and_K_43_K08_a_composite_schedule_is_asked_for(
     gateway: Gateway, protocol: str
 ) -> None:
     async with station(gateway, protocol) as charger:
@@ -286,7 +286,7 @@ async def test_TC_066_and_K_43_a_composite_schedule_is_asked_for(
 
 
 @BOTH
-async def test_TC_059_and_K_37_a_remote_start_brings_its_profile(
+async def test_TC_059_and_K_37_K05_a_remote_start_brings_its_profile(
     gateway: Gateway, protocol: str
 ) -> None:
     async with station(gateway, protocol) as charger:
@@ -324,7 +324,7 @@ async def test_TC_K_19_a_recurring_profile(gateway: Gateway, protocol: str) -> N
         assert sent(call)["recurrencyKind"] == "Daily"
 
 
-async def test_TC_K_29_the_stations_own_report_is_believed(gateway: Gateway) -> None:
+async def test_TC_K_29_K09_the_stations_own_report_is_believed(gateway: Gateway) -> None:
     async with station(gateway, "ocpp2.0.1") as charger:
         (call,), _ = await charger.ask(set_(1, profile=absolute(6, id=5)), ACCEPTED)
         ask = {

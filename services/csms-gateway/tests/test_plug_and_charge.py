@@ -210,7 +210,7 @@ async def test_M06_FR_04_only_allowed_hosts_are_asked(connected: Gateway, world:
     assert not world.asked
 
 
-async def test_2_1_asks_for_a_whole_chain(connected: Gateway, world: Outside) -> None:
+async def test_M07_2_1_asks_for_a_whole_chain(connected: Gateway, world: Outside) -> None:
     lost = world.authority.issue("LOST", pki.new_key())
     world.revoked.add(lost.serial_number)
 

@@ -81,7 +81,7 @@ async def test_TC_047_a_reservation_of_1_6_that_nobody_came_for_expires(gateway:
 
 @BOTH
 @pytest.mark.parametrize("status", ["Faulted", "Occupied", "Unavailable", "Rejected"])
-async def test_TC_048_1_TC_048_2_TC_H_22_a_refused_reservation_says_why(
+async def test_TC_048_1_TC_048_2_TC_048_3_TC_048_4_TC_H_22_a_refused_reservation_says_why(
     gateway: Gateway, protocol: str, status: str
 ) -> None:
     async with station(gateway, protocol) as charger:

@@ -156,7 +156,7 @@ async def test_a_stop_with_id_minus_one_ends_the_only_session_it_can_mean(
     assert (ended.energy_wh, ended.incidents[0].kind) == (500, "stop_matched")
 
 
-async def test_meter_values_find_their_session_without_a_transaction_id_and_after_the_stop(
+async def test_S_3_16_S_4_7_readings_find_their_session_without_its_id_and_after_the_stop(
     gateway: Gateway,
 ) -> None:
     station = await gateway.add_station()

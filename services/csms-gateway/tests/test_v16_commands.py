@@ -153,7 +153,7 @@ SIGNED = {"signing_certificate": PEM, "signature": "c2ln"}
         ),
     ],
 )  # fmt: skip
-async def test_what_a_charger_is_sent_and_what_its_answer_means(
+async def test_TC_017_1_TC_017_2_TC_030_TC_031_TC_054_TC_055_TC_061_S_5_2_S_5_6_calls_of_ours(
     gateway: Gateway,
     command: dict[str, Any],
     action: str,

@@ -163,3 +163,25 @@ async def test_a_customers_data_is_deleted_after_days(gateway: Gateway) -> None:
         await customer_information.prune_once(gateway.service.app.state.beside.gateway)
         found = await staff.get("customer-information", "users:read")
         assert [one["data"] for one in found["items"]] == ["new"]
+
+
+@pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
+@pytest.mark.parametrize(
+    ("log", "kind"), [("diagnostics", "DiagnosticsLog"), ("security", "SecurityLog")]
+)
+async def test_TC_N_25_TC_N_35_N01_an_upload_is_followed_by_its_number_to_its_end(
+    gateway: Gateway, version: str, log: str, kind: str
+) -> None:
+    async with staffed(gateway, version) as staff:
+        command = {"type": "get_log", "log": log, "location": "https://x/up"}
+        done, ((action, sent),) = await staff.send(
+            command, {"status": "Accepted", "filename": "a.log"}
+        )
+        assert (action, sent["logType"]) == ("GetLog", kind)
+        assert done["result"] == {"status": "Accepted", "filename": "a.log"}
+        for status, outcome in (("Uploading", "running"), ("Uploaded", "done")):
+            told = {"status": status, "requestId": sent["requestId"]}
+            assert await staff.wire.send("LogStatusNotification", told) == {}
+            (upload,) = (await staff.get("log-uploads", "messages:read"))["items"]
+            assert (upload["status"], upload["outcome"]) == (status.lower(), outcome)
+            assert (upload["request_id"], upload["command_id"]) == (sent["requestId"], done["id"])

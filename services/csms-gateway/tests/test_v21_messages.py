@@ -72,7 +72,9 @@ async def test_R6_the_least_valid_call_of_each_action_is_answered(
         "NotifySettlement", "ReportDERControl",
     ],
 )  # fmt: skip
-async def test_what_is_only_told_is_kept_whole(gateway: Gateway, action: str) -> None:
+async def test_C21_K22_R05_S03_what_is_only_told_is_kept_whole(
+    gateway: Gateway, action: str
+) -> None:
     station = await gateway.add_station()
     payload = least_call("v21", action)
     async with connect_v2(gateway, station, V21) as socket:
@@ -98,7 +100,7 @@ async def test_C18_FR_10_a_vat_number_that_nobody_checks_is_not_accepted(gateway
     assert "no service" in answer["statusInfo"]["additionalInfo"]
 
 
-async def test_N11_FR_04_a_stream_s_values_are_kept_with_the_monitor_they_are_of(
+async def test_N11_FR_04_N13_N15_a_stream_s_values_are_kept_with_the_monitor_they_are_of(
     gateway: Gateway,
 ) -> None:
     station = await gateway.add_station()

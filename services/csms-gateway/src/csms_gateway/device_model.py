@@ -4,7 +4,7 @@ A key of 1.6 is a variable without a component: 1.6 knows none, and to name one 
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import orjson
 
@@ -93,16 +93,19 @@ def reported(report_data: Iterable[dict[str, Any]]) -> Iterator[Told]:
             )
 
 
+Item = TypeVar("Item")
+
+
 def batches(
-    items: Iterable[dict[str, Any]],
+    items: Iterable[Item],
     items_max: int,
     bytes_max: int | None,
-    unique: Callable[[dict[str, Any]], Hashable] | None = None,
-) -> Iterator[list[dict[str, Any]]]:
+    unique: Callable[[Item], Hashable] | None = None,
+) -> Iterator[list[Item]]:
     """In their order, at most so many items and so many bytes of JSON a batch, and of those that
     are the same by `unique` one a batch. A single item over bytes_max goes alone.
     """
-    batch: list[dict[str, Any]] = []
+    batch: list[Item] = []
     seen: set[Hashable] = set()
     size = 0
     for item in items:

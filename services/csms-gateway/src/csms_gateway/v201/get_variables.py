@@ -10,10 +10,12 @@ ITEMS_UNKNOWN = 20  # a message, as long as the station has not told its own lim
 FRAME_BYTES = 100  # of BytesPerMessage: the frame around the items
 
 
-async def limits(charger: Charger, action: str) -> tuple[int, int | None]:
+async def limits(
+    charger: Charger, action: str, controller: str = CONTROLLER
+) -> tuple[int, int | None]:
     """Items and bytes of items that the station takes in a message (B05.FR.11, B06.FR.05)."""
-    items = await variables.number(charger, CONTROLLER, "ItemsPerMessage", action)
-    size = await variables.number(charger, CONTROLLER, "BytesPerMessage", action)
+    items = await variables.number(charger, controller, "ItemsPerMessage", action)
+    size = await variables.number(charger, controller, "BytesPerMessage", action)
     return items or ITEMS_UNKNOWN, size and max(size - FRAME_BYTES, 0)
 
 
