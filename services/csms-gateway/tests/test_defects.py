@@ -305,7 +305,7 @@ async def test_readings_after_the_end_reopen_nothing_and_are_kept(
         assert isinstance(late, dict)
     (row,) = await gateway.rows(Transaction, station)
     assert row.ended_at is not None
-    assert len(gateway.of(SessionEnded, station_id=station)) >= 1
+    assert len(await gateway.told(SessionEnded, station_id=station)) >= 1
 
 
 async def test_a_command_is_never_lost_on_a_socket_that_is_no_longer_the_newest(

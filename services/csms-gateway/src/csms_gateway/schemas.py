@@ -101,10 +101,7 @@ def check_incoming(version: str, name: str, payload: dict[str, Any]) -> list[str
         kind = type(error.kind).__name__
         if not _harmless(name, kind, error.instance_path):
             where = "/".join(map(str, error.instance_path))
-            code = CODE_BY_KIND.get(kind, "PropertyConstraintViolation")
-            if version != "v16":
-                code = code.replace("Occurence", "Occurrence")  # 2.0.1 Part 4 spells it right
-            raise Violation(code, f"{where or 'payload'}: {error.message}")
+            raise Violation(_code(version, kind), f"{where or 'payload'}: {error.message}")
         # Without positions: this becomes a label of a counter.
         names = [step for step in error.instance_path if isinstance(step, str)]
         deviations.append(" ".join([kind, *names[-1:]]))
@@ -130,12 +127,21 @@ def check_answer(version: str, action: str, payload: dict[str, Any]) -> list[str
     return deviations
 
 
-def complete(version: str, action: str, answer: dict[str, Any]) -> bool:
-    """Whether a charger's answer has every member it must have."""
+def require_complete(version: str, action: str, answer: dict[str, Any]) -> None:
+    """Raises Violation if a charger's answer lacks a member that what follows from it relies on."""
     validator = _validator(version, f"{action}Response", formats=False)
-    return validator.is_valid(answer) or not any(
-        type(error.kind).__name__ == "Required" for error in validator.iter_errors(answer)
-    )
+    if validator.is_valid(answer):
+        return
+    for error in validator.iter_errors(answer):
+        kind = type(error.kind).__name__
+        if kind == "Required":
+            raise Violation(_code(version, kind), f"the charger's answer: {error.message}")
+
+
+def _code(version: str, kind: str) -> str:
+    code = CODE_BY_KIND.get(kind, "PropertyConstraintViolation")
+    # 2.0.1 Part 4 spells it right.
+    return code if version == "v16" else code.replace("Occurence", "Occurrence")
 
 
 def _harmless(action: str, kind: str, path: list[Any]) -> bool:

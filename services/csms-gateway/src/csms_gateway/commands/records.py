@@ -108,8 +108,8 @@ async def _carried_out(
             answer = await _asked(charger, call)
             answers.append(masking.hidden(answer))
             sent[-1]["answer"] = answers[-1]
-            hook = charger.version.answered.get(call.action)
-            if hook and schemas.complete(charger.version.schemas, call.action, answer):
+            if hook := charger.version.answered.get(call.action):
+                schemas.require_complete(charger.version.schemas, call.action, answer)
                 await hook(charger, call.payload, answer)
     except CallFailed as failed:
         error = {"code": failed.code, "description": failed.description}
