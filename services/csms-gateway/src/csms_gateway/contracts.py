@@ -89,12 +89,15 @@ def _named_responders(
     """Hash data and responderURL, as a station sends them, of those that name a responder.
 
     Anchors are trusted as they are; a certificate whose issuer is not known here is on no path.
+    Raises Untrusted.
     """
     found = []
-    issuers = {issuer.subject: issuer for issuer in (*path, *anchors)}
+    at = now()
     for one in path:
-        url, issuer = _responder(one), issuers.get(one.issuer)
-        if url is not None and issuer is not None and one not in anchors:
+        url = None if one in anchors else _responder(one)
+        known = (other for other in (*path, *anchors) if client_certificates.issued(one, other, at))
+        issuer = next(known, None)
+        if url is not None and issuer is not None:
             data = installed_certificates.hash_data(one, issuer)
             found.append(data | {"responderURL": url})
     return found
@@ -105,6 +108,8 @@ def _responder(certificate: x509.Certificate) -> str | None:
         told = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess)
     except x509.ExtensionNotFound:
         return None
+    except ValueError:
+        raise Untrusted("a certificate's extensions cannot be read") from None
     urls = (
         one.access_location.value
         for one in told.value
