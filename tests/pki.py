@@ -8,7 +8,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 DAY = timedelta(days=1)
 
@@ -64,6 +64,7 @@ class Authority:
         *,
         server: bool = False,
         days: tuple[int, int] = (-1, 10),
+        responder: str | None = None,
     ) -> x509.Certificate:
         now = datetime.now(UTC)
         use = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
@@ -80,6 +81,12 @@ class Authority:
         if server:
             alternative = x509.SubjectAlternativeName([x509.DNSName(common_name)])
             builder = builder.add_extension(alternative, critical=False)
+        if responder:
+            asked = x509.AccessDescription(
+                AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(responder)
+            )
+            told = x509.AuthorityInformationAccess([asked])
+            builder = builder.add_extension(told, critical=False)
         return builder.sign(self.key, hashes.SHA256())
 
     def write_own(self, folder: Path) -> Path:

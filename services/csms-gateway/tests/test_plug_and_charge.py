@@ -158,6 +158,27 @@ async def test_C07_FR_13_to_17_the_certificate_decides_with_the_token(
     assert short(answer) == ("ContractCancelled", "Blocked")
 
 
+async def test_TC_C_52_a_chain_alone_is_asked_about_where_it_says(
+    connected: Gateway, world: Outside
+) -> None:
+    def contract(responder: str) -> x509.Certificate:
+        return world.authority.issue(EMAID, pki.new_key(), responder=responder)
+
+    good, lost = contract(f"{world.url}/ocsp"), contract(f"{world.url}/ocsp")
+    world.revoked.add(lost.serial_number)
+    elsewhere = contract("http://192.0.2.1/ocsp")  # C07.FR.05: not verified is not accepted
+    world.asked.clear()
+    cases = [
+        (good, ("Accepted", "Accepted")),
+        (lost, ("CertificateRevoked", "Invalid")),
+        (elsewhere, ("CertChainError", "Invalid")),
+    ]
+    for certificate, expected in cases:
+        payload = authorize(certificate=pki.pem(certificate).decode())
+        assert short(await said(connected, "Authorize", payload)) == expected
+    assert world.asked == [good.serial_number, lost.serial_number]
+
+
 async def test_an_answer_signed_by_a_stranger_proves_nothing(
     connected: Gateway, world: Outside
 ) -> None:

@@ -1,12 +1,14 @@
 """Transactions of OCPP 2.x: every trigger, repeats, gaps, disorder, offline."""
 
+import asyncio
+import json
 from uuid import uuid4
 
 import pytest
 from gateway_wire import EVSE, Gateway, Wire, connect_v2, kinds, stamp
 
 from common.events import IncidentOpened, MeterValuesReported, SessionEnded, SessionStarted
-from csms_gateway.tables import TransactionEvent, UnmatchedMessage
+from csms_gateway.tables import Command, TransactionEvent, UnmatchedMessage
 
 
 @pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
@@ -152,6 +154,34 @@ async def test_E04_FR06_a_session_with_lost_events_is_told_after_a_grace_with_an
     (late,) = await gateway.told(IncidentOpened, station_id=station)
     assert late.incident.kind == "delivered_late"
     assert len(gateway.of(SessionEnded, station_id=station)) == 1
+
+
+@pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
+async def test_TC_E_31_an_end_with_missing_events_is_asked_about(
+    gateway: Gateway, version: str
+) -> None:
+    station, transaction = await gateway.add_station(), str(uuid4())
+    whole = str(uuid4())
+    async with connect_v2(gateway, station, version) as socket:
+        wire = Wire(socket)
+        await wire.event("Started", 0, "Authorized", transaction=whole, token="GOOD", evse=EVSE)
+        await wire.event("Ended", 1, "EVDeparted", transaction=whole)
+        await wire.event(
+            "Started", 0, "Authorized", transaction=transaction, token="GOOD", evse=EVSE, wh=1000
+        )
+        await wire.event(
+            "Ended", 3, "EVCommunicationLost", transaction=transaction, wh=1800, offline=True
+        )
+        _, message_id, action, payload = json.loads(await asyncio.wait_for(socket.recv(), 10))
+        assert (action, payload) == ("GetTransactionStatus", {"transactionId": transaction})
+        answer = {"ongoingIndicator": False, "messagesInQueue": True}
+        await socket.send(json.dumps([3, message_id, answer]))
+        for seq_no, trigger in ((1, "StopAuthorized"), (2, "ChargingStateChanged")):
+            await wire.event("Updated", seq_no, trigger, transaction=transaction, offline=True)
+    (over,) = await gateway.told(SessionEnded, station_id=station, transaction_id=transaction)
+    assert kinds(over) == []
+    (asked,) = await gateway.rows(Command, station)
+    assert (asked.type, asked.requested_by) == ("get_transaction_status", "csms-gateway")
 
 
 async def test_E12_an_offline_session_keeps_its_own_times(gateway: Gateway) -> None:

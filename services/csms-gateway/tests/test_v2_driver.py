@@ -1,5 +1,7 @@
 """OCPP 2.x: who may start and who may end a session (blocks C and E)."""
 
+import asyncio
+import json
 from typing import Any
 from uuid import uuid4
 
@@ -165,6 +167,8 @@ async def test_TC_E_29_to_34_a_station_can_be_asked_what_waits_in_its_queue(
             "Started", 0, "Authorized", transaction=transaction, token="GOOD", evse=EVSE, wh=0
         )
         await wire.event("Ended", 3, "EVDeparted", transaction=transaction, wh=900)
+        asked = json.loads(await asyncio.wait_for(socket.recv(), 10))  # by the gateway itself
+        await socket.send(json.dumps([3, asked[1], {"messagesInQueue": True}]))
         body = {"type": "get_transaction_status"}
         assert await accepted(gateway, socket, station, body) == {}
         sent = await accepted(gateway, socket, station, body | {"transaction_id": transaction})

@@ -97,9 +97,9 @@ def check(
     known = list(anchors)
     current = leaf
     for _ in range(PATH_MAX):
-        if any(_issued(current, anchor, at) for anchor in known):
+        if any(issued(current, anchor, at) for anchor in known):
             return
-        above = next((other for other in others if _issued(current, other, at)), None)
+        above = next((other for other in others if issued(current, other, at)), None)
         if above is None or above == current:
             break
         current = above
@@ -121,7 +121,7 @@ def _check_client(leaf: x509.Certificate) -> None:
         raise Untrusted("the certificate is not for TLS clients")
 
 
-def _issued(child: x509.Certificate, parent: x509.Certificate, at: datetime) -> bool:
+def issued(child: x509.Certificate, parent: x509.Certificate, at: datetime) -> bool:
     if child.issuer != parent.subject or not _is_authority(parent):
         return False
     if not parent.not_valid_before_utc <= at <= parent.not_valid_after_utc:

@@ -14,10 +14,10 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
 from common.clock import now
-from csms_gateway import client_certificates
+from csms_gateway import client_certificates, installed_certificates
 from csms_gateway.client_certificates import Expired, Untrusted
 from csms_gateway.ocsp import NotKnown, Responders
 
@@ -50,7 +50,10 @@ async def verdict(
         return None
     try:
         if chain is not None:
-            _check_chain(chain, payload["idToken"]["idToken"], anchors)
+            path = _checked_chain(chain, payload["idToken"]["idToken"], anchors)
+            # A station without the root sends the chain alone, and C07.FR.05 wants OCSP all the
+            # same: the certificates say themselves who may be asked about them.
+            data = data or _named_responders(path, anchors)
         asking = (responders.ask(one, one["responderURL"]) for one in data or ())
         for status in await asyncio.gather(*asking):
             require_signed(status.response, anchors)
@@ -66,8 +69,10 @@ async def verdict(
     return "Accepted"
 
 
-def _check_chain(chain: str, emaid: str, anchors: tuple[x509.Certificate, ...]) -> None:
-    """Raises Untrusted."""
+def _checked_chain(
+    chain: str, emaid: str, anchors: tuple[x509.Certificate, ...]
+) -> list[x509.Certificate]:
+    """What the station sent, the contract's own certificate first. Raises Untrusted."""
     try:
         leaf, *others = client_certificates.from_pem(chain)
     except ValueError:
@@ -75,6 +80,42 @@ def _check_chain(chain: str, emaid: str, anchors: tuple[x509.Certificate, ...]) 
     if _plain(emaid) not in {_plain(name) for name in client_certificates.names(leaf)}:
         raise Untrusted("the certificate is another contract's")
     client_certificates.check(leaf, others, anchors, now(), as_client=False)
+    return [leaf, *others]
+
+
+def _named_responders(
+    path: list[x509.Certificate], anchors: tuple[x509.Certificate, ...]
+) -> list[dict[str, Any]]:
+    """Hash data and responderURL, as a station sends them, of those that name a responder.
+
+    Anchors are trusted as they are; a certificate whose issuer is not known here is on no path.
+    Raises Untrusted.
+    """
+    found = []
+    at = now()
+    for one in path:
+        url = None if one in anchors else _responder(one)
+        known = (other for other in (*path, *anchors) if client_certificates.issued(one, other, at))
+        issuer = next(known, None)
+        if url is not None and issuer is not None:
+            data = installed_certificates.hash_data(one, issuer)
+            found.append(data | {"responderURL": url})
+    return found
+
+
+def _responder(certificate: x509.Certificate) -> str | None:
+    try:
+        told = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess)
+    except x509.ExtensionNotFound:
+        return None
+    except ValueError:
+        raise Untrusted("a certificate's extensions cannot be read") from None
+    urls = (
+        one.access_location.value
+        for one in told.value
+        if one.access_method == AuthorityInformationAccessOID.OCSP
+    )
+    return next((str(url) for url in urls), None)
 
 
 def _plain(emaid: str) -> str:

@@ -34,6 +34,7 @@ class Stored:
     token: AuthorizeAnswer | None
     reserved: bool  # the station has or had a reservation that it may use
     ended: bool  # and told so, so that billing closes it now
+    incomplete: bool  # it has ended, and events before its end have not come
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ async def store(charger: Charger, payload: dict[str, Any], readings: Readings) -
             if known.ended_at or charger.open_by_evse.get(known.evse_id) != known.session_id:
                 # It may be an old one that was kept offline; which is open now, the table knows.
                 charger.open_by_evse.pop(known.evse_id, None)
-            return Stored(known.session_id, answer, known.reserved, known.end_told)
+            return Stored(known.session_id, answer, known.reserved, known.end_told, _waits(known))
         charger.transactions.pop(arrived.ocpp_id, None)
     raise RuntimeError(f"transaction {arrived.ocpp_id} changes faster than it can be stored")
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from csms_gateway import reservations, statuses, transaction_events
 from csms_gateway.charger import Charger
+from csms_gateway.commands import ours
 from csms_gateway.transaction_fold import STOPS, Known
 from csms_gateway.v201 import meter_values
 from csms_gateway.v201.id_token_info import id_token_info
@@ -42,6 +43,13 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
         # A station that was offline then has nobody left to show it to (2.0.1, I03.FR.03).
         wait = stored.ended and not payload.get("offline")
         cost = await costs.final(stored.session_id, wait=wait)
+        if stored.incomplete:
+            # E14: numbers are missing before the end; the answer says whether they still come.
+            await ours.queue(
+                charger, "get_transaction_status",
+                {"transaction_id": payload["transactionInfo"]["transactionId"]},
+                charger.gateway.settings.command_deadline_s,
+            )  # fmt: skip
     else:
         cost = costs.running(stored.session_id)
     if cost is not None:
