@@ -104,7 +104,7 @@ async def test_charge_speaks_the_version_it_is_told_and_delivers_what_happened_o
     process = await fleet(
         *("charge", "--url", csms.url, "--station", "DEMO-1", "--ocpp", version, "--offline"),
         *("--tag", "04A2B3C4", "--kwh", "2", "--duplicate", "--drop-answers", "1"),
-        *("--clock-offset", "-3600"),
+        *("--clock-offset", "-3600", "--retry-delay", "0.02"),
     )
     out, err = await process.communicate()
     assert (process.returncode, err) == (0, b"")
@@ -118,8 +118,8 @@ async def test_charge_speaks_the_version_it_is_told_and_delivers_what_happened_o
 async def test_run_keeps_charging_through_outages(csms: FakeCsms) -> None:
     process = await fleet(
         *("run", "--url", csms.url, "--station", "A", "--station", "B", "--tags", "T1,T2,T3"),
-        *("--ocpp", "2.0.1", "--sessions", "2", "--time-scale", "20000", "--allow-offline"),
-        *("--cut-every", "0.3", "--away", "0.2", "--seed", "1"),
+        *("--ocpp", "2.0.1", "--sessions", "2", "--time-scale", "10000", "--allow-offline"),
+        *("--cut-every", "0.3", "--away", "0.2", "--retry-delay", "0.02", "--seed", "1"),
     )
     _, err = await process.communicate()
     assert (process.returncode, err) == (0, b"")

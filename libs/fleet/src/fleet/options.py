@@ -76,6 +76,7 @@ def charger(
         "certificate": _certificate(args),
         "meter_wh": _meter_wh(args),
         "allow_offline": args.allow_offline,
+        "delay_s": args.retry_delay,
         "faults": faults(args),
     }
     return Charger(args.url, station_id, password, **(options | more))
@@ -97,6 +98,12 @@ def _connection(common: argparse.ArgumentParser) -> None:
     common.add_argument("--meter-wh", type=int, help="where the meters stand at first")
     common.add_argument(
         "--allow-offline", action="store_true", help="let anybody charge while offline"
+    )
+    common.add_argument(
+        "--retry-delay",
+        type=_seconds,
+        default=1,
+        help="seconds until an undelivered message of a session is sent again, times the tries",
     )
     common.add_argument("--verbose", action="store_true", help="log what happens, to stderr")
 
