@@ -19,6 +19,7 @@ from csms_gateway.sockets import QUEUE_MAX, Closed, Socket
 
 BYTES_MAX = 64 * 1024
 OPEN_S = 0.6
+CLOSE_S = 0.3
 KEY = "AAAAAAAAAAAAAAAAAAAAAA=="
 TEXT, CONTINUATION, CLOSE, PING, PONG = 0x81, 0x80, 0x88, 0x89, 0x8A
 
@@ -120,7 +121,7 @@ async def house(
 async def opened(ask: Ask) -> AsyncIterator[int]:
     tasks = Tasks()
     server = await asyncio.get_running_loop().create_server(
-        lambda: Door(ask, tasks.spawn, OPEN_S, BYTES_MAX), "127.0.0.1", 0
+        lambda: Door(ask, tasks.spawn, OPEN_S, BYTES_MAX, CLOSE_S), "127.0.0.1", 0
     )
     try:
         yield server.sockets[0].getsockname()[1]

@@ -17,7 +17,7 @@ from multidict import CIMultiDict
 from picows import WSAutoPingStrategy, WSUpgradeResponse, WSUpgradeResponseWithListener
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its stub
 
-from csms_gateway.sockets import Socket
+from csms_gateway.sockets import CLOSE_S, Socket
 
 Headers = CIMultiDict[str]
 
@@ -56,11 +56,19 @@ Spawn = Callable[[Coroutine[Any, Any, None], str], Any]
 class Door(asyncio.Protocol):
     """One connection until it is a WebSocket or refused."""
 
-    def __init__(self, ask: Ask, spawn: Spawn, open_s: float, message_bytes_max: int) -> None:
+    def __init__(
+        self,
+        ask: Ask,
+        spawn: Spawn,
+        open_s: float,
+        message_bytes_max: int,
+        close_s: float = CLOSE_S,
+    ) -> None:
         self._ask = ask
         self._spawn = spawn
         self._open_s = open_s
         self._message_bytes_max = message_bytes_max
+        self._close_s = close_s
         self._head = b""
         self._transport: asyncio.Transport | None = None
         self._late: asyncio.TimerHandle | None = None
@@ -145,7 +153,7 @@ class Door(asyncio.Protocol):
 
     def _hand_over(self, admission: Come) -> None:
         assert self._transport
-        socket = Socket(self._message_bytes_max)
+        socket = Socket(self._message_bytes_max, self._close_s)
         chosen = {"Sec-WebSocket-Protocol": admission.subprotocol} if admission.subprotocol else {}
         response = WSUpgradeResponse.create_101_response(chosen)
         protocol = WSProtocol(

@@ -31,11 +31,12 @@ class Closed(Exception):
 class Socket(WSListener):
     """Give texts by `await receive()`; bytes are a binary message."""
 
-    def __init__(self, message_bytes_max: int) -> None:
+    def __init__(self, message_bytes_max: int, close_s: float = CLOSE_S) -> None:
         self.heard_at = time.monotonic()
         self.pinged = False
         self.close_code: int | None = None
         self._message_bytes_max = message_bytes_max
+        self._close_s = close_s
         self._transport: WSTransport | None = None
         self._texts: deque[str | bytes] = deque()
         self._parts: bytearray | None = None  # of a message that comes in several frames
@@ -138,13 +139,13 @@ class Socket(WSListener):
             self._transport.send_ping()
 
     def close_soon(self, code: int, reason: str) -> None:
-        """Say why and close; the transport goes after CLOSE_S even if nobody answers."""
+        """Say why and close; the transport goes after `close_s` even if nobody answers."""
         if self._closed or self._closing or self._transport is None:
             return
         self._closing = True
         self.close_code = code
         self._transport.send_close(code, reason[:120])  # type: ignore[arg-type]
-        asyncio.get_running_loop().call_later(CLOSE_S, self._transport.disconnect, False)
+        asyncio.get_running_loop().call_later(self._close_s, self._transport.disconnect, False)
 
     async def close(self, code: int, reason: str) -> None:
         """Say why, and wait until it is closed."""
