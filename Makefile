@@ -3,6 +3,7 @@ MEMBERS := libs/common libs/fleet services/identity services/registry services/b
 OURS := common fleet identity registry billing reporting csms-gateway local-stack
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 PYTHON ?= python3.11
+WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help run lab demo charger token test fuzz lint format bench load soak lock migration docs clean-data clean
@@ -31,8 +32,8 @@ demo: .venv/ready ## simulated chargers drive sessions against the running stack
 charger: .venv/ready ## one simulated charger charges once: make charger TAG=04A2B3C4 OCPP=2.0.1
 	@$(PY) -m local_stack.charger $(if $(TAG),--tag $(TAG)) $(if $(OCPP),--ocpp $(OCPP)) $(FAULTS)
 
-test: .venv/ready ## run every test on servers of its own
-	@$(PY) -m pytest
+test: .venv/ready ## run every test, WORKERS (2) at a time on servers of their own
+	@$(PY) -m pytest -n $(WORKERS)
 
 fuzz: .venv/ready ## hypothesis against the gateway: whatever a charger sends or answers
 	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-200} $(PY) -m pytest services/csms-gateway/tests/test_fuzz.py -q

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import aftermath
 import asyncpg
 import httpx
 import nats
@@ -59,6 +60,7 @@ class Servers:
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Servers]:
     home = Path(tempfile.mkdtemp(prefix="csms-test-"))
+    aftermath.perishable(home)
     home.chmod(0o755)  # the unprivileged user that runs Postgres passes through
     servers = Servers(home)
     servers.postgres.start()

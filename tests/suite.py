@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aftermath
 import asyncpg
 import httpx
 import pytest
@@ -22,7 +23,7 @@ from local_stack.servers import Nats, Postgres, free_port
 
 ADMIN = "admin@openlade.localhost"
 PASSWORD = "correct-horse-battery"
-READY_S = 40.0
+READY_S = 90.0  # five processes that start at once, beside another worker's tests
 
 
 class Suite:
@@ -159,6 +160,7 @@ PASSABLE = 0o755
 async def running_suite() -> AsyncIterator[Suite]:
     with tempfile.TemporaryDirectory(prefix="csms-suite-") as folder:
         suite = Suite(Path(folder))
+        aftermath.perishable(suite.home)
         os.chmod(folder, PASSABLE)  # noqa: PTH101
         try:
             await asyncio.to_thread(suite.postgres.start)
