@@ -115,10 +115,41 @@ def test_whose_time_counts(
     assert (settled.at, settled.doubt is not None, settled.late) == (at, doubted, late)
 
 
-@given(st.text())
-def test_no_text_breaks_the_clock(raw: str) -> None:
+@pytest.mark.parametrize(
+    ("raw", "message", "ago_s"),
+    [
+        # Connected for an hour, and telling of the last half of it at the end.
+        ("2026-11-22T11:30:00Z", "2026-11-22T11:59:30Z", 30 * 60),
+        ("2026-11-22T11:59:40Z", "2026-11-22T11:59:30Z", 20),
+        # The clock is 40 minutes slow: the message is from now, the reading from before it.
+        ("2026-11-22T11:10:00Z", "2026-11-22T11:20:00Z", 10 * 60),
+        ("1970-01-01T00:10:00Z", "1970-01-01T00:20:00Z", 10 * 60),
+        # It was set in between, so the two have nothing to do with each other.
+        ("1970-01-01T00:10:00Z", "2026-11-22T11:59:30Z", 0),
+        ("2026-11-22T11:30:00Z", "9999-12-31T00:00:00Z", 0),
+        ("2026-11-22T11:30:00Z", None, 0),
+        ("2026-11-22T11:30:00Z", "", 0),
+        ("", "2026-11-22T11:59:30Z", 0),
+        # An old session, in the charger's own time.
+        ("2026-11-22T09:00:00Z", "2026-11-22T10:00:00Z", 3 * 3600),
+    ],
+)
+def test_a_reading_was_taken_as_long_before_its_message_as_the_charger_says(
+    raw: str, message: str | None, ago_s: int
+) -> None:
+    at = clocks.settle_reading(raw, message, NOW, HOUR_AGO)
+    assert NOW - at == timedelta(seconds=ago_s)
+
+
+MOMENTS = st.datetimes().map(lambda moment: moment.isoformat() + "Z")
+
+
+@given(st.text() | MOMENTS, st.none() | st.text() | MOMENTS)
+def test_no_text_breaks_the_clock(raw: str, message: str | None) -> None:
     settled = clocks.settle(raw, NOW, HOUR_AGO)
     assert settled.at <= NOW + clocks.TOLERANCE
+    reading_at = clocks.settle_reading(raw, message, NOW, HOUR_AGO)
+    assert clocks.EARLIEST <= reading_at <= NOW + clocks.TOLERANCE
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from gateway_wire import OPERATOR, Gateway, Wire, stamp
 
 from common.events import (
@@ -280,3 +281,22 @@ async def test_signed_readings_are_stored_whole_before_the_answer(gateway: Gatew
     (row,) = await gateway.rows(SignedMessage, station)
     assert row.payload["meterValue"] == value
     assert row.session_id is not None
+
+
+async def test_S_4_10_readings_that_come_with_the_stop_keep_their_times(gateway: Gateway) -> None:
+    station = await gateway.add_station()
+    async with gateway.connect(station) as socket:
+        wire = Wire(socket)
+        transaction_id = (await wire.start(timestamp=stamp(1800)))["transactionId"]
+        # It could have told each at once; that it is told at the end says nothing of its clock.
+        await gateway.held(station, reachable_for_s=86_400)
+        data = [
+            {"timestamp": stamp(ago_s), "sampledValue": [{"value": value}]}
+            for ago_s, value in ((1200, "1100"), (600, "1300"))
+        ]
+        assert await wire.stop(transaction_id, transactionData=data) == {}
+    (report,) = await gateway.reported(MeterValuesReported, station)
+    (end,) = await gateway.told(SessionEnded, station_id=station)
+    assert report.session_id == end.session_id
+    before_s = [(end.ended_at - sample.sampled_at).total_seconds() for sample in report.samples]
+    assert before_s == pytest.approx([1200, 600], abs=5)

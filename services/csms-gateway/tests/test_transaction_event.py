@@ -157,7 +157,7 @@ async def test_E04_FR06_a_session_with_lost_events_is_told_after_a_grace_with_an
 
 
 @pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
-async def test_TC_E_31_an_end_with_missing_events_is_asked_about(
+async def test_TC_E_31_E14_an_end_with_missing_events_is_asked_about(
     gateway: Gateway, version: str
 ) -> None:
     station, transaction = await gateway.add_station(), str(uuid4())

@@ -51,3 +51,20 @@ def settle(raw: str, received_at: datetime, reachable_since: datetime) -> Settle
         # We were there all the time since, so it would have told us then.
         return Settled(received_at, f"the charger's clock is behind: {raw}", late=False)
     return Settled(claimed, None, late=True)
+
+
+def settle_reading(
+    raw: str, message: str | None, received_at: datetime, reachable_since: datetime
+) -> datetime:
+    """When a reading was taken that came in a message; message: the message's own time, if any.
+
+    The end of a session may tell of all of it (1.6, transactionData; 2.x, J02.FR.10), hours later,
+    though the charger was connected all the time. The clock that wrote both was right about how
+    long before the message a reading was taken, whatever else is wrong with it.
+    """
+    at, told = read(raw), read(message or "")
+    if at and told and (at < EARLIEST) == (told < EARLIEST):
+        before = told - at
+        if timedelta(0) <= before < received_at - EARLIEST:
+            return settle(message or "", received_at, reachable_since).at - before
+    return settle(raw, received_at, reachable_since).at

@@ -29,6 +29,8 @@ async def store(
     if _any_signed(meter_values):
         await transactions.keep_signed(charger, evse_id, session_id, payload)
     received_at = now()
+    message = payload.get("timestamp")  # of a StopTransaction
+    since = charger.reachable_since
     report = {
         "operator_id": str(charger.operator_id),
         "station_id": charger.station_id,
@@ -39,7 +41,7 @@ async def store(
             sample
             for one in meter_values
             for sample in samples(
-                one, clocks.settle(one["timestamp"], received_at, charger.reachable_since).at
+                one, clocks.settle_reading(one["timestamp"], message, received_at, since)
             )
         ],
     }

@@ -29,10 +29,13 @@ async def store(
     received_at = now()
     # What waited offline is old by right, not by a clock that is behind.
     since = received_at if payload.get("offline") else charger.reachable_since
+    message = payload.get("timestamp")  # of a TransactionEvent
     found = [
         sample
         for one in meter_values
-        for sample in samples(one, clocks.settle(one["timestamp"], received_at, since).at)
+        for sample in samples(
+            one, clocks.settle_reading(one["timestamp"], message, received_at, since)
+        )
     ]
     if found:
         report = {
