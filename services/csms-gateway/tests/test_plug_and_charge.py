@@ -163,7 +163,7 @@ async def test_C07_FR_13_to_17_the_certificate_decides_with_the_token(
     [(False, ("Accepted", "Accepted")), (True, ("CertificateRevoked", "Invalid"))],
 )
 @pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
-async def test_TC_C_50_and_51_C07_FR_14_and_16_of_a_chain_that_the_station_checked_the_responder_is_asked(
+async def test_TC_C_50_and_51_C07_FR_14_and_16_the_responder_is_asked_of_a_chain_checked_there(
     connected: Gateway, world: Outside, version: str, *, revoked: bool, expected: tuple[str, str]
 ) -> None:
     fresh = world.authority.issue(EMAID, pki.new_key())
