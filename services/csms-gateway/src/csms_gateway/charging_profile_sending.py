@@ -69,6 +69,20 @@ where station_id = $1 and session_id = $2 and purpose = 'tx'
 order by stack_level desc, told_at desc limit 1
 """
 
+# What was last sent of a dynamic one is what it limits now. 2.1, E17.FR.15: only if the station
+# does not say that it keeps them.
+LOST_BY_REBOOT: Final = """
+select p.evse_id, p.profile, d.schedule_update
+from installed_charging_profile p left join dynamic_schedule d using (station_id, profile_id)
+where p.station_id = $1 and p.session_id = $2 and p.purpose = 'tx' and p.source = 'CSO'
+and not exists (
+    select from variable where station_id = $1 and lower(component) = 'smartchargingctrlr'
+    and lower(variable) = 'chargingprofilepersistence' and lower(variable_instance) = 'txprofile'
+    and attribute = 'Actual' and lower(value) = 'true'
+)
+order by p.stack_level, p.profile_id
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
@@ -242,3 +256,17 @@ async def of_session(charger: Charger, session_id: UUID) -> dict[str, Any] | Non
     if row is None:
         return None
     return {"evseId": row["evse_id"], "chargingProfile": orjson.loads(row["profile"])}
+
+
+async def lost_by_reboot(charger: Charger, session_id: UUID) -> list[dict[str, Any]]:
+    """The payloads of the SetChargingProfiles that a resumed session needs again (OCPP 2.1)."""
+    rows = await charger.gateway.pool.fetch(LOST_BY_REBOOT, charger.station_id, session_id)
+    found = []
+    for row in rows:
+        profile = orjson.loads(row["profile"])
+        if row["schedule_update"] is not None:
+            profile["chargingSchedule"][0]["chargingSchedulePeriod"][0] |= orjson.loads(
+                row["schedule_update"]
+            )
+        found.append({"evseId": row["evse_id"], "chargingProfile": profile})
+    return found
