@@ -83,6 +83,17 @@ and not exists (
 order by p.stack_level, p.profile_id
 """
 
+# A profile that makes an EV give energy back, or its power follow something (2.1, V2X).
+V2X_ON: Final = """
+select exists (
+    select from installed_charging_profile, jsonb_path_query(
+        profile, '$.chargingSchedule[*].chargingSchedulePeriod[*].operationMode'
+    ) as mode
+    where station_id = $1 and (session_id = $3 or purpose = 'tx_default' and evse_id in (0, $2))
+    and (valid_to is null or valid_to > now()) and mode not in ('"ChargingOnly"', '"Idle"')
+)
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
@@ -248,6 +259,14 @@ async def limits_on(charger: Charger, evse_id: int) -> list[dict[str, Any]]:
     """The profiles that limit an EVSE whatever its session's own profile says, as OCPP has them."""
     rows = await charger.gateway.pool.fetch(LIMITS, charger.station_id, evse_id)
     return [orjson.loads(row["profile"]) for row in rows]
+
+
+async def v2x_on(charger: Charger, evse_id: int, session_id: UUID) -> bool:
+    """Whether a profile on the station says how this session's EV gives energy back (2.1)."""
+    found: bool = await charger.gateway.pool.fetchval(
+        V2X_ON, charger.station_id, evse_id, session_id
+    )
+    return found
 
 
 async def of_session(charger: Charger, session_id: UUID) -> dict[str, Any] | None:
