@@ -231,7 +231,7 @@ async def test_Q04_Q07_a_setpoint_that_changes_is_pushed_and_pulled(
     ],
 )
 async def test_Q05_what_an_external_system_sets_is_seen_in_the_stations_report(
-    gateway: Gateway, mode: str, values: dict[str, float]
+    gateway: Gateway, mode: str, values: dict[str, Any]
 ) -> None:
     async with staffed(gateway, V21) as staff:
         await plugged_in(staff)
@@ -260,7 +260,7 @@ async def test_Q05_what_an_external_system_sets_is_seen_in_the_stations_report(
     ],
 )
 async def test_Q06_limits_and_setpoints_of_others_are_listed(
-    gateway: Gateway, mode: str, values: dict[str, float]
+    gateway: Gateway, mode: str, values: dict[str, Any]
 ) -> None:
     schedule = {
         "id": 1, "chargingRateUnit": "W", "chargingSchedulePeriod": [period(mode, **values)],
