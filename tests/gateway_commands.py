@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from gateway_wire import OPERATOR, Gateway, Wire
 
 WAIT_S = 10.0
@@ -40,6 +41,11 @@ class Staffed:
         assert call[0] == 2, call
         await self.wire.socket.send(json.dumps([3, call[1], answer or ACCEPTED]))
         return call[2], call[3]
+
+    async def quiet(self, wait_s: float = 0.7) -> None:
+        """Nothing is asked of the station, though there was time for it."""
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(self.wire.socket.recv(), wait_s)
 
     async def send(
         self, command: dict[str, Any], *answers: dict[str, Any]

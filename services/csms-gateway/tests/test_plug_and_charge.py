@@ -158,6 +158,30 @@ async def test_C07_FR_13_to_17_the_certificate_decides_with_the_token(
     assert short(answer) == ("ContractCancelled", "Blocked")
 
 
+@pytest.mark.parametrize(
+    ("revoked", "expected"),
+    [(False, ("Accepted", "Accepted")), (True, ("CertificateRevoked", "Invalid"))],
+)
+@pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
+async def test_TC_C_50_and_51_C07_FR_14_and_16_the_responder_is_asked_of_a_chain_checked_there(
+    connected: Gateway, world: Outside, version: str, *, revoked: bool, expected: tuple[str, str]
+) -> None:
+    fresh = world.authority.issue(EMAID, pki.new_key())
+    if revoked:
+        world.revoked.add(fresh.serial_number)
+    world.asked.clear()
+    station = await connected.add_station()
+    async with connected.connect(station, subprotocols=[version]) as socket:
+        wire = Wire(socket)
+        payload = authorize(iso15118CertificateHashData=[world.hash_data(fresh)])
+        assert short(await wire.send("Authorize", payload)) == expected
+        assert world.asked == [fresh.serial_number]
+        if not revoked:
+            token = {"idToken": {"idToken": EMAID, "type": "eMAID"}}
+            answer = await wire.event("Started", 0, "Authorized", transaction="t-1", **token)
+            assert answer["idTokenInfo"] == {"status": "Accepted"}
+
+
 async def test_TC_C_52_a_chain_alone_is_asked_about_where_it_says(
     connected: Gateway, world: Outside
 ) -> None:

@@ -275,7 +275,7 @@ async def test_TC_B_42_a_network_profile_is_set_and_its_passwords_hidden(gateway
         assert "hush" not in json.dumps(done)
 
 
-async def test_TC_B_20_stations_and_evses_are_reset(gateway: Gateway) -> None:
+async def test_TC_B_20_TC_B_25_stations_and_evses_are_reset(gateway: Gateway) -> None:
     async with staffed(gateway, V201) as staff:
         for given, expected in (
             ({"when": "on_idle"}, {"type": "OnIdle"}),  # TC_B_20

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from gateway_wire import OPERATOR, V21, Gateway, accepted, connect_v2
+from gateway_wire import EVSE, OPERATOR, V21, Gateway, Wire, accepted, connect_v2
 from hypothesis import given
 from hypothesis import strategies as st
 from stack import eventually
@@ -65,11 +65,8 @@ def test_I07_a_station_that_reckons_with_it_is_never_a_cent_off(
     assert abs(gross - price * kwh) < Decimal("0.01")
 
 
-async def test_I07_a_default_tariff_that_is_not_given_is_the_operators_own(
-    gateway: Gateway,
-) -> None:
-    operator = uuid4()
-    station = await gateway.add_station(operator=operator)
+async def priced(gateway: Gateway, operator: UUID) -> list[TariffChanged]:
+    """The tariffs of an operator whose prices the gateway knows by then; the second holds now."""
     told = [
         TariffChanged(
             operator_id=operator,
@@ -96,6 +93,15 @@ async def test_I07_a_default_tariff_that_is_not_given_is_the_operators_own(
         return int(await pool.fetchval(count, operator)) == 3
 
     await eventually(known)
+    return told
+
+
+async def test_I07_a_default_tariff_that_is_not_given_is_the_operators_own(
+    gateway: Gateway,
+) -> None:
+    operator = uuid4()
+    station = await gateway.add_station(operator=operator)
+    told = await priced(gateway, operator)
     async with connect_v2(gateway, station, V21) as socket:
         body = {"type": "set_default_tariff", "evse_id": 0}
         sent = await accepted(gateway, socket, station, body, operator)
@@ -127,3 +133,30 @@ async def test_I07_without_a_tariff_or_on_2_0_1_the_command_says_so(
             assert "no tariff" in answer.json()["result"]["description"]
         else:
             assert answer.json()["title"] == "The station's version of OCPP has no such command"
+
+
+async def test_I08_nobody_has_a_tariff_of_their_own_so_that_of_the_station_holds(
+    gateway: Gateway,
+) -> None:
+    """I08.FR.01 wants a tariff in the answer only for a driver who has one of their own. Billing
+    knows none of those, so it never is there, and the station reckons with its default.
+    """
+    operator = uuid4()
+    station = await gateway.add_station(operator=operator)
+    _, current, _ = await priced(gateway, operator)
+    async with connect_v2(gateway, station, V21) as socket:
+        wire = Wire(socket)
+        body = {"type": "set_default_tariff", "evse_id": 0}
+        sent = await accepted(gateway, socket, station, body, operator)
+        token = {"idToken": "GOOD", "type": "ISO14443"}
+        answer = await wire.send("Authorize", {"idToken": token})
+        assert answer == {"idTokenInfo": {"status": "Accepted"}}
+        used = {"tariffId": sent["tariff"]["tariffId"]}
+        answer = await wire.event(
+            "Started", 0, "Authorized", transaction="tx-1", token="GOOD", evse=EVSE, info=used
+        )
+        assert answer == {"idTokenInfo": {"status": "Accepted"}}
+    async with gateway.service.as_(operator, "sessions:read") as api:
+        page = await api.get("/v1/transactions", params={"station_id": station})
+    (known,) = page.json()["items"]
+    assert known["details"] == {"tariffId": str(current.tariff_id)}

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from gateway_commands import staffed
 from gateway_wire import EVSE, V21, Gateway, Wire, accepted, connect_v2, kinds, stamp
 
 from common.events import SessionEnded, SessionStarted
@@ -21,7 +23,7 @@ def token(id_token: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("id_token", "status"), [("GOOD", "Accepted"), ("BAD", "Blocked"), ("STRANGER", "Invalid")]
 )
-async def test_TC_C_02_06_08_20_authorize_and_event_say_the_same_of_a_token(
+async def test_TC_C_02_authorize_and_event_say_the_same_of_a_token(
     gateway: Gateway, version: str, id_token: str, status: str
 ) -> None:
     station, transaction = await gateway.add_station(), str(uuid4())
@@ -39,8 +41,102 @@ async def test_TC_C_02_06_08_20_authorize_and_event_say_the_same_of_a_token(
     assert started.token_status == status
 
 
+@pytest.mark.parametrize(
+    ("id_token", "info"),
+    [
+        ("BAD", {"status": "Blocked"}),
+        ("PAST", {"status": "Expired", "cacheExpiryDateTime": "2026-01-01T00:00:00.000Z"}),
+    ],
+)
+@pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
+async def test_TC_C_06_and_07_C01_FR_07_a_token_that_may_not_charge_is_told_why(
+    gateway: Gateway, version: str, id_token: str, info: dict[str, str]
+) -> None:
+    gateway.identity.decisions["PAST"] = "Expired"
+    gateway.identity.more["PAST"] = {"expires_at": datetime(2026, 1, 1, tzinfo=UTC)}
+    station = await gateway.add_station()
+    async with connect_v2(gateway, station, version) as socket:
+        answer = await Wire(socket).send("Authorize", token(id_token))
+        assert answer == {"idTokenInfo": info}
+
+
+@pytest.mark.parametrize(
+    ("id_token", "status", "incidents"),
+    [("GOOD", "Accepted", []), ("STRANGER", "Invalid", ["token_refused"])],
+)
+@pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
+async def test_TC_C_08_and_20_C12_FR_03_what_a_station_remembers_of_a_token_is_checked(
+    gateway: Gateway, version: str, id_token: str, status: str, incidents: list[str]
+) -> None:
+    station, transaction = await gateway.add_station(), str(uuid4())
+    async with connect_v2(gateway, station, version) as socket:
+        wire = Wire(socket)
+        await wire.event("Started", 0, "EVDetected", transaction=transaction, evse=EVSE)
+        # No Authorize before: the station took it from its cache.
+        answer = await wire.event(
+            "Updated", 1, "Authorized", transaction=transaction, token=id_token, evse=EVSE
+        )
+        assert answer["idTokenInfo"] == {"status": status}
+    (started,) = await gateway.told(SessionStarted, station_id=station)
+    assert (started.id_token, started.token_status, kinds(started)) == (
+        id_token, status, incidents,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "state"), [("Accepted", "accepted"), ("Rejected", "rejected")])
+@pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
+async def test_TC_C_37_and_38_C11_the_cache_of_tokens_is_cleared_if_the_station_can(
+    gateway: Gateway, version: str, status: str, state: str
+) -> None:
+    async with staffed(gateway, version) as staff:
+        done, calls = await staff.send({"type": "clear_cache"}, {"status": status})
+    assert calls == [("ClearCache", {})]
+    assert (done["state"], done["result"]) == (state, {"status": status})
+
+
+@pytest.mark.parametrize("listed", ["Accepted", "Invalid"])
+@pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
+async def test_TC_C_40_and_43_C09_FR_02_FR_03_a_local_list_has_groups_and_is_not_the_last_word(
+    gateway: Gateway, version: str, listed: str
+) -> None:
+    gateway.identity.decisions["PARTNER"] = "Accepted"
+    gateway.identity.groups |= {"GOOD": "FAMILY", "PARTNER": "FAMILY"}
+    family = {"groupIdToken": {"idToken": "FAMILY", "type": "Central"}}
+    entries = [
+        {"id_token": one, "group_id_token": "FAMILY", "status": status}
+        for one, status in (("GOOD", "Accepted"), ("PARTNER", listed))
+    ]
+    session = {"transaction": str(uuid4())}
+    try:
+        async with staffed(gateway, version) as staff:
+            _, ((_, sent),) = await staff.send({"type": "send_local_list", "entries": entries})
+            assert [one["idTokenInfo"] for one in sent["localAuthorizationList"]] == [
+                family | {"status": "Accepted"}, family | {"status": listed},
+            ]  # fmt: skip
+            answer = await staff.wire.event(
+                "Started", 0, "Authorized", token="GOOD", evse=EVSE, wh=0, **session
+            )
+            assert answer["idTokenInfo"] == family | {"status": "Accepted"}
+            if listed != "Accepted":  # then the station asks, and we know better
+                answer = await staff.wire.send("Authorize", token("PARTNER"))
+                assert answer["idTokenInfo"] == family | {"status": "Accepted"}
+            answer = await staff.wire.event(
+                "Updated", 1, "StopAuthorized", token="PARTNER",
+                info={"chargingState": "EVConnected"}, **session,
+            )  # fmt: skip
+            assert answer["idTokenInfo"] == family | {"status": "Accepted"}
+            await staff.wire.event(
+                "Ended", 2, "EVCommunicationLost", wh=800, info={"stoppedReason": "Local"},
+                **session,
+            )  # fmt: skip
+    finally:
+        gateway.identity.groups.clear()
+    (over,) = await gateway.told(SessionEnded, station_id=staff.station_id)
+    assert (over.id_token, over.energy_wh, kinds(over)) == ("GOOD", 800, [])
+
+
 @VERSIONS
-async def test_TC_C_39_40_43_a_card_of_the_same_group_ends_the_session_of_the_other(
+async def test_TC_C_39_a_card_of_the_same_group_ends_the_session_of_the_other(
     gateway: Gateway, version: str
 ) -> None:
     station, transaction = await gateway.add_station(), str(uuid4())
@@ -71,7 +167,7 @@ async def test_TC_C_39_40_43_a_card_of_the_same_group_ends_the_session_of_the_ot
 
 
 @VERSIONS
-async def test_TC_C_47_48_a_master_pass_ends_sessions_and_is_the_driver_of_none(
+async def test_TC_C_47_a_master_pass_ends_sessions_and_is_the_driver_of_none(
     gateway: Gateway, version: str
 ) -> None:
     station = await gateway.add_station()
@@ -98,6 +194,40 @@ async def test_TC_C_47_48_a_master_pass_ends_sessions_and_is_the_driver_of_none(
         gateway.identity.groups.clear()
     ended = await gateway.told(SessionEnded, 2, station_id=station)
     assert {(one.id_token, one.stop_reason) for one in ended} == {("GOOD", "MasterPass")}
+
+
+@pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
+async def test_TC_C_49_C16_FR_02_without_a_display_each_driver_ends_by_a_master_pass(
+    gateway: Gateway, version: str
+) -> None:
+    station = await gateway.add_station()
+    gateway.identity.decisions |= {"MASTER": "Accepted", "PARTNER": "Accepted"}
+    gateway.identity.groups["MASTER"] = "MASTERPASS"
+    drivers = {1: "GOOD", 2: "PARTNER"}
+    try:
+        async with connect_v2(gateway, station, version) as socket:
+            wire = Wire(socket)
+            for evse_id, driver in drivers.items():
+                await wire.event(
+                    "Started", 0, "Authorized", transaction=f"t-{evse_id}", token=driver,
+                    evse={"id": evse_id, "connectorId": 1}, wh=0,
+                )  # fmt: skip
+            answer = await wire.send("Authorize", token("MASTER"))
+            assert answer["idTokenInfo"]["groupIdToken"]["idToken"] == "MASTERPASS"
+            for evse_id, driver in drivers.items():
+                answer = await wire.event(
+                    "Ended", 1, "StopAuthorized", transaction=f"t-{evse_id}", token=driver,
+                    wh=evse_id * 100, info={"stoppedReason": "MasterPass"},
+                )  # fmt: skip
+                # The token is the driver's, and so is what is said of it: no group of the pass.
+                assert answer["idTokenInfo"] == {"status": "Accepted"}
+    finally:
+        gateway.identity.groups.clear()
+    ended = await gateway.told(SessionEnded, 2, station_id=station)
+    assert {(one.id_token, one.energy_wh, one.stop_reason) for one in ended} == {
+        ("GOOD", 100, "MasterPass"), ("PARTNER", 200, "MasterPass"),
+    }  # fmt: skip
+    assert all(kinds(one) == [] for one in ended)
 
 
 @VERSIONS

@@ -69,6 +69,31 @@ where station_id = $1 and session_id = $2 and purpose = 'tx'
 order by stack_level desc, told_at desc limit 1
 """
 
+# What was last sent of a dynamic one is what it limits now. 2.1, E17.FR.15: only if the station
+# does not say that it keeps them.
+LOST_BY_REBOOT: Final = """
+select p.evse_id, p.profile, d.schedule_update
+from installed_charging_profile p left join dynamic_schedule d using (station_id, profile_id)
+where p.station_id = $1 and p.session_id = $2 and p.purpose = 'tx' and p.source = 'CSO'
+and not exists (
+    select from variable where station_id = $1 and lower(component) = 'smartchargingctrlr'
+    and lower(variable) = 'chargingprofilepersistence' and lower(variable_instance) = 'txprofile'
+    and attribute = 'Actual' and lower(value) = 'true'
+)
+order by p.stack_level, p.profile_id
+"""
+
+# A profile that makes an EV give energy back, or its power follow something (2.1, V2X).
+V2X_ON: Final = """
+select exists (
+    select from installed_charging_profile, jsonb_path_query(
+        profile, '$.chargingSchedule[*].chargingSchedulePeriod[*].operationMode'
+    ) as mode
+    where station_id = $1 and (session_id = $3 or purpose = 'tx_default' and evse_id in (0, $2))
+    and (valid_to is null or valid_to > now()) and mode not in ('"ChargingOnly"', '"Idle"')
+)
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
@@ -236,9 +261,31 @@ async def limits_on(charger: Charger, evse_id: int) -> list[dict[str, Any]]:
     return [orjson.loads(row["profile"]) for row in rows]
 
 
+async def v2x_on(charger: Charger, evse_id: int, session_id: UUID) -> bool:
+    """Whether a profile on the station says how this session's EV gives energy back (2.1)."""
+    found: bool = await charger.gateway.pool.fetchval(
+        V2X_ON, charger.station_id, evse_id, session_id
+    )
+    return found
+
+
 async def of_session(charger: Charger, session_id: UUID) -> dict[str, Any] | None:
     """The payload of a SetChargingProfile that would install a session's profile again."""
     row = await charger.gateway.pool.fetchrow(OF_SESSION, charger.station_id, session_id)
     if row is None:
         return None
     return {"evseId": row["evse_id"], "chargingProfile": orjson.loads(row["profile"])}
+
+
+async def lost_by_reboot(charger: Charger, session_id: UUID) -> list[dict[str, Any]]:
+    """The payloads of the SetChargingProfiles that a resumed session needs again (OCPP 2.1)."""
+    rows = await charger.gateway.pool.fetch(LOST_BY_REBOOT, charger.station_id, session_id)
+    found = []
+    for row in rows:
+        profile = orjson.loads(row["profile"])
+        if row["schedule_update"] is not None:
+            profile["chargingSchedule"][0]["chargingSchedulePeriod"][0] |= orjson.loads(
+                row["schedule_update"]
+            )
+        found.append({"evseId": row["evse_id"], "chargingProfile": profile})
+    return found

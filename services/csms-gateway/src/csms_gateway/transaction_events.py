@@ -12,7 +12,7 @@ import asyncpg
 from common.authorize import AuthorizeAnswer
 from common.clock import now
 from common.events import Event, Incident, IncidentOpened
-from csms_gateway import clocks, plausibility, transaction_endings, transactions
+from csms_gateway import ad_hoc_payments, clocks, plausibility, transaction_endings, transactions
 from csms_gateway import transaction_event_statements as sql
 from csms_gateway.authorizing import Undecided, starting
 from csms_gateway.charger import Charger
@@ -98,6 +98,8 @@ async def _token(
         # The operator let this station charge anybody (2.0.1, C02).
         answer = AuthorizeAnswer(status="Accepted", why="the station asks nobody for a card")
         return answer, Token(id_token, kind, "Accepted", None, None), []
+    if paid := await ad_hoc_payments.paid(charger, id_token, kind):
+        return paid, Token(id_token, kind, paid.status, None, None), []
     evse_id = (payload.get("evse") or {}).get("id")
     try:
         answer = await charger.gateway.authorizer.decide(

@@ -3,6 +3,7 @@
 These are the commands that versions spell differently. What only OCPP 2.x has is in mirrored.py.
 """
 
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -46,6 +47,23 @@ class Kind(_Part):
 # --- sessions ---------------------------------------------------------------------------------
 
 
+class TransactionLimits(_Part):
+    """Where a session ends or pauses by itself (OCPP 2.1, E16)."""
+
+    max_cost: Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=6)] | None = Field(
+        default=None, description="gross, in the currency of the tariff"
+    )
+    max_energy_wh: int | None = Field(default=None, ge=0, le=2**31 - 1)
+    max_time_s: int | None = Field(default=None, ge=0, le=2**31 - 1, description="since its start")
+    max_soc_percent: int | None = Field(default=None, ge=0, le=100)
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> "TransactionLimits":
+        if not self.model_dump(exclude_none=True):
+            raise ValueError("give at least one limit")
+        return self
+
+
 class RemoteStart(Kind):
     """Let a driver charge without tapping a card."""
 
@@ -55,6 +73,7 @@ class RemoteStart(Kind):
     group_id_token: IdToken | None = Field(default=None, description="OCPP 2.x")
     evse_id: EvseId | None = Field(default=None, description="null: charger's choice")
     charging_profile: ChargingProfile | None = None
+    limits: TransactionLimits | None = Field(default=None, description="OCPP 2.1")
 
 
 class RemoteStop(Kind):

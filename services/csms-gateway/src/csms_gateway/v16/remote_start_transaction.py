@@ -3,6 +3,7 @@
 from typing import Any
 
 from common.clock import now
+from csms_gateway import transaction_limits
 from csms_gateway.charger import Call, Charger
 from csms_gateway.charging_profile_forms import for_a_start, profile_16
 from csms_gateway.commands import request_ids
@@ -11,6 +12,8 @@ from csms_gateway.v16.id_tag import id_tag
 
 
 async def calls(charger: Charger, command: RemoteStart) -> list[Call]:
+    if command.limits is not None:
+        await transaction_limits.check(charger, command.limits)
     found: dict[str, Any] = {"idTag": id_tag(command.id_token)}
     if command.evse_id is not None:
         found["connectorId"] = command.evse_id

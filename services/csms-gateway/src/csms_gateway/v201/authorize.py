@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from csms_gateway import contracts
+from csms_gateway import ad_hoc_payments, contracts
 from csms_gateway.charger import Charger
 from csms_gateway.v201.id_token_info import id_token_info
 
@@ -13,10 +13,13 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
     if certificate in contracts.TOKEN_STATUS:
         info = {"status": contracts.TOKEN_STATUS[certificate]}
         return {"idTokenInfo": info, "certificateStatus": certificate}
-    # Undecided becomes InternalError: the charger then falls back to its own list or cache.
-    decision = await gateway.authorizer.decide(
-        charger.operator_id, charger.station_id, None, payload["idToken"]["idToken"]
-    )
+    token = payload["idToken"]
+    decision = await ad_hoc_payments.paid(charger, token["idToken"], token["type"])
+    if decision is None:
+        # Undecided becomes InternalError: the charger then falls back to its own list or cache.
+        decision = await gateway.authorizer.decide(
+            charger.operator_id, charger.station_id, None, token["idToken"]
+        )
     answer: dict[str, Any] = {"idTokenInfo": id_token_info(decision)}
     if certificate is not None:
         cancelled = decision.status in contracts.NOT_WANTED

@@ -15,6 +15,7 @@ from csms_gateway.commands import ours
 from csms_gateway.commands.charging_profile import ChargingProfile
 
 DEADLINE_S: Final = 55.0  # the EV gives up after 60 (K15.FR.08)
+BOTH_WAYS: Final = "BPT"  # in the names of the transfers that 2.1 has and 2.0.1 has not
 FOR_EVS: Final = "select profile from charging_profile where operator_id = $1 and for_evs"
 STARTED: Final = "select started_at from transaction where station_id = $1 and session_id = $2"
 
@@ -25,6 +26,12 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
     transaction = await charging_profile_sending.open_on(charger, evse_id)
     if transaction is None:
         return _no("Rejected", "NoTransaction")  # there is nothing a TxProfile could be for
+    session_id = transaction["session_id"]
+    if BOTH_WAYS in payload["chargingNeeds"]["requestedEnergyTransfer"] and (
+        await charging_profile_sending.v2x_on(charger, evse_id, session_id)
+    ):
+        # 2.1, Q01: the session goes by that profile, and none that only charges takes its place.
+        return _no("NoChargingProfile", "NoProfile", "a V2X profile is on the station")
     basis = await charger.gateway.pool.fetchval(FOR_EVS, charger.operator_id)
     if basis is None:
         # 2.1 tells apart that we have none for it and that it wants what cannot be.
@@ -39,7 +46,7 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
         "set_charging_profile",
         {
             "evse_id": evse_id,
-            "session_id": str(transaction["session_id"]),
+            "session_id": str(session_id),
             "profile": profile.model_dump(mode="json", exclude_none=True),
         },
         DEADLINE_S,

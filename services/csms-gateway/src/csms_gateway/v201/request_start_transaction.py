@@ -3,6 +3,7 @@
 from typing import Any
 
 from common.clock import now
+from csms_gateway import transaction_limits
 from csms_gateway.charger import Call, Charger
 from csms_gateway.charging_profile_forms import for_a_start, profile_2
 from csms_gateway.commands import request_ids
@@ -11,6 +12,8 @@ from csms_gateway.v201.id_token_info import GROUP_TYPE
 
 
 async def calls(charger: Charger, command: RemoteStart) -> list[Call]:
+    if command.limits is not None:
+        await transaction_limits.check(charger, command.limits)
     found: dict[str, Any] = {
         "remoteStartId": await request_ids.following(charger),
         "idToken": {"idToken": command.id_token, "type": command.id_token_type},

@@ -16,6 +16,7 @@ from csms_gateway.v21 import (
     notify_settlement,
     report_der_control,
     set_default_tariff,
+    transaction_event,
     vat_number_validation,
 )
 from csms_gateway.v201 import mirrored
@@ -32,6 +33,7 @@ ACTIONS: dict[str, Handler] = v201.ACTIONS | {
     "OpenPeriodicEventStream": event_streams.opened,
     "PullDynamicScheduleUpdate": dynamic_schedules.pulled,
     "ReportDERControl": report_der_control.answer,
+    "TransactionEvent": transaction_event.answer,
     "VatNumberValidation": vat_number_validation.answer,
 }
 
