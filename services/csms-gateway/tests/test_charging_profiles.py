@@ -324,8 +324,11 @@ async def test_TC_K_19_a_recurring_profile(gateway: Gateway, protocol: str) -> N
         assert sent(call)["recurrencyKind"] == "Daily"
 
 
-async def test_TC_K_29_K09_the_stations_own_report_is_believed(gateway: Gateway) -> None:
-    async with station(gateway, "ocpp2.0.1") as charger:
+@TWO
+async def test_TC_K_29_K09_the_stations_own_report_is_believed(
+    gateway: Gateway, protocol: str
+) -> None:
+    async with station(gateway, protocol) as charger:
         (call,), _ = await charger.ask(set_(1, profile=absolute(6, id=5)), ACCEPTED)
         ask = {
             "type": "get_charging_profiles", "evse_id": 0,

@@ -3,12 +3,14 @@
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from asked_station import Station, station
 from gateway_wire import EVSE, Gateway
 
 from common.events import SessionEnded, SessionStarted
 
 V201 = "ocpp2.0.1"
+TWO = pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
 START = {"type": "remote_start", "id_token": "GOOD", "id_token_type": "ISO14443", "evse_id": 1}
 
 
@@ -31,10 +33,11 @@ async def came_of(charger: Station, command_id: str) -> dict[str, Any]:
     return known
 
 
+@TWO
 async def test_TC_F_01_a_remote_start_takes_the_session_of_the_plugged_cable(
-    gateway: Gateway,
+    gateway: Gateway, version: str
 ) -> None:
-    async with station(gateway, V201) as charger:
+    async with station(gateway, version) as charger:
         transaction = uuid4().hex
         await charger.event(
             "Started", 0, "CablePluggedIn", transaction=transaction, evse=EVSE,
