@@ -133,7 +133,7 @@ def test_a_test_is_entered_where_its_version_is() -> None:
 
 def test_the_parameters_of_a_test_say_whether_it_runs_with_every_version() -> None:
     source = """
-SECOND = ("ocpp2.0.1", "ocpp2.1")
+SECOND: Final = ("ocpp2.0.1", "ocpp2.1")
 both = pytest.mark.parametrize("version", ["ocpp1.6", *SECOND])
 FIRST = ["ocpp1.6", "ocpp2.0.1"]
 

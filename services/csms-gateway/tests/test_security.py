@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pki
 import pytest
-from gateway_wire import OPERATOR, PASSWORD, Gateway, Wire, running_gateway
+from gateway_wire import OPERATOR, PASSWORD, Gateway, Wire, running_gateway, stamp
 from secured_wire import Secured, basic
 from stack import Issuer, Servers
 from websockets.asyncio.client import connect
@@ -218,6 +218,26 @@ async def test_TC_A_08_a_wrong_certificate_is_refused(secured: Secured) -> None:
     mine = secured.vendor.write(secured.folder, "mine", station)
     async with secured.dial(station, password=None, certificate=mine) as socket:
         await boots(socket)
+
+
+@pytest.mark.parametrize("protocol", ["ocpp2.0.1", "ocpp2.1"])
+async def test_A04_security_events_are_kept_whatever_they_are_called_and_whenever_they_were(
+    gateway: Gateway, protocol: str
+) -> None:
+    station = await gateway.add_station()
+    events = [
+        {"type": "TamperDetectionActivated", "timestamp": stamp(86_400), "techInfo": "lid"},
+        {"type": "SettingSystemTime", "timestamp": stamp()},
+        {"type": "A vendor's own", "timestamp": stamp()},
+    ]
+    async with gateway.connect(station, subprotocols=[protocol]) as socket:
+        await boots(socket, protocol)
+        for event in events:
+            assert await Wire(socket).send("SecurityEventNotification", event) == {}
+    async with gateway.service.as_(OPERATOR, "messages:read") as api:
+        path = f"/v1/stations/{station}/notifications"
+        found = await api.get(path, params={"action": "SecurityEventNotification"})
+    assert [one["payload"] for one in reversed(found.json()["items"])] == events
 
 
 async def test_A00_FR_403_the_path_may_lead_over_a_sub_ca(secured: Secured) -> None:

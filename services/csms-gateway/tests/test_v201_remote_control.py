@@ -93,6 +93,24 @@ async def test_F06_a_custom_trigger_is_of_2_1(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("version", [V201, V21])
+async def test_P01_what_the_station_says_to_a_vendors_message_is_shown_to_staff(
+    gateway: Gateway, version: str
+) -> None:
+    command = {"type": "data_transfer", "vendor_id": "org.x", "message_id": "m", "data": "hello"}
+    async with staffed(gateway, version) as staff:
+        for status, state in (
+            ("Accepted", "accepted"),
+            ("Rejected", "rejected"),
+            ("UnknownVendorId", "rejected"),
+        ):
+            answer = {"status": status, "data": {"any": [1, None]}}
+            done, calls = await staff.send(command, answer)
+            payload = {"vendorId": "org.x", "messageId": "m", "data": "hello"}
+            assert calls == [("DataTransfer", payload)]
+            assert (done["state"], done["result"]) == (state, answer)
+
+
+@pytest.mark.parametrize("version", [V201, V21])
 async def test_TC_P_02_P02_FR_06_an_unknown_vendors_message_is_kept_and_told_so(
     gateway: Gateway, version: str
 ) -> None:

@@ -106,3 +106,34 @@ async def test_TC_F_04_a_remote_start_that_no_cable_followed_ends_without_energy
         (ended,) = await gateway.told(SessionEnded, station_id=charger.id)
         assert (ended.energy_wh, ended.stop_reason) == (0, "Timeout")
         assert str(ended.session_id) == known["session_id"]
+
+
+@TWO
+async def test_F04_a_session_of_a_contract_ends_at_our_request_once_the_cable_is_out(
+    gateway: Gateway, version: str
+) -> None:
+    emaid = "DEABCC00000004"
+    gateway.identity.decisions[emaid] = "Accepted"
+    async with station(gateway, version) as charger:
+        transaction = uuid4().hex
+        await charger.event(
+            "Started", 0, "Authorized", idToken={"idToken": emaid, "type": "eMAID"}, wh=1000,
+            transaction=transaction, evse=EVSE, info={"chargingState": "Charging"},
+        )  # fmt: skip
+        (known,) = await gateway.transactions(station_id=charger.id)
+        stop = {"type": "remote_stop", "session_id": known["session_id"]}
+        (call,), done = await charger.ask(stop, {"status": "Accepted"})
+        assert call == ("RequestStopTransaction", {"transactionId": transaction})
+        assert done["state"] == "accepted"
+        connected = {"chargingState": "EVConnected"}
+        await charger.event(
+            "Updated", 1, "RemoteStop", transaction=transaction, wh=1800, info=connected
+        )
+        (known,) = await gateway.transactions(station_id=charger.id)
+        assert (known["ended_at"], known["charging_state"]) == (None, "EVConnected")
+        await charger.event(
+            "Ended", 2, "EVCommunicationLost", transaction=transaction, wh=1800,
+            info={"stoppedReason": "Remote"},
+        )  # fmt: skip
+        (ended,) = await gateway.told(SessionEnded, station_id=charger.id)
+        assert (ended.energy_wh, ended.stop_reason, ended.incidents) == (800, "Remote", ())

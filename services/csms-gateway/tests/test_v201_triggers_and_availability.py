@@ -2,6 +2,7 @@
 and what a vendor adds to a message is no obstacle (P).
 """
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -133,6 +134,38 @@ async def test_TC_F_23_and_F_24_a_triggered_status_is_told_in_either_message(
             await triggered(charger, "StatusNotification", evse_id=1, connector_id=1)
             await tell(charger, word, 1, 1, how)
         assert await heard(charger, 2) == [(1, 1, "available"), (1, 1, "occupied")]
+
+
+@pytest.mark.parametrize("how", ["StatusNotification", "NotifyEvent"])
+@pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
+async def test_G01_every_status_of_a_connector_is_told_and_no_other_components(
+    gateway: Gateway, version: str, how: str
+) -> None:
+    words = ("Occupied", "Reserved", "Faulted", "Unavailable", "Available")
+    async with station(gateway, version) as charger:
+        for component, evse in (("EVSE", {"id": 1}), ("Connector", {"id": 1})):
+            payload = event(component, "AvailabilityState", "Faulted", evse)
+            assert await charger.send("NotifyEvent", payload) == {}
+        for word in words:
+            await tell(charger, word, 2, 1, how)
+        assert await heard(charger, len(words)) == [(2, 1, word.lower()) for word in words]
+
+
+@pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
+async def test_G02_FR_03_a_heartbeat_is_answered_with_the_time_before_the_boot_too(
+    gateway: Gateway, version: str
+) -> None:
+    async with station(gateway, version) as charger:
+        for _ in range(2):
+            before = datetime.now(UTC)
+            answer = await charger.send("Heartbeat", {})
+            assert answer.keys() == {"currentTime"}
+            told = datetime.fromisoformat(answer["currentTime"])
+            # It is told in whole milliseconds.
+            assert before - timedelta(milliseconds=1) <= told <= datetime.now(UTC)
+            box = {"vendorName": "V", "model": "M"}
+            boot = {"reason": "PowerUp", "chargingStation": box}
+            assert (await charger.send("BootNotification", boot))["status"] == "Accepted"
 
 
 async def test_TC_F_27_a_message_that_the_station_cannot_send_is_refused(gateway: Gateway) -> None:

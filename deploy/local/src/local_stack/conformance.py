@@ -169,9 +169,9 @@ def tests_of(path: Path, source: str) -> Iterator[Test]:
     headings = (USES_21,) if path.name.startswith("test_v21_") else (USES_201, USES_21)
     file = ast.parse(source)
     constants = {
-        ast.unparse(node.targets[0]): node.value
+        ast.unparse(node.target if isinstance(node, ast.AnnAssign) else node.targets[0]): node.value
         for node in file.body
-        if isinstance(node, ast.Assign)
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None
     }
     for node in ast.walk(file):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name[:5] == "test_":
