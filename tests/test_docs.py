@@ -89,6 +89,9 @@ def test_no_test_carries_an_id_that_does_not_exist() -> None:
     unknown = conformance.fill(lists, conformance.tests(ROOT))
     assert not unknown, "\n" + "\n".join(unknown)
     assert lists.tables[conformance.USES_201]["E04"].tests
+    of_cases = {use_case for uses in lists.uses_by_case.values() for use_case in uses}
+    assert of_cases <= lists.tables[conformance.USES_201].keys()
+    assert len(of_cases) == 82
 
 
 def test_a_test_is_entered_where_its_version_is() -> None:
@@ -99,6 +102,8 @@ def test_a_test_is_entered_where_its_version_is() -> None:
         conformance.Test("test_v21_a.py", "test_E05_a_refused_token", uses[1:], every=False),
         conformance.Test("b.py", "test_I07_a_tariff", uses, every=False),
         conformance.Test("c.py", "test_TC_013_TC_B_99_a_reset", uses, every=False),
+        conformance.Test("d.py", "test_TC_K_37_a_profile", uses, every=False),
+        conformance.Test("e.py", "test_TC_L_21_to_23_withdrawn", uses, every=True),
     ]
     unknown = conformance.fill(lists, found)
     assert [line.partition(":")[0] for line in unknown] == ["E04.FR.99", "TC_B_99"]
@@ -110,11 +115,49 @@ def test_a_test_is_entered_where_its_version_is() -> None:
     ]
     assert entered == [
         (conformance.CASES_16, "TC_013"),
+        (conformance.CASES_201, "TC_K_37"),
+        (conformance.CASES_201, "TC_L_21"),
+        (conformance.CASES_201, "TC_L_22"),
+        (conformance.CASES_201, "TC_L_23"),
         (conformance.SECTIONS_16, "5.14"),
         (uses[0], "E04"),
+        (uses[0], "F01"),
+        (uses[0], "K05"),
+        (uses[0], "L04"),
         (uses[1], "E04"),
         (uses[1], "E05"),
         (uses[1], "I07"),
+        (uses[1], "L04"),
+    ]
+
+
+def test_the_parameters_of_a_test_say_whether_it_runs_with_every_version() -> None:
+    source = """
+SECOND: Final = ("ocpp2.0.1", "ocpp2.1")
+both = pytest.mark.parametrize("version", ["ocpp1.6", *SECOND])
+FIRST = ["ocpp1.6", "ocpp2.0.1"]
+
+@both
+async def test_by_a_constant(): ...
+
+@pytest.mark.parametrize("version", [V201, V21])
+def test_by_the_name_of_the_support(): ...
+
+@pytest.mark.parametrize("version", ["ocpp2.1", "ocpp2.0.1"])
+def test_by_a_literal(): ...
+
+@pytest.mark.parametrize("version", FIRST)
+def test_not_at_all(): ...
+
+def test_without_any(): connect("ocpp2.1")
+"""
+    found = conformance.tests_of(Path("a/test_b.py"), source)
+    assert [(test.name, test.every) for test in found] == [
+        ("test_by_a_constant", True),
+        ("test_by_the_name_of_the_support", True),
+        ("test_by_a_literal", True),
+        ("test_not_at_all", False),
+        ("test_without_any", False),
     ]
 
 

@@ -27,6 +27,7 @@ NAME = "Test Energy"
 TRIGGERS = {
     "ocpp1.6": ["ExtendedTriggerMessage", {"requestedMessage": "SignChargePointCertificate"}],
     "ocpp2.0.1": ["TriggerMessage", {"requestedMessage": "SignChargingStationCertificate"}],
+    "ocpp2.1": ["TriggerMessage", {"requestedMessage": "SignChargingStationCertificate"}],
 }
 
 
@@ -82,8 +83,16 @@ def key_files(folder: Path, name: str, chain: str, key: Any) -> tuple[Path, Path
     return folder / f"{name}.pem", folder / f"{name}.key"
 
 
-@pytest.mark.parametrize("protocol", TRIGGERS)
-@pytest.mark.parametrize("kind", ["rsa", "ecdsa"])
+@pytest.mark.parametrize(
+    ("protocol", "kind"),
+    [
+        ("ocpp1.6", "rsa"),
+        ("ocpp1.6", "ecdsa"),
+        ("ocpp2.0.1", "rsa"),
+        ("ocpp2.0.1", "ecdsa"),
+        ("ocpp2.1", "ecdsa"),
+    ],
+)
 async def test_TC_A_11_and_TC_074_a_renewed_certificate_lets_the_station_in(
     secured: Secured, protocol: str, kind: str
 ) -> None:
@@ -369,34 +378,35 @@ USES = {
         "v2g_root": "V2GRootCertificate",
         "mo_root": "MORootCertificate",
     },
+    # One that every version has, and the one that only 2.1 has.
+    "ocpp2.1": {"csms_root": "CSMSRootCertificate", "oem_root": "OEMRootCertificate"},
 }
 
 
-async def test_TC_M_01_to_05_and_TC_075_1_and_078_roots_are_installed(gateway: Gateway) -> None:
+@pytest.mark.parametrize("protocol", USES)
+async def test_TC_M_01_to_05_and_TC_075_1_and_078_roots_are_installed(
+    gateway: Gateway, protocol: str
+) -> None:
     root = pki.pem(pki.Authority("A root").certificate).decode()
-    for protocol, uses in USES.items():
-        station = await gateway.add_station()
-        async with gateway.connect(station, subprotocols=[protocol]) as socket:
-            for use, name in uses.items():
-                body = {"type": "install_certificate", "use": use, "certificate": root}
-                (call,), done = await exchange(
-                    gateway, station, socket, body, {"status": "Accepted"}
-                )
-                payload = {"certificateType": name, "certificate": root}
-                assert call == ["InstallCertificate", payload]
-                assert done["state"] == "accepted"
-                for failure in ("Failed", "Rejected"):
-                    _, done = await exchange(gateway, station, socket, body, {"status": failure})
-                    assert done["state"] == "rejected"
+    station, uses = await gateway.add_station(), USES[protocol]
+    async with gateway.connect(station, subprotocols=[protocol]) as socket:
+        for use, name in uses.items():
+            body = {"type": "install_certificate", "use": use, "certificate": root}
+            (call,), done = await exchange(gateway, station, socket, body, {"status": "Accepted"})
+            payload = {"certificateType": name, "certificate": root}
+            assert call == ["InstallCertificate", payload]
+            assert done["state"] == "accepted"
+            for failure in ("Failed", "Rejected"):
+                _, done = await exchange(gateway, station, socket, body, {"status": failure})
+                assert done["state"] == "rejected"
         async with gateway.service.as_(OPERATOR, "stations:read") as api:
             path = f"/v1/stations/{station}/installed-certificates"
             found = (await api.get(path)).json()["items"]
         assert [one["use"] for one in found] == sorted(uses)
-    body = {"type": "install_certificate", "use": "mo_root", "certificate": root}
-    station = await gateway.add_station()
-    async with gateway.connect(station) as socket:
-        refused = await command(gateway, station, body)
-    assert refused.json()["result"]["code"] == "NotSupported"
+        if protocol != "ocpp2.1":
+            other = "mo_root" if protocol == "ocpp1.6" else "oem_root"
+            refused = await command(gateway, station, body | {"use": other})
+            assert refused.json()["result"]["code"] == "NotSupported"
 
 
 def hash_data(serial: str, algorithm: str = "SHA256") -> dict[str, str]:
@@ -408,20 +418,22 @@ def hash_data(serial: str, algorithm: str = "SHA256") -> dict[str, str]:
     }
 
 
-async def test_TC_M_12_to_19_and_TC_075_2_the_list_is_what_the_station_last_said(
-    gateway: Gateway,
+async def listed(gateway: Gateway, station: str) -> list[tuple[str, str]]:
+    async with gateway.service.as_(OPERATOR, "stations:read") as api:
+        answer = await api.get(f"/v1/stations/{station}/installed-certificates")
+    return [(one["use"], one["serial_number"]) for one in answer.json()["items"]]
+
+
+def chain(use: str, serial: str, **more: Any) -> dict[str, Any]:
+    return {"certificateType": use, "certificateHashData": hash_data(serial), **more}
+
+
+@pytest.mark.parametrize("protocol", ["ocpp2.0.1", "ocpp2.1"])
+async def test_TC_M_12_to_19_the_list_is_what_the_station_last_said(
+    gateway: Gateway, protocol: str
 ) -> None:
     station = await gateway.add_station()
-
-    async def known() -> list[tuple[str, str]]:
-        async with gateway.service.as_(OPERATOR, "stations:read") as api:
-            answer = await api.get(f"/v1/stations/{station}/installed-certificates")
-        return [(one["use"], one["serial_number"]) for one in answer.json()["items"]]
-
-    def chain(use: str, serial: str, **more: Any) -> dict[str, Any]:
-        return {"certificateType": use, "certificateHashData": hash_data(serial), **more}
-
-    async with gateway.connect(station, subprotocols=["ocpp2.0.1"]) as socket:
+    async with gateway.connect(station, subprotocols=[protocol]) as socket:
         children = [hash_data("0c")]
         everything = [
             chain("CSMSRootCertificate", "01"),
@@ -432,17 +444,21 @@ async def test_TC_M_12_to_19_and_TC_075_2_the_list_is_what_the_station_last_said
             {"status": "Accepted", "certificateHashDataChain": everything},
         )  # fmt: skip
         assert call == ["GetInstalledCertificateIds", {}]
-        assert await known() == [("csms_root", "01"), ("v2g_chain", "02")]
+        assert await listed(gateway, station) == [("csms_root", "01"), ("v2g_chain", "02")]
         body = {"type": "get_installed_certificate_ids", "uses": ["csms_root", "mo_root"]}
         mo_root = chain("MORootCertificate", "03")
         (call,), _ = await exchange(gateway, station, socket, body,
             {"status": "Accepted", "certificateHashDataChain": [mo_root]},
         )  # fmt: skip
         assert call[1] == {"certificateType": ["CSMSRootCertificate", "MORootCertificate"]}
-        assert await known() == [("mo_root", "03"), ("v2g_chain", "02")]
+        assert await listed(gateway, station) == [("mo_root", "03"), ("v2g_chain", "02")]
         _, done = await exchange(gateway, station, socket, body, {"status": "NotFound"})
         assert done["state"] == "rejected"
-        assert await known() == [("v2g_chain", "02")]
+        assert await listed(gateway, station) == [("v2g_chain", "02")]
+
+
+async def test_TC_075_2_the_list_of_1_6_is_asked_for_use_by_use(gateway: Gateway) -> None:
+    station = await gateway.add_station()
     async with gateway.connect(station) as socket:
         hashes = [hash_data("04"), hash_data("05")]
         calls, _ = await exchange(
@@ -450,26 +466,26 @@ async def test_TC_M_12_to_19_and_TC_075_2_the_list_is_what_the_station_last_said
             {"status": "Accepted", "certificateHashData": hashes}, {"status": "NotFound"},
         )  # fmt: skip
         assert [call[1]["certificateType"] for call in calls] == list(USES["ocpp1.6"].values())
-        assert ("csms_root", "05") in await known()
+        assert await listed(gateway, station) == [("csms_root", "04"), ("csms_root", "05")]
 
 
-async def test_TC_M_20_and_21_and_TC_076_a_certificate_is_deleted(gateway: Gateway) -> None:
-    for protocol in USES:
-        station = await gateway.add_station()
-        async with gateway.connect(station, subprotocols=[protocol]) as socket:
-            for algorithm in ("SHA256", "SHA384", "SHA512"):
-                data = hash_data("0a", algorithm)
-                body = {
-                    "type": "delete_certificate",
-                    "hash_algorithm": algorithm,
-                    "issuer_name_hash": data["issuerNameHash"],
-                    "issuer_key_hash": data["issuerKeyHash"],
-                    "serial_number": "0a",
-                }
-                (call,), done = await exchange(
-                    gateway, station, socket, body, {"status": "Accepted"}
-                )
-                assert call == ["DeleteCertificate", {"certificateHashData": data}]
-                assert done["state"] == "accepted"
-                _, done = await exchange(gateway, station, socket, body, {"status": "NotFound"})
-                assert done["state"] == "rejected"
+@pytest.mark.parametrize("protocol", USES)
+async def test_TC_M_20_and_21_and_TC_076_a_certificate_is_deleted(
+    gateway: Gateway, protocol: str
+) -> None:
+    station = await gateway.add_station()
+    async with gateway.connect(station, subprotocols=[protocol]) as socket:
+        for algorithm in ("SHA256", "SHA384", "SHA512"):
+            data = hash_data("0a", algorithm)
+            body = {
+                "type": "delete_certificate",
+                "hash_algorithm": algorithm,
+                "issuer_name_hash": data["issuerNameHash"],
+                "issuer_key_hash": data["issuerKeyHash"],
+                "serial_number": "0a",
+            }
+            (call,), done = await exchange(gateway, station, socket, body, {"status": "Accepted"})
+            assert call == ["DeleteCertificate", {"certificateHashData": data}]
+            assert done["state"] == "accepted"
+        _, done = await exchange(gateway, station, socket, body, {"status": "NotFound"})
+        assert done["state"] == "rejected"

@@ -1,4 +1,4 @@
-"""What an EV that tells its needs is offered (ISO 15118; OCPP 2.0.1, K15 to K17)."""
+"""What an EV that tells its needs is offered (ISO 15118; OCPP 2.0.1, K15 to K17; 2.1, K18)."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -168,8 +168,7 @@ async def test_K15_FR_04_without_a_profile_or_a_session_nothing_is_promised(
         assert (await charger.send("NotifyEVChargingSchedule", plan))["status"] == "Rejected"
         await plugged_in(charger)
         none = await charger.send("NotifyEVChargingNeeds", needs())
-        status = "Rejected" if protocol == "ocpp2.0.1" else "NoChargingProfile"
-        assert (none["status"], none["statusInfo"]["reasonCode"]) == (status, "NoProfile")
+        assert (none["status"], none["statusInfo"]["reasonCode"]) == ("Rejected", "NoProfile")
         # Nothing of ours limits this session, so any plan keeps to it.
         assert await charger.send("NotifyEVChargingSchedule", plan) == ACCEPTED
         assert len(await charger.notified("NotifyEVChargingNeeds")) == 2
@@ -188,16 +187,58 @@ async def test_the_offer_stays_below_what_limits_the_evse(gateway: Gateway, for_
         assert max(one["limit"] for one in schedule["chargingSchedulePeriod"]) == 7.2  # 5000 / 690
 
 
-async def test_dynamic_control_and_needs_without_figures_are_refused(
+SCHEDULED = {
+    "requestedEnergyTransfer": "AC_BPT", "controlMode": "ScheduledControl",
+    "v2xChargingParameters": {
+        "maxChargePower": 3_680, "maxChargePower_L2": 3_680, "maxChargePower_L3": 3_680,
+        "minChargePower": 1_380, "evTargetEnergyRequest": 20_000,
+    },
+}  # fmt: skip
+
+
+async def test_K18_and_K20_FR_02_needs_by_15118_20_are_answered_with_a_schedule_too(
+    gateway: Gateway, for_evs: None
+) -> None:
+    async with station(gateway, "ocpp2.1") as charger:
+        transaction = await plugged_in(charger)
+        told = {"evseId": 1, "chargingNeeds": SCHEDULED, "maxScheduleTuples": 3}
+        assert await charger.send("NotifyEVChargingNeeds", told) == ACCEPTED
+        action, offer = await charger.called(ACCEPTED)
+        profile = offer["chargingProfile"]
+        assert (action, profile["transactionId"]) == ("SetChargingProfile", transaction)
+        (schedule,) = profile["chargingSchedule"]
+        periods = schedule["chargingSchedulePeriod"]
+        assert max(one["limit"] for one in periods) == 16.0  # 11,040 W on three phases
+        await charger.eventually(
+            f"/v1/stations/{charger.id}/charging-profiles", lambda found: found["items"]
+        )
+        greedy = schedule | {"chargingSchedulePeriod": [{"startPeriod": 0, "limit": 17}]}
+        for wanted, status in ((schedule, "Accepted"), (greedy, "Rejected")):
+            told = plan(offer, chargingSchedule=wanted, selectedChargingScheduleId=schedule["id"])
+            assert (await charger.send("NotifyEVChargingSchedule", told))["status"] == status
+        assert await charger.called(ACCEPTED) == ("SetChargingProfile", offer)
+        # It wants less, sooner or later: the profile keeps its number and place.
+        less = SCHEDULED["v2xChargingParameters"] | {"maxChargePower_L3": 0}  # type: ignore[operator]
+        told = {"evseId": 1, "chargingNeeds": SCHEDULED | {"v2xChargingParameters": less}}
+        assert await charger.send("NotifyEVChargingNeeds", told) == ACCEPTED
+        _, again = await charger.called(ACCEPTED)
+        assert again["chargingProfile"]["id"] == profile["id"]
+
+
+async def test_K18_FR_04_without_an_offer_a_session_by_15118_20_goes_on(
     gateway: Gateway, for_evs: None
 ) -> None:
     async with station(gateway, "ocpp2.1") as charger:
         await plugged_in(charger)
-        dynamic = await charger.send("NotifyEVChargingNeeds", needs(controlMode="DynamicControl"))
-        assert (dynamic["status"], "dynamic" in dynamic["statusInfo"]["additionalInfo"]) == (
-            "Rejected",
-            True,
-        )
+        without = {"requestedEnergyTransfer": "DC", "controlMode": "ScheduledControl"}
+        dynamic = SCHEDULED | {"controlMode": "DynamicControl"}
+        figureless = without | {"v2xChargingParameters": {"maxVoltage": 400}}
+        for asked, why in ((dynamic, "dynamic"), (without, "neither"), (figureless, "neither")):
+            told = {"evseId": 1, "chargingNeeds": asked}
+            answer = await charger.send("NotifyEVChargingNeeds", told)
+            assert answer["status"] == "NoChargingProfile"
+            assert why in answer["statusInfo"]["additionalInfo"]
+        # By ISO 15118-2 (K15.FR.04).
         told = {"evseId": 1, "chargingNeeds": {"requestedEnergyTransfer": "DC"}}
         assert (await charger.send("NotifyEVChargingNeeds", told))["status"] == "Rejected"
         await charger.quiet()
@@ -239,6 +280,16 @@ def test_needs_of_ac_and_dc() -> None:
     )  # fmt: skip
     with pytest.raises(NoOffer):
         needs_of({"requestedEnergyTransfer": "WPT"})
+
+
+def test_needs_of_15118_20() -> None:
+    three = needs_of(SCHEDULED | {"departureTime": "2030-01-01T08:00:00Z"})
+    assert three == Needs(
+        Decimal(11_040), Decimal(1_380), Decimal(20_000), 3, AT + timedelta(hours=8)
+    )
+    volts = {"maxChargeCurrent": 200, "maxVoltage": 400}
+    direct = {"requestedEnergyTransfer": "DC_BPT", "v2xChargingParameters": volts}
+    assert needs_of(direct) == Needs(Decimal(80_000), Decimal(), None, None, None)
 
 
 def test_a_car_that_leaves_in_the_morning_is_charged_evenly() -> None:

@@ -140,7 +140,7 @@ async def test_TC_K_01_a_default_profile_in_the_words_of_2_x(
 
 
 @BOTH
-async def test_TC_057_and_K_60_a_running_session_is_limited(
+async def test_TC_057_and_K_60_K02_FR_03_and_FR_05_a_running_session_is_limited(
     gateway: Gateway, protocol: str
 ) -> None:
     async with station(gateway, protocol) as charger:
@@ -186,7 +186,7 @@ async def test_TC_K_02_without_a_session_only_a_raw_tx_profile_is_sent(
 
 
 @BOTH
-async def test_TC_K_03_and_K_10_the_whole_station_is_evse_0(
+async def test_TC_K_03_and_K_10_K04_FR_03_the_whole_station_is_evse_0(
     gateway: Gateway, protocol: str
 ) -> None:
     async with station(gateway, protocol) as charger:
@@ -324,8 +324,11 @@ async def test_TC_K_19_a_recurring_profile(gateway: Gateway, protocol: str) -> N
         assert sent(call)["recurrencyKind"] == "Daily"
 
 
-async def test_TC_K_29_K09_the_stations_own_report_is_believed(gateway: Gateway) -> None:
-    async with station(gateway, "ocpp2.0.1") as charger:
+@TWO
+async def test_TC_K_29_K09_the_stations_own_report_is_believed(
+    gateway: Gateway, protocol: str
+) -> None:
+    async with station(gateway, protocol) as charger:
         (call,), _ = await charger.ask(set_(1, profile=absolute(6, id=5)), ACCEPTED)
         ask = {
             "type": "get_charging_profiles", "evse_id": 0,

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from gateway_commands import staffed
 from gateway_wire import EVSE, OPERATOR, V21, Gateway, Wire, accepted, connect_v2, running_gateway
 from stack import Issuer, Servers, eventually
 
@@ -187,6 +188,30 @@ async def test_I02_FR_01_a_cost_can_be_sent_by_hand(gateway: Gateway) -> None:
         body = {"type": "cost_updated", "total_cost": 1.5, "transaction_id": transaction}
         sent = await accepted(gateway, socket, station, body)
     assert sent == {"totalCost": 1.5, "transactionId": transaction}
+
+
+@pytest.mark.parametrize("version", ["ocpp2.0.1", V21])
+async def test_I04_FR_02_and_I05_FR_01_what_is_shown_offline_is_set_by_staff(
+    gateway: Gateway, version: str
+) -> None:
+    texts = {"TariffFallbackMessage": "Ask us", "TotalCostFallbackMessage": "You get a bill"}
+    about = [{"component": {"name": "TariffCostCtrlr"}, "variable": {"name": one}} for one in texts]
+    given = [
+        {"component": "TariffCostCtrlr", "variable": name, "value": text}
+        for name, text in texts.items()
+    ]
+    async with staffed(gateway, version) as staff:
+        done, calls = await staff.send(
+            {"type": "set_variables", "variables": given},
+            {"setVariableResult": [one | {"attributeStatus": "Accepted"} for one in about]},
+        )
+        data = [
+            one | {"attributeValue": text} for one, text in zip(about, texts.values(), strict=True)
+        ]
+        assert calls == [("SetVariables", {"setVariableData": data})]
+        assert done["state"] == "accepted"
+        kept = await staff.variables(component="TariffCostCtrlr")
+        assert {one["variable"]: one["value"] for one in kept} == texts
 
 
 async def test_two_who_wait_for_the_same_end_both_learn_of_it() -> None:

@@ -168,8 +168,9 @@ async def test_H01_FR_15_the_station_names_the_reservation_that_is_used(gateway:
         assert (await state(charger, first), await state(charger, second)) == ("active", "used")
 
 
-async def test_TC_H_07_the_station_tells_that_nobody_came(gateway: Gateway) -> None:
-    async with station(gateway, "ocpp2.0.1") as charger:
+@pytest.mark.parametrize("protocol", ["ocpp2.0.1", "ocpp2.1"])
+async def test_TC_H_07_the_station_tells_that_nobody_came(gateway: Gateway, protocol: str) -> None:
+    async with station(gateway, protocol) as charger:
         number = await reserved(charger, evse_id=1)
         told = {"reservationId": number, "reservationUpdateStatus": "Expired"}
         assert await charger.send("ReservationStatusUpdate", told) == {}

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pki
 import pytest
-from gateway_wire import OPERATOR, PASSWORD, Gateway, Wire, running_gateway
+from gateway_wire import OPERATOR, PASSWORD, Gateway, Wire, running_gateway, stamp
 from secured_wire import Secured, basic
 from stack import Issuer, Servers
 from websockets.asyncio.client import connect
@@ -21,9 +21,12 @@ from local_stack.servers import free_port
 
 BOOT: dict[str, dict[str, Any]] = {
     "ocpp1.6": {"chargePointVendor": "Acme", "chargePointModel": "One"},
-    "ocpp2.0.1": {
-        "reason": "PowerUp",
-        "chargingStation": {"vendorName": "Acme", "model": "One"},
+    **{
+        version: {
+            "reason": "PowerUp",
+            "chargingStation": {"vendorName": "Acme", "model": "One"},
+        }
+        for version in ("ocpp2.0.1", "ocpp2.1")
     },
 }
 
@@ -65,15 +68,17 @@ async def boots(socket: Any, protocol: str = "ocpp2.0.1") -> None:
     assert answer["status"] == "Accepted"
 
 
-async def test_TC_A_01_and_TC_085_a_station_with_its_password_is_let_in(gateway: Gateway) -> None:
-    for protocol in BOOT:
-        station = await gateway.add_station()
-        with pytest.raises(InvalidStatus) as refusal:
-            async with gateway.connect(station, password="", subprotocols=[protocol]):
-                pass
-        assert refusal.value.response.status_code == 401
-        async with gateway.connect(station, subprotocols=[protocol]) as socket:
-            await boots(socket, protocol)
+@pytest.mark.parametrize("protocol", BOOT)
+async def test_TC_A_01_and_TC_085_a_station_with_its_password_is_let_in(
+    gateway: Gateway, protocol: str
+) -> None:
+    station = await gateway.add_station()
+    with pytest.raises(InvalidStatus) as refusal:
+        async with gateway.connect(station, password="", subprotocols=[protocol]):
+            pass
+    assert refusal.value.response.status_code == 401
+    async with gateway.connect(station, subprotocols=[protocol]) as socket:
+        await boots(socket, protocol)
 
 
 async def test_TC_A_02_and_03_a_wrong_user_or_password_is_refused(gateway: Gateway) -> None:
@@ -142,17 +147,19 @@ async def test_a_password_set_in_hex_may_be_sent_as_the_bytes_it_stands_for(
             await boots(socket, "ocpp1.6")
 
 
-async def test_TC_A_04_and_TC_086_a_password_over_tls_is_profile_2(secured: Secured) -> None:
-    for protocol in BOOT:
-        station = await secured.gateway.add_station()
-        async with secured.dial(station, subprotocols=[protocol]) as socket:
-            tls = socket.transport.get_extra_info("ssl_object")
-            assert tls.version() in ("TLSv1.2", "TLSv1.3")
-            await boots(socket, protocol)
-            async with secured.gateway.service.as_(OPERATOR, "status:read") as api:
-                connection = (await api.get(f"/v1/stations/{station}/connection")).json()
-            assert connection["security_profile"] == 2
-        assert (await secured.security(station))["security_profile"] == 2
+@pytest.mark.parametrize("protocol", BOOT)
+async def test_TC_A_04_and_TC_086_a_password_over_tls_is_profile_2(
+    secured: Secured, protocol: str
+) -> None:
+    station = await secured.gateway.add_station()
+    async with secured.dial(station, subprotocols=[protocol]) as socket:
+        tls = socket.transport.get_extra_info("ssl_object")
+        assert tls.version() in ("TLSv1.2", "TLSv1.3")
+        await boots(socket, protocol)
+        async with secured.gateway.service.as_(OPERATOR, "status:read") as api:
+            connection = (await api.get(f"/v1/stations/{station}/connection")).json()
+        assert connection["security_profile"] == 2
+    assert (await secured.security(station))["security_profile"] == 2
 
 
 @pytest.mark.parametrize(
@@ -221,6 +228,26 @@ async def test_TC_A_08_a_wrong_certificate_is_refused(secured: Secured) -> None:
         await boots(socket)
 
 
+@pytest.mark.parametrize("protocol", ["ocpp2.0.1", "ocpp2.1"])
+async def test_A04_security_events_are_kept_whatever_they_are_called_and_whenever_they_were(
+    gateway: Gateway, protocol: str
+) -> None:
+    station = await gateway.add_station()
+    events = [
+        {"type": "TamperDetectionActivated", "timestamp": stamp(86_400), "techInfo": "lid"},
+        {"type": "SettingSystemTime", "timestamp": stamp()},
+        {"type": "A vendor's own", "timestamp": stamp()},
+    ]
+    async with gateway.connect(station, subprotocols=[protocol]) as socket:
+        await boots(socket, protocol)
+        for event in events:
+            assert await Wire(socket).send("SecurityEventNotification", event) == {}
+    async with gateway.service.as_(OPERATOR, "messages:read") as api:
+        path = f"/v1/stations/{station}/notifications"
+        found = await api.get(path, params={"action": "SecurityEventNotification"})
+    assert [one["payload"] for one in reversed(found.json()["items"])] == events
+
+
 async def test_A00_FR_403_the_path_may_lead_over_a_sub_ca(secured: Secured) -> None:
     below = pki.Authority("Test vendor, sub-CA", above=secured.vendor)
     station = await secured.gateway.add_station()
@@ -242,25 +269,30 @@ async def test_A00_FR_405_staff_may_name_the_serial_number_that_certificates_car
         await boots(socket)
 
 
-async def test_TC_A_19_and_TC_083_a_higher_profile_cannot_be_left_again(secured: Secured) -> None:
+@pytest.mark.parametrize("protocol", ["ocpp2.0.1", "ocpp2.1"])
+async def test_TC_A_19_and_TC_083_a_higher_profile_cannot_be_left_again(
+    secured: Secured, protocol: str
+) -> None:
     gateway = secured.gateway
     station = await gateway.add_station()
-    async with gateway.connect(station, subprotocols=["ocpp2.0.1"]) as socket:
+    async with gateway.connect(station, subprotocols=[protocol]) as socket:
         await boots(socket)
-    async with secured.dial(station) as socket:
+    async with secured.dial(station, subprotocols=[protocol]) as socket:
         await boots(socket)
     with pytest.raises(InvalidStatus) as refusal:
-        async with gateway.connect(station, subprotocols=["ocpp2.0.1"]):
+        async with gateway.connect(station, subprotocols=[protocol]):
             pass
     assert refusal.value.response.status_code == 403
     assert await secured.seen(station) == ["LowerSecurityProfile"]
     mine = secured.vendor.write(secured.folder, station, station)
-    async with secured.dial(station, password=None, certificate=mine) as socket:
+    async with secured.dial(
+        station, password=None, certificate=mine, subprotocols=[protocol]
+    ) as socket:
         await boots(socket)
     assert await secured.refused(station) == 403
     # A00.FR.005: only people lower it.
     await patch(gateway, station, security_profile=1)
-    async with gateway.connect(station, subprotocols=["ocpp2.0.1"]) as socket:
+    async with gateway.connect(station, subprotocols=[protocol]) as socket:
         await boots(socket)
 
 

@@ -3,14 +3,15 @@
 from typing import Any
 
 import pytest
-from gateway_commands import V201, staffed
+from gateway_commands import V21, V201, staffed
 from gateway_wire import Gateway
 
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 
 
+@pytest.mark.parametrize("version", [V201, V21])
 async def test_TC_L_01_L01_FR_11_a_signed_update_carries_certificate_and_signature(
-    gateway: Gateway,
+    gateway: Gateway, version: str
 ) -> None:
     command = {
         "type": "update_firmware",
@@ -22,7 +23,7 @@ async def test_TC_L_01_L01_FR_11_a_signed_update_carries_certificate_and_signatu
         "retries": 3,
         "retry_interval_s": 60,
     }
-    async with staffed(gateway, V201) as staff:
+    async with staffed(gateway, version) as staff:
         done, ((action, payload),) = await staff.send(command)
         assert action == "UpdateFirmware"
         assert payload.pop("requestId") > 0
@@ -63,11 +64,12 @@ async def test_TC_L_04_and_L_05_an_update_is_taken_or_not(
         assert set(payload["firmware"]) == {"location", "retrieveDateTime"}
 
 
+@pytest.mark.parametrize("version", [V201, V21])
 async def test_TC_L_17_L_21_L_22_and_L_23_firmware_is_published_and_taken_back(
-    gateway: Gateway,
+    gateway: Gateway, version: str
 ) -> None:
     checksum = "d41d8cd98f00b204e9800998ecf8427e"
-    async with staffed(gateway, V201) as staff:
+    async with staffed(gateway, version) as staff:
         publish: dict[str, Any] = {
             "type": "publish_firmware", "location": "https://x/fw", "checksum": checksum,
         }  # fmt: skip

@@ -92,6 +92,21 @@ async def test_TC_L_02_and_L_03_an_update_of_a_set_time_runs_until_it_is_install
         assert await updates(charger) == [(command_id, "installed", "done")]
 
 
+@pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
+async def test_L02_firmware_that_nobody_signed_is_followed_to_its_end(
+    gateway: Gateway, version: str
+) -> None:
+    async with station(gateway, version) as charger:
+        command = {"type": "update_firmware", "location": UPDATE["location"], "install_at": LATER}
+        payload, command_id = await asked(charger, command)
+        assert payload["firmware"].keys() == {"location", "retrieveDateTime", "installDateTime"}
+        number = payload["requestId"]
+        await goes(charger, number, "Downloading", "Downloaded", "InstallScheduled")
+        assert await updates(charger) == [(command_id, "install_scheduled", "running")]
+        await goes(charger, number, "Installing", REBOOT, "Installed")
+        assert await updates(charger) == [(command_id, "installed", "done")]
+
+
 @pytest.mark.parametrize(
     ("words", "status"),
     [

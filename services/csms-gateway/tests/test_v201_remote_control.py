@@ -55,10 +55,11 @@ async def test_TC_F_06_TC_G_03_P01_commands_are_sent_in_the_words_of_2_0_1(
         assert done["state"] == "accepted"
 
 
+@pytest.mark.parametrize("version", [V201, V21])
 async def test_TC_F_06_an_unlocked_connector_is_a_command_taken_and_a_refusal_none(
-    gateway: Gateway,
+    gateway: Gateway, version: str
 ) -> None:
-    async with staffed(gateway, V201) as staff:
+    async with staffed(gateway, version) as staff:
         command = {"type": "unlock_connector", "evse_id": 1}
         for status, state in (
             ("Unlocked", "accepted"),
@@ -91,10 +92,29 @@ async def test_F06_a_custom_trigger_is_of_2_1(gateway: Gateway) -> None:
             assert done["result"]["code"] == "NotSupported"
 
 
-async def test_TC_P_02_P02_FR_06_an_unknown_vendors_message_is_kept_and_told_so(
-    gateway: Gateway,
+@pytest.mark.parametrize("version", [V201, V21])
+async def test_P01_what_the_station_says_to_a_vendors_message_is_shown_to_staff(
+    gateway: Gateway, version: str
 ) -> None:
-    async with staffed(gateway, V201) as staff:
+    command = {"type": "data_transfer", "vendor_id": "org.x", "message_id": "m", "data": "hello"}
+    async with staffed(gateway, version) as staff:
+        for status, state in (
+            ("Accepted", "accepted"),
+            ("Rejected", "rejected"),
+            ("UnknownVendorId", "rejected"),
+        ):
+            answer = {"status": status, "data": {"any": [1, None]}}
+            done, calls = await staff.send(command, answer)
+            payload = {"vendorId": "org.x", "messageId": "m", "data": "hello"}
+            assert calls == [("DataTransfer", payload)]
+            assert (done["state"], done["result"]) == (state, answer)
+
+
+@pytest.mark.parametrize("version", [V201, V21])
+async def test_TC_P_02_P02_FR_06_an_unknown_vendors_message_is_kept_and_told_so(
+    gateway: Gateway, version: str
+) -> None:
+    async with staffed(gateway, version) as staff:
         payload = {"vendorId": "org.unknown", "messageId": "m", "data": {"any": [1, None]}}
         assert await staff.wire.send("DataTransfer", payload) == {"status": "UnknownVendorId"}
         (kept,) = await staff.notifications(action="DataTransfer")

@@ -3,12 +3,14 @@
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from asked_station import Station, station
 from gateway_wire import EVSE, Gateway
 
 from common.events import SessionEnded, SessionStarted
 
 V201 = "ocpp2.0.1"
+TWO = pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
 START = {"type": "remote_start", "id_token": "GOOD", "id_token_type": "ISO14443", "evse_id": 1}
 
 
@@ -31,10 +33,11 @@ async def came_of(charger: Station, command_id: str) -> dict[str, Any]:
     return known
 
 
+@TWO
 async def test_TC_F_01_a_remote_start_takes_the_session_of_the_plugged_cable(
-    gateway: Gateway,
+    gateway: Gateway, version: str
 ) -> None:
-    async with station(gateway, V201) as charger:
+    async with station(gateway, version) as charger:
         transaction = uuid4().hex
         await charger.event(
             "Started", 0, "CablePluggedIn", transaction=transaction, evse=EVSE,
@@ -103,3 +106,34 @@ async def test_TC_F_04_a_remote_start_that_no_cable_followed_ends_without_energy
         (ended,) = await gateway.told(SessionEnded, station_id=charger.id)
         assert (ended.energy_wh, ended.stop_reason) == (0, "Timeout")
         assert str(ended.session_id) == known["session_id"]
+
+
+@TWO
+async def test_F04_a_session_of_a_contract_ends_at_our_request_once_the_cable_is_out(
+    gateway: Gateway, version: str
+) -> None:
+    emaid = "DEABCC00000004"
+    gateway.identity.decisions[emaid] = "Accepted"
+    async with station(gateway, version) as charger:
+        transaction = uuid4().hex
+        await charger.event(
+            "Started", 0, "Authorized", idToken={"idToken": emaid, "type": "eMAID"}, wh=1000,
+            transaction=transaction, evse=EVSE, info={"chargingState": "Charging"},
+        )  # fmt: skip
+        (known,) = await gateway.transactions(station_id=charger.id)
+        stop = {"type": "remote_stop", "session_id": known["session_id"]}
+        (call,), done = await charger.ask(stop, {"status": "Accepted"})
+        assert call == ("RequestStopTransaction", {"transactionId": transaction})
+        assert done["state"] == "accepted"
+        connected = {"chargingState": "EVConnected"}
+        await charger.event(
+            "Updated", 1, "RemoteStop", transaction=transaction, wh=1800, info=connected
+        )
+        (known,) = await gateway.transactions(station_id=charger.id)
+        assert (known["ended_at"], known["charging_state"]) == (None, "EVConnected")
+        await charger.event(
+            "Ended", 2, "EVCommunicationLost", transaction=transaction, wh=1800,
+            info={"stoppedReason": "Remote"},
+        )  # fmt: skip
+        (ended,) = await gateway.told(SessionEnded, station_id=charger.id)
+        assert (ended.energy_wh, ended.stop_reason, ended.incidents) == (800, "Remote", ())

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from asked_station import Station, station
-from gateway_wire import Gateway
+from gateway_wire import EVSE, Gateway
 
 from common.clock import now
 
@@ -72,6 +72,58 @@ async def test_TC_K_30_to_36_and_K_52_profiles_are_asked_for_and_known_by_the_re
         assert await installed(charger) == [
             (40 + place, one, word, 0, source) for place, one in enumerate(evse_ids)
         ]
+
+
+@pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
+async def test_K11_a_limit_that_others_set_during_a_session_is_kept_beside_ours(
+    gateway: Gateway, version: str
+) -> None:
+    async with station(gateway, version) as charger:
+        session = {"transaction": charger.id, "evse": EVSE, "info": {"chargingState": "Charging"}}
+        await charger.event("Started", 0, "Authorized", token="GOOD", **session)
+        profile = {"schedules": [{"unit": "A", "periods": [{"start_s": 0, "limit": 16}]}]}
+        command = {"type": "set_charging_profile", "evse_id": 1, "profile": profile}
+        (call,), _ = await charger.ask(command, ACCEPTED)
+        ours = call[1]["chargingProfile"]["id"]
+        external = reported(-1, EXTERNAL, 0)
+        limit = {
+            "evseId": 1, "chargingLimit": {"chargingLimitSource": "EMS"},
+            "chargingSchedule": external["chargingSchedule"],
+        }  # fmt: skip
+        assert await charger.send("NotifyChargingLimit", limit) == {}
+        assert await charger.notified("NotifyChargingLimit") == [limit]
+        assert await charger.event("Updated", 1, "ChargingRateChanged", **session) == {}
+        (known,) = await gateway.transactions(station_id=charger.id)
+        assert (known["charging_state"], known["incidents"]) == ("Charging", [])
+        report = {
+            "requestId": 1, "chargingLimitSource": "EMS", "evseId": 1,
+            "chargingProfile": [external],
+        }  # fmt: skip
+        assert await charger.send("ReportChargingProfiles", report) == {}
+        assert sorted(await installed(charger)) == [
+            (-1, 1, "station_external", 0, "EMS"), (ours, 1, "tx_default", 0, "CSO"),
+        ]  # fmt: skip
+
+
+async def test_K27_FR_02_and_FR_03_what_is_generated_locally_is_known_and_not_ours_to_clear(
+    gateway: Gateway,
+) -> None:
+    async with station(gateway, "ocpp2.1") as charger:
+        own = reported(-2, "LocalGeneration", 0)
+        limit = {
+            "evseId": 1, "chargingSchedule": own["chargingSchedule"],
+            "chargingLimit": {"chargingLimitSource": "EMS", "isLocalGeneration": True},
+        }  # fmt: skip
+        assert await charger.send("NotifyChargingLimit", limit) == {}
+        assert await charger.notified("NotifyChargingLimit") == [limit]
+        report = {
+            "requestId": 1, "chargingLimitSource": "EMS", "evseId": 1, "chargingProfile": [own],
+        }  # fmt: skip
+        assert await charger.send("ReportChargingProfiles", report) == {}
+        known = [(-2, 1, "LocalGeneration", 0, "EMS")]
+        assert await installed(charger) == known
+        await charger.ask({"type": "clear_charging_profile", "evse_id": 1}, ACCEPTED)
+        assert await installed(charger) == known  # K10.FR.04
 
 
 async def test_TC_K_44_the_schedule_of_the_whole_station_is_in_the_answer(

@@ -2,6 +2,7 @@
 and what a vendor adds to a message is no obstacle (P).
 """
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -113,22 +114,58 @@ async def test_TC_F_15_and_F_18_a_station_at_nothing_is_idle_for_no_command(
         assert (found["request_id"], found["command_id"]) == (None, None)
 
 
-async def test_TC_F_20_a_triggered_heartbeat_is_told_the_time(gateway: Gateway) -> None:
-    async with station(gateway, V201) as charger:
+@pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
+async def test_TC_F_20_a_triggered_heartbeat_is_told_the_time(
+    gateway: Gateway, version: str
+) -> None:
+    async with station(gateway, version) as charger:
         await triggered(charger, "Heartbeat")
         before = stamp()
         assert (await charger.send("Heartbeat", {}))["currentTime"][:16] >= before[:16]
 
 
 @pytest.mark.parametrize("how", ["StatusNotification", "NotifyEvent"])
+@pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
 async def test_TC_F_23_and_F_24_a_triggered_status_is_told_in_either_message(
-    gateway: Gateway, how: str
+    gateway: Gateway, how: str, version: str
 ) -> None:
-    async with station(gateway, V201) as charger:
+    async with station(gateway, version) as charger:
         for word in ("Available", "Occupied"):
             await triggered(charger, "StatusNotification", evse_id=1, connector_id=1)
             await tell(charger, word, 1, 1, how)
         assert await heard(charger, 2) == [(1, 1, "available"), (1, 1, "occupied")]
+
+
+@pytest.mark.parametrize("how", ["StatusNotification", "NotifyEvent"])
+@pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
+async def test_G01_every_status_of_a_connector_is_told_and_no_other_components(
+    gateway: Gateway, version: str, how: str
+) -> None:
+    words = ("Occupied", "Reserved", "Faulted", "Unavailable", "Available")
+    async with station(gateway, version) as charger:
+        for component, evse in (("EVSE", {"id": 1}), ("Connector", {"id": 1})):
+            payload = event(component, "AvailabilityState", "Faulted", evse)
+            assert await charger.send("NotifyEvent", payload) == {}
+        for word in words:
+            await tell(charger, word, 2, 1, how)
+        assert await heard(charger, len(words)) == [(2, 1, word.lower()) for word in words]
+
+
+@pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
+async def test_G02_FR_03_a_heartbeat_is_answered_with_the_time_before_the_boot_too(
+    gateway: Gateway, version: str
+) -> None:
+    async with station(gateway, version) as charger:
+        for _ in range(2):
+            before = datetime.now(UTC)
+            answer = await charger.send("Heartbeat", {})
+            assert answer.keys() == {"currentTime"}
+            told = datetime.fromisoformat(answer["currentTime"])
+            # It is told in whole milliseconds.
+            assert before - timedelta(milliseconds=1) <= told <= datetime.now(UTC)
+            box = {"vendorName": "V", "model": "M"}
+            boot = {"reason": "PowerUp", "chargingStation": box}
+            assert (await charger.send("BootNotification", boot))["status"] == "Accepted"
 
 
 async def test_TC_F_27_a_message_that_the_station_cannot_send_is_refused(gateway: Gateway) -> None:
@@ -168,10 +205,11 @@ async def test_TC_G_03_to_08_out_of_service_and_back(
 
 
 @pytest.mark.parametrize("where", [{"evse_id": 1}, {}, {"evse_id": 1, "connector_id": 1}])
+@pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
 async def test_TC_G_11_and_G_14_and_G_17_a_session_goes_on_until_its_end(
-    gateway: Gateway, where: dict[str, int]
+    gateway: Gateway, where: dict[str, int], version: str
 ) -> None:
-    async with station(gateway, V201) as charger:
+    async with station(gateway, version) as charger:
         transaction = uuid4().hex
         await charger.event(
             "Started", 0, "Authorized", token="GOOD", transaction=transaction, evse=EVSE, wh=100
@@ -193,8 +231,9 @@ async def test_TC_G_11_and_G_14_and_G_17_a_session_goes_on_until_its_end(
         assert await heard(charger, len(first) + 1) == [*first, (1, 1, "unavailable")]
 
 
-async def test_TC_G_20_a_lock_that_fails_is_known(gateway: Gateway) -> None:
-    async with station(gateway, V201) as charger:
+@pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
+async def test_TC_G_20_a_lock_that_fails_is_known(gateway: Gateway, version: str) -> None:
+    async with station(gateway, version) as charger:
         payload = event("ConnectorPlugRetentionLock", "Problem", "true", EVSE)
         assert await charger.send("NotifyEvent", payload) == {}
         assert await charger.notified("NotifyEvent") == [payload]

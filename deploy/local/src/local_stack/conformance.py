@@ -22,6 +22,7 @@ BLOCKS: Final = {
     "M": "Certificates", "N": "Diagnostics", "O": "Display messages", "P": "Data transfer",
     "Q": "V2X", "R": "Grid rules", "S": "Battery swap",
 }  # fmt: skip
+WITH_21: Final = re.compile(r"'ocpp2\.1'|\bV21\b")  # V21: its name in the tests' support
 ABSENT: Final = "absent"  # in the place of its requirements: the version has no such use case
 STEP: Final = re.compile(
     r"""(?:_(?P<link>and|to))?_
@@ -97,6 +98,7 @@ class Lists:
     tables: dict[str, dict[str, Entry]]
     requirements: dict[str, set[str]]
     cases_by_section: dict[str, list[str]]
+    uses_by_case: dict[str, list[str]]  # of 2.0.1's test cases
 
 
 CASES_16: Final = "OCPP 1.6: test cases"
@@ -108,8 +110,10 @@ USES_21: Final = "OCPP 2.1: use cases"
 
 def read_lists(folder: Path) -> Lists:
     tables: dict[str, dict[str, Entry]] = {}
-    for heading, name in ((CASES_16, "test-cases-1.6"), (CASES_201, "test-cases-2.0.1")):
-        rows = _rows(folder / f"{name}.csv")
+    cases_16, cases_201 = (
+        _rows(folder / f"test-cases-{version}.csv") for version in ("1.6", "2.0.1")
+    )
+    for heading, rows in ((CASES_16, cases_16), (CASES_201, cases_201)):
         tables[heading] = {
             row["id"]: Entry(row["id"], BLOCKS.get(row["block"], row["block"]), row["title"])
             for row in rows
@@ -129,7 +133,8 @@ def read_lists(folder: Path) -> Lists:
                 tables[heading][one] = Entry(one, BLOCKS[one[0]], row["title"])
                 requirements[heading] |= {f"{one}.FR.{n:02}" for n in _numbers(numbers)}
     cases = {row["section"]: row["cases"].split() for row in sections}
-    return Lists(tables, requirements, cases)
+    uses = {row["id"]: row["use_cases"].split() for row in cases_201}
+    return Lists(tables, requirements, cases, uses)
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -157,17 +162,29 @@ class Test:
 def tests(root: Path) -> Iterator[Test]:
     paths = {path for place in TESTS for path in root.glob(f"{place}/**/test_*.py")}
     for path in sorted(paths):
-        for node in ast.walk(ast.parse(path.read_text())):
-            is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-            if is_function and node.name.startswith("test_"):  # type: ignore[attr-defined]
-                yield _test(path.relative_to(root), node)  # type: ignore[arg-type]
+        yield from tests_of(path.relative_to(root), path.read_text())
 
 
-def _test(path: Path, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Test:
-    # A test that runs with each version says so in its parameters.
-    every = any("'ocpp2.1'" in ast.unparse(one) for one in node.decorator_list)
+def tests_of(path: Path, source: str) -> Iterator[Test]:
     headings = (USES_21,) if path.name.startswith("test_v21_") else (USES_201, USES_21)
-    return Test(path.as_posix(), node.name, headings, every)
+    file = ast.parse(source)
+    constants = {
+        ast.unparse(node.target if isinstance(node, ast.AnnAssign) else node.targets[0]): node.value
+        for node in file.body
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None
+    }
+    for node in ast.walk(file):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name[:5] == "test_":
+            # A test that runs with each version says so in its parameters.
+            every = any(WITH_21.search(_spelled(one, constants)) for one in node.decorator_list)
+            yield Test(path.as_posix(), node.name, headings, every)
+
+
+def _spelled(node: ast.expr, constants: dict[str, ast.expr]) -> str:
+    """The expression, and what the file's constants within it stand for."""
+    names = [one.id for one in ast.walk(node) if isinstance(one, ast.Name)]
+    values = [constants[name] for name in names if name in constants]
+    return " ".join([ast.unparse(node), *(_spelled(value, constants) for value in values)])
 
 
 def fill(lists: Lists, found: Iterable[Test]) -> list[str]:
@@ -180,6 +197,8 @@ def fill(lists: Lists, found: Iterable[Test]) -> list[str]:
             entries = _entries(lists, test, one)
             if not entries:
                 unknown.append(f"{one}: {test.path}::{test.name}")
+            for use_case in lists.uses_by_case.get(one, ()):
+                entries += _entries(lists, test, use_case)
             for entry in entries:
                 entry.tests.append(test.link())
     for section, cases in lists.cases_by_section.items():
@@ -212,7 +231,9 @@ A test names ids at its beginning: `test_TC_B_06_…` and `test_TC_004_1_…` ar
 and 1.6, `test_E04_FR_03_…` is a requirement and `test_E04_…` a use case of 2.x, `test_S_4_7_…`
 a section of 1.6; several may follow one another, also as `TC_A_02_and_03` or `TC_M_01_to_05`. Use
 cases of 2.1 are those in files `test_v21_*.py`, of tests with the parameter `"ocpp2.1"`, and those
-that 2.0.1 does not have. A section of 1.6 counts the tests of its test cases.
+that 2.0.1 does not have. A section of 1.6 counts the tests of its test cases. So does a use case:
+of 2.0.1 each test of a test case that names the use case, of 2.1 those among them that run with
+2.1 as well, as there are no test cases of 2.1.
 """
 
 

@@ -1,9 +1,9 @@
 """Pure: what an EV that tells its needs is offered, and whether its own plan keeps to that.
 
-ISO 15118 by OCPP 2.x (2.0.1, K15 to K17). The offer is the operator's profile, cut down to what
-the EVSE, the limits on the station and the EV itself allow. With a departure time and an amount of
-energy it is levelled: the least constant power that is enough until then, so that the grid sees no
-more than it must. Never less than the EV's least power, which would stop it.
+ISO 15118 by OCPP 2.x (2.0.1, K15 to K17; 2.1, K18). The offer is the operator's profile, cut down
+to what the EVSE, the limits on the station and the EV itself allow. With a departure time and an
+amount of energy it is levelled: the least constant power that is enough until then, so that the
+grid sees no more than it must. Never less than the EV's least power, which would stop it.
 """
 
 from collections.abc import Iterable
@@ -61,7 +61,38 @@ def needs_of(told: dict[str, Any]) -> Needs:
             most = min(most, _decimal(dc["evMaxPower"]))
         energy = _decimal(dc["energyAmount"]) if "energyAmount" in dc else None
         return Needs(most, Decimal(), energy, None, departure_at)
+    if of_20 := told.get("v2xChargingParameters"):
+        return _needs_of_20(of_20, told["requestedEnergyTransfer"], departure_at)
     raise NoOffer("neither AC nor DC parameters")  # K15.FR.06
+
+
+def is_of_20(told: dict[str, Any]) -> bool:
+    """Are the needs those of ISO 15118-20? Then Rejected would end the session (2.1, K18.FR.22)."""
+    return "controlMode" in told or "v2xChargingParameters" in told
+
+
+def _needs_of_20(of_20: dict[str, Any], transfer: str, departure_at: datetime | None) -> Needs:
+    """of_20: V2XChargingParametersType, which is for cars that only take energy too (K18.FR.06)."""
+
+    def power(name: str) -> Decimal | None:
+        # Of all phases; where the others are given as well, of L1 (V2XChargingParametersType).
+        given = [of_20[one] for one in (name, f"{name}_L2", f"{name}_L3") if one in of_20]
+        return sum(map(_decimal, given), Decimal()) if given else None
+
+    most = power("maxChargePower")
+    if most is None:
+        try:
+            most = _decimal(of_20["maxChargeCurrent"]) * _decimal(of_20["maxVoltage"])
+        except KeyError:
+            raise NoOffer("neither a power nor a current and a voltage") from None
+    wanted = of_20.get("evTargetEnergyRequest")
+    return Needs(
+        most,
+        power("minChargePower") or Decimal(),
+        None if wanted is None else _decimal(wanted),
+        PHASES.get(transfer, 3) if transfer.startswith("AC") else None,
+        departure_at,
+    )
 
 
 def _decimal(value: float) -> Decimal:

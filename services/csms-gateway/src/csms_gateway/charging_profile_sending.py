@@ -54,7 +54,7 @@ and session_id is not distinct from $6 and source = 'CSO'
 """
 CLEARED: Final = """
 delete from installed_charging_profile
-where station_id = $1 and purpose <> 'station_external'
+where station_id = $1 and purpose not in ('station_external', 'LocalGeneration')
 and ($2::int[] is null or profile_id = any($2)) and ($3::int is null or evse_id = $3)
 and ($4::text is null or purpose = $4) and ($5::int is null or stack_level = $5)
 """

@@ -125,13 +125,11 @@ COMMANDS: dict[str, Translation] = {
     "data_transfer": sends("DataTransfer", data_transfer.payload),
     "delete_certificate": sends("DeleteCertificate", delete_certificate.payload),
     "get_composite_schedule": sends("GetCompositeSchedule", get_composite_schedule.payload),
-    "get_installed_certificate_ids": sends(
-        "GetInstalledCertificateIds", get_installed_certificate_ids.payload
-    ),
+    "get_installed_certificate_ids": get_installed_certificate_ids.calls,
     "get_local_list_version": sends("GetLocalListVersion", get_local_list_version.payload),
     "get_log": get_log.calls,
     "get_variables": get_variables.calls,
-    "install_certificate": sends("InstallCertificate", install_certificate.payload),
+    "install_certificate": install_certificate.calls,
     "remote_start": request_start_transaction.calls,
     "remote_stop": request_stop_transaction.calls,
     "reserve_now": reserve_now.calls,

@@ -3,14 +3,16 @@
 from typing import Any
 
 from csms_gateway import installed_certificates
-from csms_gateway.charger import Charger
+from csms_gateway.charger import Call, Charger
 from csms_gateway.commands.kinds import GetInstalledCertificateIds
-from csms_gateway.v201.install_certificate import USES
+from csms_gateway.v201.install_certificate import name_of
 
 
-def payload(command: GetInstalledCertificateIds) -> dict[str, Any]:
+async def calls(charger: Charger, command: GetInstalledCertificateIds) -> list[Call]:
+    names = [name_of(charger, use) for use in command.uses]
     # None given: the member is left out, which asks for all of them (M03.FR.03).
-    return {"certificateType": [USES[use] for use in command.uses]} if command.uses else {}
+    payload: dict[str, Any] = {"certificateType": names} if names else {}
+    return [Call("GetInstalledCertificateIds", payload)]
 
 
 async def answered(charger: Charger, payload: dict[str, Any], answer: dict[str, Any]) -> None:

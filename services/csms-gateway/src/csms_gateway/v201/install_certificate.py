@@ -1,10 +1,10 @@
 """InstallCertificate (OCPP 2.0.1, M05)."""
 
-from typing import Any, Final
+from typing import Final
 
+from csms_gateway.charger import Call, Charger, Unsupported
 from csms_gateway.commands.kinds import InstallCertificate
 
-# OEMRootCertificate is 2.1's; the schema of 2.0.1 refuses it before it is sent.
 USES: Final = {
     "csms_root": "CSMSRootCertificate",
     "manufacturer_root": "ManufacturerRootCertificate",
@@ -15,5 +15,14 @@ USES: Final = {
 }
 
 
-def payload(command: InstallCertificate) -> dict[str, Any]:
-    return {"certificateType": USES[command.use], "certificate": command.certificate}
+def name_of(charger: Charger, use: str) -> str:
+    """Raises Unsupported."""
+    if use == "oem_root" and charger.version.schemas == "v201":
+        raise Unsupported("OCPP 2.0.1 has no certificates for oem_root")
+    return USES[use]
+
+
+async def calls(charger: Charger, command: InstallCertificate) -> list[Call]:
+    name = name_of(charger, command.use)
+    payload = {"certificateType": name, "certificate": command.certificate}
+    return [Call("InstallCertificate", payload)]

@@ -9,7 +9,7 @@ from typing import Any, Final
 from common.clock import now
 from csms_gateway import charging_profile_sending, notifications, statuses
 from csms_gateway.charger import Charger
-from csms_gateway.charging_needs import NoOffer, needs_of, offers
+from csms_gateway.charging_needs import NoOffer, is_of_20, needs_of, offers
 from csms_gateway.charging_profile_forms import profile_2
 from csms_gateway.commands import ours
 from csms_gateway.commands.charging_profile import ChargingProfile
@@ -33,14 +33,16 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
         # 2.1, Q01: the session goes by that profile, and none that only charges takes its place.
         return _no("NoChargingProfile", "NoProfile", "a V2X profile is on the station")
     basis = await charger.gateway.pool.fetchval(FOR_EVS, charger.operator_id)
+    # A session by ISO 15118-20 goes on without a profile of ours; Rejected would be that nothing
+    # is to be charged at all (2.1, K18.FR.04 and FR.22). By ISO 15118-2 it goes on either way.
+    of_20 = charger.version.schemas == "v21" and is_of_20(payload["chargingNeeds"])
+    none = "NoChargingProfile" if of_20 else "Rejected"
     if basis is None:
-        # 2.1 tells apart that we have none for it and that it wants what cannot be.
-        none = "Rejected" if charger.version.schemas == "v201" else "NoChargingProfile"
         return _no(none, "NoProfile")
     try:
         profile = await _profile(charger, payload, transaction, basis)
     except NoOffer as why:
-        return _no("Rejected", "InvalidValue", str(why))
+        return _no(none, "InvalidValue", str(why))
     await ours.queue(
         charger,
         "set_charging_profile",
