@@ -1,12 +1,13 @@
 """OCPP's security profiles on real sockets (2.0.1 A00, A01, A05; 1.6 security whitepaper)."""
 
 import asyncio
+import socket
 import ssl
 import warnings
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pki
 import pytest
@@ -351,3 +352,41 @@ async def test_an_ingress_is_believed_only_from_its_address(
         async with through(station, gateway.url, vendor):
             pass
     assert refusal.value.response.status_code == 401
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("over_a_sub_ca", [False, True])
+async def test_a_resumed_tls_session_still_proves_who_the_station_is(
+    secured: Secured, version: ssl.TLSVersion, *, over_a_sub_ca: bool
+) -> None:
+    """Its certificate is not sent again, and OpenSSL remembers the leaf alone."""
+    station = await secured.gateway.add_station()
+    vendor = secured.vendor
+    signer = pki.Authority(f"Sub-CA {station}", above=vendor) if over_a_sub_ca else vendor
+    certificate, key = signer.write(secured.folder, station, station)
+    if over_a_sub_ca:
+        certificate.write_bytes(certificate.read_bytes() + pki.pem(signer.certificate))
+    context = secured.client((certificate, key))
+    context.maximum_version = version
+    kept: list[ssl.SSLSession] = []
+
+    def upgrade() -> tuple[bool, bytes]:
+        request = (
+            f"GET /ocpp/{station} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: ocpp2.0.1\r\n\r\n"
+        )
+        plain = socket.create_connection(("127.0.0.1", urlsplit(secured.url).port or 0), 5)
+        before = kept[-1] if kept else None
+        with context.wrap_socket(plain, server_hostname="localhost", session=before) as tls:
+            tls.sendall(request.encode())
+            answer = tls.recv(1000)
+            assert tls.session
+            kept.append(tls.session)
+            return bool(tls.session_reused), answer
+
+    for again in (False, True):
+        reused, answer = await asyncio.to_thread(upgrade)
+        assert reused == again
+        assert b" 101 " in answer.partition(b"\r\n")[0], answer
+    assert (await secured.security(station))["connection_profile"] == 3
