@@ -8,7 +8,12 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import (
+    AuthorityInformationAccessOID,
+    ExtendedKeyUsageOID,
+    ExtensionOID,
+    NameOID,
+)
 
 DAY = timedelta(days=1)
 
@@ -115,3 +120,20 @@ def signing_request(
         encoded = encoded.replace(common_name.encode(), common_name[::-1].encode())
     body = ssl.DER_cert_to_PEM_cert(encoded)
     return body.replace("CERTIFICATE", "CERTIFICATE REQUEST")
+
+
+def broken(common_name: str) -> x509.Certificate:
+    """One whose extension of alternative names is garbage: it loads, and fails when looked into."""
+    garbage = x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, b"\x05\x00garbage")
+    now, key = datetime.now(UTC), new_key()
+    return (
+        x509.CertificateBuilder()
+        .subject_name(named(common_name))
+        .issuer_name(named(common_name))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - DAY)
+        .not_valid_after(now + DAY)
+        .add_extension(garbage, critical=False)
+        .sign(key, hashes.SHA256())
+    )

@@ -390,3 +390,25 @@ async def test_a_resumed_tls_session_still_proves_who_the_station_is(
         assert reused == again
         assert b" 101 " in answer.partition(b"\r\n")[0], answer
     assert (await secured.security(station))["connection_profile"] == 3
+
+
+async def test_a_certificate_that_cannot_be_read_is_refused_as_any_bad_one(
+    servers: Servers, issuer: Issuer, tmp_path: Path
+) -> None:
+    vendor = pki.Authority("Test vendor")
+    (tmp_path / "vendor.pem").write_bytes(pki.pem(vendor.certificate))
+    async with running_gateway(
+        servers,
+        issuer,
+        trusted_proxies="127.0.0.0/8",
+        ocpp_client_ca=str(tmp_path / "vendor.pem"),
+    ) as behind:
+        station = await behind.add_station()
+        headers = {
+            "X-Forwarded-Proto": "https",
+            "X-SSL-Client-Cert": quote(pki.pem(pki.broken(station)).decode()),
+        }
+        with pytest.raises(InvalidStatus) as refusal:
+            async with connect(f"{behind.url}/{station}", additional_headers=headers):
+                pass
+        assert refusal.value.response.status_code == 403

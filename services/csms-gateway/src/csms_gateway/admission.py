@@ -113,11 +113,11 @@ class Admission:
             return "no client certificate"
         leaf, *others = peer.chain
         expected = row["certificate_name"] or station_id
-        if expected not in client_certificates.names(leaf):
-            return "the certificate is another station's"
         rows = await self._gateway.pool.fetch(ANCHORS, row["operator_id"])
         own = [anchor for one in rows for anchor in client_certificates.from_pem(one[0])]
         try:
+            if expected not in client_certificates.names(leaf):
+                return "the certificate is another station's"
             client_certificates.check(leaf, others, [*own, *self._common_anchors], now())
         except Untrusted as untrusted:
             return str(untrusted)
