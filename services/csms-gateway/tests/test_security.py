@@ -17,6 +17,7 @@ from stack import Issuer, Servers
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus
 
+from csms_gateway.admission import GUESSES_AN_ADDRESS
 from csms_gateway.tables import Station
 from local_stack.servers import free_port
 
@@ -390,6 +391,31 @@ async def test_a_resumed_tls_session_still_proves_who_the_station_is(
         assert reused == again
         assert b" 101 " in answer.partition(b"\r\n")[0], answer
     assert (await secured.security(station))["connection_profile"] == 3
+
+
+async def test_passwords_that_people_chose_cannot_be_guessed_one_after_the_other(
+    gateway: Gateway,
+) -> None:
+    """So many by one address, and then it has to wait; who was let in before is again."""
+    station = await gateway.add_station()
+    await patch(gateway, station, password="482915")
+
+    async def status(password: str) -> int:
+        try:
+            async with gateway.connect(station, password=password):
+                return 101
+        except InvalidStatus as refusal:
+            return refusal.response.status_code
+
+    assert await status("482915") == 101
+    left = GUESSES_AN_ADDRESS - 1  # the right one was one of them
+    told = [await status(f"4829{number:02}") for number in range(30, 60)]
+    assert told == [401] * left + [429] * (30 - left)
+    assert await status("482930") == 401, "a guess repeated tells nothing new"
+    assert await status("482915") == 101
+    assert await status("482960") == 429
+    station = await gateway.add_station()
+    assert await status("482960") == 401, "another station's guesses are its own"
 
 
 async def test_a_certificate_that_cannot_be_read_is_refused_as_any_bad_one(
