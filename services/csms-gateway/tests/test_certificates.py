@@ -3,6 +3,7 @@
 """
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -217,6 +218,29 @@ async def test_A02_FR_12_a_request_that_is_not_good_is_rejected(
     rows = await secured.gateway.rows(Notification, station)
     assert len(rows) == len(bad)
     assert all(row.payload["type"] == "SigningRequestRefused" for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        (bytes.fromhex("2a8648ce3d030107"), bytes.fromhex("2a8648ce3d03017d")),  # the curve
+        (bytes.fromhex("03420004"), bytes.fromhex("03420009")),  # the form of the key's point
+        (bytes.fromhex("020100"), bytes.fromhex("02017d")),  # the version of the request
+    ],
+    ids=["curve", "point", "version"],
+)
+async def test_A02_FR_12_a_request_with_garbage_inside_is_rejected(
+    secured: Secured, good: bytes, bad: bytes
+) -> None:
+    station = await secured.gateway.add_station()
+    csr = pki.signing_request(f"{station:.10}", pki.new_key())
+    encoded = base64.b64decode("".join(csr.split("\n")[1:-2]))
+    assert good in encoded
+    broken = base64.b64encode(encoded.replace(good, bad)).decode()
+    async with secured.gateway.connect(station, subprotocols=["ocpp2.0.1"]) as socket:
+        answer = await Wire(socket).send("SignCertificate", {"csr": broken})
+        assert answer["status"] == "Rejected"
+    assert not await secured.gateway.rows(IssuedCertificate, station)
 
 
 async def test_without_a_secret_key_nothing_is_signed(servers: Servers, issuer: Issuer) -> None:

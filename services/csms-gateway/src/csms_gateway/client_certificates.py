@@ -111,16 +111,16 @@ def check(
         _check_period(leaf, at)
         if as_client:
             _check_client(leaf)
-    known = list(anchors)
-    current = leaf
-    for _ in range(PATH_MAX):
-        if any(issued(current, anchor, at) for anchor in known):
-            return
-        above = next((other for other in others if issued(current, other, at)), None)
-        if above is None or above == current:
-            break
-        current = above
-    raise Untrusted(f"nobody trusted here has signed {leaf.subject.rfc4514_string()[:200]!r}")
+        known = list(anchors)
+        current = leaf
+        for _ in range(PATH_MAX):
+            if any(issued(current, anchor, at) for anchor in known):
+                return
+            above = next((other for other in others if issued(current, other, at)), None)
+            if above is None or above == current:
+                break
+            current = above
+        raise Untrusted(f"nobody trusted here has signed {leaf.subject.rfc4514_string()[:200]!r}")
 
 
 def _check_period(certificate: x509.Certificate, at: datetime) -> None:

@@ -5,7 +5,6 @@ A02. Pure but for the random numbers of keys and serial numbers; the time is an 
 """
 
 import base64
-import binascii
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
@@ -14,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from csms_gateway.client_certificates import organisations
+from csms_gateway.client_certificates import UNREADABLE, organisations
 
 Algorithm = Literal["rsa", "ecdsa"]
 AuthorityKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
@@ -37,10 +36,14 @@ def parse_request(text: str) -> x509.CertificateSigningRequest:
     text = text.replace("\\n", "\n").strip()
     try:
         if text.startswith("-----"):
-            return x509.load_pem_x509_csr(text.encode())
-        return x509.load_der_x509_csr(base64.b64decode(text))
-    except (ValueError, binascii.Error):
+            request = x509.load_pem_x509_csr(text.encode())
+        else:
+            request = x509.load_der_x509_csr(base64.b64decode(text))
+        # Garbage inside shows only when it is looked at.
+        _ = request.subject, request.public_key(), request.is_signature_valid
+    except UNREADABLE:
         raise RequestRefused("the signing request cannot be read") from None
+    return request
 
 
 def check_request(
