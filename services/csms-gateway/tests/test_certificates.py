@@ -169,6 +169,27 @@ async def test_another_operators_authority_opens_no_door(secured: Secured) -> No
         assert (await api.get(f"/v1/stations/{mine}/security")).status_code == 404
 
 
+async def test_a_revoked_certificate_opens_no_other_stations_door_either(secured: Secured) -> None:
+    """A station that got a new id keeps its certificate, by the name that staff give."""
+    gateway = secured.gateway
+    before, after = await gateway.add_station(), await gateway.add_station()
+    key = pki.new_key()
+    async with secured.dial(before) as socket:
+        csr = pki.signing_request(before, key)
+        assert (await Wire(socket).send("SignCertificate", {"csr": csr}))["status"] == "Accepted"
+        chain = (await next_call(socket))[3]["certificateChain"]
+    mine = key_files(secured.folder, before, chain, key)
+    async with gateway.service.as_(OPERATOR, "stations:write", "stations:read") as api:
+        url = f"/v1/stations/{after}/security"
+        named = await api.patch(url, json={"certificate_name": before}, headers={"If-Match": "*"})
+        assert named.status_code == 200
+        async with secured.dial(after, password=None, certificate=mine) as socket:
+            assert "currentTime" in await Wire(socket).send("Heartbeat", {})
+        (one,) = (await api.get(f"/v1/stations/{before}/certificates")).json()["items"]
+        await api.delete(f"/v1/stations/{before}/certificates/{one['id']}")
+    assert await secured.refused(after, password=None, certificate=mine) == 403
+
+
 async def test_a_station_gets_only_so_many_certificates_a_day(secured: Secured) -> None:
     station = await secured.gateway.add_station()
     async with secured.gateway.connect(station) as socket:
