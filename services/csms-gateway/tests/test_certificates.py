@@ -20,7 +20,7 @@ from stack import Issuer, Servers, eventually
 from websockets.exceptions import InvalidStatus
 
 from common.events import OperatorChanged
-from csms_gateway import certificate_renewal, certificates
+from csms_gateway import certificate_renewal, certificates, signing
 from csms_gateway.tables import CertificateAuthority, IssuedCertificate, Notification, OperatorName
 from local_stack.servers import free_port
 
@@ -262,6 +262,15 @@ async def test_A02_FR_12_a_request_with_garbage_inside_is_rejected(
         answer = await Wire(socket).send("SignCertificate", {"csr": broken})
         assert answer["status"] == "Rejected"
     assert not await secured.gateway.rows(IssuedCertificate, station)
+
+
+def test_a_certificate_holds_only_so_much_of_an_operators_name() -> None:
+    """RFC 5280: 64 characters; identity takes 200."""
+    name = "Stadtwerke und Verkehrsbetriebe der Stadt Beispielhausen an der Musterach mbH"
+    request = signing.parse_request(pki.signing_request("SN-1", pki.new_key(), name[:64]))
+    assert signing.check_request(request, "SN-1", name) == "ecdsa"
+    with pytest.raises(signing.RequestRefused):
+        signing.check_request(request, "SN-1", name[:40])
 
 
 async def test_without_a_secret_key_nothing_is_signed(servers: Servers, issuer: Issuer) -> None:
