@@ -45,12 +45,19 @@ def pem(certificate: x509.Certificate) -> bytes:
 
 
 class Authority:
-    def __init__(self, name: str, kind: str = "ecdsa", above: "Authority | None" = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        kind: str = "ecdsa",
+        above: "Authority | None" = None,
+        use: x509.ObjectIdentifier | None = None,
+    ) -> None:
+        """use: it is no authority, but may do that in the name of the one above it."""
         self.key = new_key(kind)
         self.name = named(name)
         signer = above or self
         now = datetime.now(UTC)
-        self.certificate = (
+        builder = (
             x509.CertificateBuilder()
             .subject_name(self.name)
             .issuer_name(signer.name)
@@ -58,9 +65,11 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - DAY)
             .not_valid_after(now + 30 * DAY)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .sign(signer.key, hashes.SHA256())
+            .add_extension(x509.BasicConstraints(ca=not use, path_length=None), critical=True)
         )
+        if use:
+            builder = builder.add_extension(x509.ExtendedKeyUsage([use]), critical=False)
+        self.certificate = builder.sign(signer.key, hashes.SHA256())
 
     def issue(
         self,
