@@ -24,8 +24,9 @@ class Limit(NamedTuple):
     phases: int | None
 
     def watts(self, phases: int = PHASES) -> Decimal:
-        """phases: of a limit in amperes that does not say."""
-        return self.value if self.unit == "W" else self.value * VOLTS * (self.phases or phases)
+        """phases: that the car uses. Amperes are of each, so those of the others are not its."""
+        used = min(self.phases or phases, phases)
+        return self.value if self.unit == "W" else self.value * VOLTS * used
 
 
 def _start(profile: Profile, schedule: Schedule, session_at: datetime) -> datetime:

@@ -18,6 +18,7 @@ from csms_gateway.charging_limits import VOLTS, Limit, Profile, Schedule, change
 from csms_gateway.commands.charging_profile import ChargingSchedule, SchedulePeriod
 
 PHASES: Final = {"AC_single_phase": 1, "AC_two_phase": 2, "AC_three_phase": 3}
+PHASES_MAX: Final = 3
 HORIZON: Final = timedelta(hours=24)  # ISO 15118-2, 8.5.2.13: a schedule without an end covers it
 HORIZON_MAX: Final = timedelta(hours=48)
 TUPLES_MAX: Final = 1024  # ChargingScheduleType
@@ -251,7 +252,9 @@ def keeps_to(
 def _below(drawn: Limit | None, allowed: Limit | None) -> bool:
     if drawn is None or allowed is None:
         return True
-    if drawn.unit == allowed.unit and drawn.phases in (allowed.phases, None):
+    if drawn.unit == allowed.unit == "A" and (drawn.phases or 1) > (allowed.phases or PHASES_MAX):
+        return False
+    if drawn.unit == allowed.unit:
         return drawn.value <= allowed.value
     phases = drawn.phases or allowed.phases or 3
     return drawn.watts(phases) <= allowed.watts(phases)
