@@ -4,7 +4,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from asked_station import SCOPES, Station, station
 from charging_schedules import AT, made, ocpp, steps
+from gateway_wire import OPERATOR, Gateway, connect_v2, stamp
 
 from csms_gateway.charging_needs import Needs, keeps_to, offers
 
@@ -42,3 +44,50 @@ def test_a_plan_with_more_amperes_on_fewer_phases_is_above_the_offer() -> None:
     assert keeps_to(amperes(16, 1), AT, offered, AT)
     assert not keeps_to(amperes(32, 1), AT, offered, AT)
     assert not keeps_to(amperes(16, 3), AT, ocpp(amperes(16, 1)), AT)
+
+
+FOR_EVS = {
+    "name": "for EVs, in amperes",
+    "for_evs": True,
+    "purpose": "tx",
+    "schedules": [{"unit": "W", "periods": [{"start_s": 0, "limit": 22_000}]}],
+}
+NEEDS = {
+    "evseId": 1,
+    "chargingNeeds": {
+        "requestedEnergyTransfer": "DC",
+        "dcChargingParameters": {"evMaxCurrent": 200, "evMaxVoltage": 500},
+    },
+}
+
+
+@pytest.fixture
+async def for_evs(gateway: Gateway) -> Any:
+    async with gateway.service.as_(OPERATOR, *SCOPES) as api:
+        made = await api.post("/v1/charging-profiles", json=FOR_EVS)
+        assert made.status_code == 201, made.text
+        yield
+        await api.delete(f"/v1/charging-profiles/{made.json()['id']}")
+
+
+async def test_limits_from_before_a_station_spoke_2_0_1_still_count(
+    gateway: Gateway, for_evs: None
+) -> None:
+    """A profile survives the new firmware (K01.FR.27); what is stored has 1.6's words."""
+    most = {
+        "purpose": "station_max",
+        "schedules": [{"unit": "W", "periods": [{"start_s": 0, "limit": 5000}]}],
+    }
+    async with station(gateway, "ocpp1.6") as charger:
+        name = charger.id
+        await charger.ask({"type": "set_charging_profile", "profile": most}, {"status": "Accepted"})
+    async with connect_v2(gateway, name) as socket:
+        charger = Station(gateway, name, socket)
+        await charger.event(
+            "Started", 0, "Authorized", token="GOOD", transaction="tx",
+            evse={"id": 1, "connectorId": 1},
+        )  # fmt: skip
+        assert (await charger.send("NotifyEVChargingNeeds", NEEDS))["status"] == "Accepted"
+        _, offer = await charger.called({"status": "Accepted"})
+        (schedule,) = offer["chargingProfile"]["chargingSchedule"]
+        assert max(one["limit"] for one in schedule["chargingSchedulePeriod"]) == 5000

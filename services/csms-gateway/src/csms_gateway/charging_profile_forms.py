@@ -124,3 +124,15 @@ def _schedule(profile: ProfileBody, schedule: ChargingSchedule, at: datetime) ->
             one["phaseToUse"] = period.phase_to_use
         periods.append(one)
     return found
+
+
+def as_2(profile: dict[str, Any]) -> dict[str, Any]:
+    """A profile from before its station spoke 2.x, with the names that differ put right."""
+    schedule = profile["chargingSchedule"]
+    if isinstance(schedule, list):
+        return profile
+    purpose = NEUTRAL.get(profile["chargingProfilePurpose"], "")
+    return profile | {
+        "chargingProfilePurpose": PURPOSES_2.get(purpose, profile["chargingProfilePurpose"]),
+        "chargingSchedule": [schedule],
+    }
