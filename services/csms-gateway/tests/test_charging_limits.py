@@ -46,6 +46,30 @@ def test_a_plan_with_more_amperes_on_fewer_phases_is_above_the_offer() -> None:
     assert not keeps_to(amperes(16, 3), AT, ocpp(amperes(16, 1)), AT)
 
 
+def test_of_the_limits_of_one_purpose_the_highest_stack_level_counts() -> None:
+    """3.2: between the purposes it is the least; a schedule that is over gives way."""
+    basis = ocpp(steps("W", (0, 22_000)))
+    car = Needs(Decimal(22_000), Decimal(0), None, None, None)
+
+    def limit(watts: float, level: int, purpose: str, evse_id: int = 0, **how: Any) -> Any:
+        name = f"ChargingStation{purpose}"
+        return ocpp(
+            steps("W", (0, watts), **how), stackLevel=level, chargingProfilePurpose=name,
+            evseId=evse_id,
+        )  # fmt: skip
+
+    def offered(*others: Any) -> list[tuple[int, float]]:
+        (offer,) = offers(car, basis, others, None, AT, AT, None)
+        return made(offer)
+
+    always, now_more = limit(7_000, 0, "MaxProfile"), limit(11_000, 1, "MaxProfile", duration=3600)
+    assert offered(always, now_more) == offered(now_more, always) == [(0, 11_000), (3600, 7_000)]
+    external = limit(9_000, 0, "ExternalConstraints")
+    assert offered(always, now_more, external) == [(0, 9_000), (3600, 7_000)]
+    of_the_evse = limit(5_000, 0, "ExternalConstraints", 1)
+    assert offered(limit(9_000, 3, "ExternalConstraints"), of_the_evse) == [(0, 5_000)]
+
+
 FOR_EVS = {
     "name": "for EVs, in amperes",
     "for_evs": True,

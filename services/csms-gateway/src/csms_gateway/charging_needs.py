@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any, Final, Literal
 
 from csms_gateway import clocks
-from csms_gateway.charging_limits import VOLTS, Limit, Profile, Schedule, changes, limit_at
+from csms_gateway.charging_limits import VOLTS, Limit, Profile, Schedule, changes, leading, limit_at
 from csms_gateway.commands.charging_profile import ChargingSchedule, SchedulePeriod
 
 PHASES: Final = {"AC_single_phase": 1, "AC_two_phase": 2, "AC_three_phase": 3}
@@ -145,7 +145,7 @@ def _caps(
     session_at: datetime,
     phases: int,
 ) -> list[Power]:
-    """The least of all limits, second by whole second where any of them changes."""
+    """The least of all that counts, second by whole second where any of them changes."""
     until = at + timedelta(seconds=horizon_s)
     moments = sorted(
         {at}.union(*(changes(*limit, at, until, session_at) for limit in limits))
@@ -153,10 +153,8 @@ def _caps(
     found: dict[int, Decimal] = {}
     for moment in moments:
         watts = most_w
-        for profile, schedule in limits:
-            limit = limit_at(profile, schedule, moment, session_at)
-            if limit is not None:
-                watts = min(watts, max(limit.watts(phases), Decimal()))
+        for limit in leading(limits, moment, session_at):
+            watts = min(watts, max(limit.watts(phases), Decimal()))
         second = _seconds(moment - at)
         fraction = moment - at - timedelta(seconds=second)
         if fraction:
