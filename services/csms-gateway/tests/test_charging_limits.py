@@ -115,3 +115,31 @@ async def test_limits_from_before_a_station_spoke_2_0_1_still_count(
         _, offer = await charger.called({"status": "Accepted"})
         (schedule,) = offer["chargingProfile"]["chargingSchedule"]
         assert max(one["limit"] for one in schedule["chargingSchedulePeriod"]) == 5000
+
+
+async def test_K15_FR_07_an_offer_has_no_more_periods_than_the_station_can_take(
+    gateway: Gateway, for_evs: None
+) -> None:
+    periods = [{"start_s": 600 * n, "limit": 5000 + 100 * n} for n in range(20)]
+    most = {"purpose": "station_max", "schedules": [{"unit": "W", "periods": periods}]}
+    told = {
+        "component": {"name": "SmartChargingCtrlr"},
+        "variable": {"name": "PeriodsPerSchedule"},
+        "variableAttribute": [{"value": "7"}],
+    }
+    async with station(gateway, "ocpp2.0.1") as charger:
+        await charger.send(
+            "NotifyReport",
+            {"requestId": 1, "generatedAt": stamp(), "seqNo": 0, "reportData": [told]},
+        )
+        await charger.ask({"type": "set_charging_profile", "profile": most}, {"status": "Accepted"})
+        await charger.event(
+            "Started", 0, "Authorized", token="GOOD", transaction="tx",
+            evse={"id": 1, "connectorId": 1},
+        )  # fmt: skip
+        for asked, taken in ((None, 7), (5, 5), (12, 7)):
+            more = {} if asked is None else {"maxScheduleTuples": asked}
+            await charger.send("NotifyEVChargingNeeds", NEEDS | more)
+            _, offer = await charger.called({"status": "Accepted"})
+            (schedule,) = offer["chargingProfile"]["chargingSchedule"]
+            assert len(schedule["chargingSchedulePeriod"]) == taken
