@@ -8,6 +8,7 @@ from asked_station import SCOPES, Station, station
 from charging_schedules import AT, made, ocpp, steps
 from gateway_wire import OPERATOR, Gateway, connect_v2, stamp
 
+from csms_gateway import charging_profile_forms
 from csms_gateway.charging_needs import Needs, keeps_to, offers
 
 ONE_PHASE = Needs(Decimal(230 * 32), Decimal(230 * 6), None, 1, None)
@@ -68,6 +69,14 @@ def test_of_the_limits_of_one_purpose_the_highest_stack_level_counts() -> None:
     assert offered(always, now_more, external) == [(0, 9_000), (3600, 7_000)]
     of_the_evse = limit(5_000, 0, "ExternalConstraints", 1)
     assert offered(limit(9_000, 3, "ExternalConstraints"), of_the_evse) == [(0, 5_000)]
+
+
+@pytest.mark.parametrize(
+    ("limit", "sent"), [(16.09, 16.0), (0.05, 0.0), (1e20, 1e20), (1e30, 1e30), (1e308, 1e308)]
+)
+def test_a_limit_is_sent_with_one_digit_and_never_above(limit: float, sent: float) -> None:
+    """K01 has no greatest limit; 1e30 is how somebody writes "none"."""
+    assert charging_profile_forms.tenth(limit) == sent
 
 
 FOR_EVS = {
