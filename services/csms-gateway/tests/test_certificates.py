@@ -20,7 +20,7 @@ from stack import Issuer, Servers, eventually
 from websockets.exceptions import InvalidStatus
 
 from common.events import OperatorChanged
-from csms_gateway import certificate_renewal, certificates, signing
+from csms_gateway import certificate_renewal, certificates, connections, signing
 from csms_gateway.tables import CertificateAuthority, IssuedCertificate, Notification, OperatorName
 from local_stack.servers import free_port
 
@@ -188,6 +188,25 @@ async def test_a_revoked_certificate_opens_no_other_stations_door_either(secured
         (one,) = (await api.get(f"/v1/stations/{before}/certificates")).json()["items"]
         await api.delete(f"/v1/stations/{before}/certificates/{one['id']}")
     assert await secured.refused(after, password=None, certificate=mine) == 403
+
+
+async def test_who_is_connected_with_a_revoked_certificate_is_sent_away(secured: Secured) -> None:
+    gateway = secured.gateway
+    station = await gateway.add_station()
+    key = pki.new_key()
+    async with secured.dial(station) as socket:
+        csr = pki.signing_request(station, key)
+        assert (await Wire(socket).send("SignCertificate", {"csr": csr}))["status"] == "Accepted"
+        chain = (await next_call(socket))[3]["certificateChain"]
+    mine = key_files(secured.folder, station, chain, key)
+    async with gateway.service.as_(OPERATOR, "stations:write", "stations:read") as api:
+        (one,) = (await api.get(f"/v1/stations/{station}/certificates")).json()["items"]
+        async with secured.dial(station, password=None, certificate=mine) as socket:
+            assert "currentTime" in await Wire(socket).send("Heartbeat", {})
+            await api.delete(f"/v1/stations/{station}/certificates/{one['id']}")
+            await asyncio.wait_for(socket.wait_closed(), 15)
+            assert socket.close_code == connections.CHANGED
+    assert await secured.refused(station, password=None, certificate=mine) == 403
 
 
 async def test_a_station_gets_only_so_many_certificates_a_day(secured: Secured) -> None:
