@@ -8,7 +8,12 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import (
+    AuthorityInformationAccessOID,
+    ExtendedKeyUsageOID,
+    ExtensionOID,
+    NameOID,
+)
 
 DAY = timedelta(days=1)
 
@@ -40,12 +45,19 @@ def pem(certificate: x509.Certificate) -> bytes:
 
 
 class Authority:
-    def __init__(self, name: str, kind: str = "ecdsa", above: "Authority | None" = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        kind: str = "ecdsa",
+        above: "Authority | None" = None,
+        use: x509.ObjectIdentifier | None = None,
+    ) -> None:
+        """use: it is no authority, but may do that in the name of the one above it."""
         self.key = new_key(kind)
         self.name = named(name)
         signer = above or self
         now = datetime.now(UTC)
-        self.certificate = (
+        builder = (
             x509.CertificateBuilder()
             .subject_name(self.name)
             .issuer_name(signer.name)
@@ -53,9 +65,11 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - DAY)
             .not_valid_after(now + 30 * DAY)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .sign(signer.key, hashes.SHA256())
+            .add_extension(x509.BasicConstraints(ca=not use, path_length=None), critical=True)
         )
+        if use:
+            builder = builder.add_extension(x509.ExtendedKeyUsage([use]), critical=False)
+        self.certificate = builder.sign(signer.key, hashes.SHA256())
 
     def issue(
         self,
@@ -115,3 +129,20 @@ def signing_request(
         encoded = encoded.replace(common_name.encode(), common_name[::-1].encode())
     body = ssl.DER_cert_to_PEM_cert(encoded)
     return body.replace("CERTIFICATE", "CERTIFICATE REQUEST")
+
+
+def broken(common_name: str) -> x509.Certificate:
+    """One whose extension of alternative names is garbage: it loads, and fails when looked into."""
+    garbage = x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, b"\x05\x00garbage")
+    now, key = datetime.now(UTC), new_key()
+    return (
+        x509.CertificateBuilder()
+        .subject_name(named(common_name))
+        .issuer_name(named(common_name))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - DAY)
+        .not_valid_after(now + DAY)
+        .add_extension(garbage, critical=False)
+        .sign(key, hashes.SHA256())
+    )

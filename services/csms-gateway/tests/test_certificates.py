@@ -3,6 +3,7 @@
 """
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from stack import Issuer, Servers, eventually
 from websockets.exceptions import InvalidStatus
 
 from common.events import OperatorChanged
-from csms_gateway import certificate_renewal, certificates
+from csms_gateway import certificate_renewal, certificates, connections, signing
 from csms_gateway.tables import CertificateAuthority, IssuedCertificate, Notification, OperatorName
 from local_stack.servers import free_port
 
@@ -177,6 +178,46 @@ async def test_another_operators_authority_opens_no_door(secured: Secured) -> No
         assert (await api.get(f"/v1/stations/{mine}/security")).status_code == 404
 
 
+async def test_a_revoked_certificate_opens_no_other_stations_door_either(secured: Secured) -> None:
+    """A station that got a new id keeps its certificate, by the name that staff give."""
+    gateway = secured.gateway
+    before, after = await gateway.add_station(), await gateway.add_station()
+    key = pki.new_key()
+    async with secured.dial(before) as socket:
+        csr = pki.signing_request(before, key)
+        assert (await Wire(socket).send("SignCertificate", {"csr": csr}))["status"] == "Accepted"
+        chain = (await next_call(socket))[3]["certificateChain"]
+    mine = key_files(secured.folder, before, chain, key)
+    async with gateway.service.as_(OPERATOR, "stations:write", "stations:read") as api:
+        url = f"/v1/stations/{after}/security"
+        named = await api.patch(url, json={"certificate_name": before}, headers={"If-Match": "*"})
+        assert named.status_code == 200
+        async with secured.dial(after, password=None, certificate=mine) as socket:
+            assert "currentTime" in await Wire(socket).send("Heartbeat", {})
+        (one,) = (await api.get(f"/v1/stations/{before}/certificates")).json()["items"]
+        await api.delete(f"/v1/stations/{before}/certificates/{one['id']}")
+    assert await secured.refused(after, password=None, certificate=mine) == 403
+
+
+async def test_who_is_connected_with_a_revoked_certificate_is_sent_away(secured: Secured) -> None:
+    gateway = secured.gateway
+    station = await gateway.add_station()
+    key = pki.new_key()
+    async with secured.dial(station) as socket:
+        csr = pki.signing_request(station, key)
+        assert (await Wire(socket).send("SignCertificate", {"csr": csr}))["status"] == "Accepted"
+        chain = (await next_call(socket))[3]["certificateChain"]
+    mine = key_files(secured.folder, station, chain, key)
+    async with gateway.service.as_(OPERATOR, "stations:write", "stations:read") as api:
+        (one,) = (await api.get(f"/v1/stations/{station}/certificates")).json()["items"]
+        async with secured.dial(station, password=None, certificate=mine) as socket:
+            assert "currentTime" in await Wire(socket).send("Heartbeat", {})
+            await api.delete(f"/v1/stations/{station}/certificates/{one['id']}")
+            await asyncio.wait_for(socket.wait_closed(), 15)
+            assert socket.close_code == connections.CHANGED
+    assert await secured.refused(station, password=None, certificate=mine) == 403
+
+
 async def test_a_station_gets_only_so_many_certificates_a_day(secured: Secured) -> None:
     station = await secured.gateway.add_station()
     async with secured.gateway.connect(station) as socket:
@@ -226,6 +267,38 @@ async def test_A02_FR_12_a_request_that_is_not_good_is_rejected(
     rows = await secured.gateway.rows(Notification, station)
     assert len(rows) == len(bad)
     assert all(row.payload["type"] == "SigningRequestRefused" for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        (bytes.fromhex("2a8648ce3d030107"), bytes.fromhex("2a8648ce3d03017d")),  # the curve
+        (bytes.fromhex("03420004"), bytes.fromhex("03420009")),  # the form of the key's point
+        (bytes.fromhex("020100"), bytes.fromhex("02017d")),  # the version of the request
+    ],
+    ids=["curve", "point", "version"],
+)
+async def test_A02_FR_12_a_request_with_garbage_inside_is_rejected(
+    secured: Secured, good: bytes, bad: bytes
+) -> None:
+    station = await secured.gateway.add_station()
+    csr = pki.signing_request(f"{station:.10}", pki.new_key())
+    encoded = base64.b64decode("".join(csr.split("\n")[1:-2]))
+    assert good in encoded
+    broken = base64.b64encode(encoded.replace(good, bad)).decode()
+    async with secured.gateway.connect(station, subprotocols=["ocpp2.0.1"]) as socket:
+        answer = await Wire(socket).send("SignCertificate", {"csr": broken})
+        assert answer["status"] == "Rejected"
+    assert not await secured.gateway.rows(IssuedCertificate, station)
+
+
+def test_a_certificate_holds_only_so_much_of_an_operators_name() -> None:
+    """RFC 5280: 64 characters; identity takes 200."""
+    name = "Stadtwerke und Verkehrsbetriebe der Stadt Beispielhausen an der Musterach mbH"
+    request = signing.parse_request(pki.signing_request("SN-1", pki.new_key(), name[:64]))
+    assert signing.check_request(request, "SN-1", name) == "ecdsa"
+    with pytest.raises(signing.RequestRefused):
+        signing.check_request(request, "SN-1", name[:40])
 
 
 async def test_without_a_secret_key_nothing_is_signed(servers: Servers, issuer: Issuer) -> None:

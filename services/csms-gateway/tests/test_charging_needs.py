@@ -1,22 +1,21 @@
 """What an EV that tells its needs is offered (ISO 15118; OCPP 2.0.1, K15 to K17; 2.1, K18)."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from asked_station import SCOPES, Station, station
+from charging_schedules import AT, made, ocpp, steps
 from gateway_wire import OPERATOR, Gateway, stamp
 from hypothesis import given
 from hypothesis import strategies as st
 
 from csms_gateway import charging_needs
 from csms_gateway.charging_needs import Needs, NoOffer, keeps_to, needs_of, offers
-from csms_gateway.commands.charging_profile import ChargingSchedule
 
 ACCEPTED = {"status": "Accepted"}
 TWO = pytest.mark.parametrize("protocol", ["ocpp2.0.1", "ocpp2.1"])
-AT = datetime(2030, 1, 1, tzinfo=UTC)
 AC = {"energyAmount": 20_000, "evMinCurrent": 6, "evMaxCurrent": 16, "evMaxVoltage": 400}
 DC = {"evMaxCurrent": 200, "evMaxVoltage": 500, "evMaxPower": 80_000, "energyAmount": 40_000}
 
@@ -245,25 +244,6 @@ async def test_K18_FR_04_without_an_offer_a_session_by_15118_20_goes_on(
 
 
 # --- computing ----------------------------------------------------------------------------------
-
-
-def ocpp(*schedules: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    return {"chargingProfileKind": "Absolute", "chargingSchedule": list(schedules)} | changes
-
-
-def steps(unit: str, *limits: tuple[int, float], **changes: Any) -> dict[str, Any]:
-    periods = [{"startPeriod": start, "limit": limit} for start, limit in limits]
-    start = AT.isoformat()
-    return {
-        "id": 1,
-        "chargingRateUnit": unit,
-        "startSchedule": start,
-        "chargingSchedulePeriod": periods,
-    } | changes
-
-
-def made(schedule: ChargingSchedule) -> list[tuple[int, float]]:
-    return [(one.start_s, one.limit) for one in schedule.periods]
 
 
 def test_needs_of_ac_and_dc() -> None:

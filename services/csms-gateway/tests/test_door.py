@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -271,6 +272,33 @@ async def test_a_flood_that_begins_with_the_request_is_held_back_by_tcp() -> Non
         peer.push(one * 4000)
         await asyncio.sleep(0.3)
         assert held[0].waiting == before
+
+
+async def test_who_pings_and_never_reads_the_pongs_is_read_no_further() -> None:
+    """Every ping is owed a pong; unread ones would fill our memory."""
+    loop = asyncio.get_running_loop()
+    async with house() as built:
+        with socket.socket() as deaf:
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            deaf.connect(("127.0.0.1", built.port))
+            deaf.setblocking(False)
+            await loop.sock_sendall(deaf, head())
+            assert b" 101 " in await loop.sock_recv(deaf, 1000)
+            await until(lambda: built.sockets)
+            pings = frame(PING, b"x" * 125) * 1000
+
+            async def flood() -> None:
+                for _ in range(300):  # 39 MB
+                    await asyncio.wait_for(loop.sock_sendall(deaf, pings), 1)
+
+            with pytest.raises(TimeoutError):
+                await flood()
+            assert built.sockets[0]._underlying().get_write_buffer_size() < 2**20
+            # Who reads again is heard again.
+            heard_at = built.sockets[0].heard_at
+            async with asyncio.timeout(10):
+                while built.sockets[0].heard_at == heard_at:
+                    await loop.sock_recv(deaf, 2**16)
 
 
 async def test_a_message_in_parts_with_a_ping_between_them_is_one_message() -> None:

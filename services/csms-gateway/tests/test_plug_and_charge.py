@@ -11,6 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509 import ocsp
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from gateway_wire import Gateway, Wire, running_gateway
 from stack import Issuer, Servers, served
 from starlette.applications import Starlette
@@ -34,6 +35,10 @@ class Outside:
     url: str = ""
     revoked: set[int] = field(default_factory=set)
     signer: pki.Authority | None = None
+    enclosed: list[x509.Certificate] = field(default_factory=list)  # with the responder's answer
+    garbled: tuple[bytes, bytes] = (b"", b"")  # what is where in what it says
+    said_at: timedelta = timedelta()  # from now
+    lasts: timedelta | None = timedelta(hours=1)
     asked: list[Any] = field(default_factory=list)
     provider_answer: Any = None
 
@@ -49,14 +54,16 @@ class Outside:
             wanted.serial_number,
             wanted.hash_algorithm,
             ocsp.OCSPCertStatus.REVOKED if revoked else ocsp.OCSPCertStatus.GOOD,
-            now,
-            now + timedelta(hours=1),
+            now + self.said_at,
+            None if self.lasts is None else now + self.lasts,
             now if revoked else None,
             None,
         )
         builder = builder.responder_id(ocsp.OCSPResponderEncoding.HASH, signer.certificate)
+        if self.enclosed:
+            builder = builder.certificates(self.enclosed)
         signed = builder.sign(signer.key, hashes.SHA256())
-        return Response(signed.public_bytes(serialization.Encoding.DER))
+        return Response(signed.public_bytes(serialization.Encoding.DER).replace(*self.garbled))
 
     async def provide(self, request: Request) -> Response:
         self.asked.append(await request.json())
@@ -147,6 +154,10 @@ async def test_C07_FR_13_to_17_the_certificate_decides_with_the_token(
         (authorize("GOOD", certificate=contract), ("CertChainError", "Invalid")),
         (authorize(certificate="garbage"), ("CertChainError", "Invalid")),
         (
+            authorize(certificate=pki.pem(pki.broken(EMAID)).decode()),
+            ("CertChainError", "Invalid"),
+        ),
+        (
             authorize(iso15118CertificateHashData=[good, world.hash_data(lost)]),
             ("CertificateRevoked", "Invalid"),
         ),
@@ -214,6 +225,69 @@ async def test_an_answer_signed_by_a_stranger_proves_nothing(
     world.signer = None
 
 
+@pytest.mark.parametrize("enclosed", [False, True])
+async def test_an_answer_with_garbage_inside_proves_nothing(
+    connected: Gateway, world: Outside, *, enclosed: bool
+) -> None:
+    """An algorithm that nobody knows: of the signature, or the curve of an enclosed certificate."""
+    fresh = world.authority.issue(EMAID, pki.new_key())
+    payload = authorize(iso15118CertificateHashData=[world.hash_data(fresh)])
+    world.enclosed = [pki.Authority("Somebody").certificate] if enclosed else []
+    names = ("2a8648ce3d030107", "2a8648ce3d03017d") if enclosed else ("3d040302", "3d04037d")
+    world.garbled = (bytes.fromhex(names[0]), bytes.fromhex(names[1]))
+    try:
+        answer = await said(connected, "Authorize", payload)
+        assert short(answer) == ("CertChainError", "Invalid")
+    finally:
+        world.garbled, world.enclosed = (b"", b""), []
+
+
+async def test_only_the_issuer_and_whom_it_has_appointed_speak_for_a_certificate(
+    connected: Gateway, world: Outside
+) -> None:
+    """RFC 6960, 4.2.2.2: any other authority's responder beneath the same root does not."""
+    ours, others = (pki.Authority(f"Test MO sub-CA {n}", above=world.authority) for n in (1, 2))
+    appointed = pki.Authority("Test responder", above=ours, use=ExtendedKeyUsageOID.OCSP_SIGNING)
+    rival = pki.Authority("Test rival", above=others, use=ExtendedKeyUsageOID.OCSP_SIGNING)
+    cases: list[tuple[pki.Authority, list[pki.Authority], str]] = [
+        (ours, [], "Accepted"),
+        (ours, [ours], "Accepted"),
+        (appointed, [appointed], "Accepted"),
+        (rival, [rival, others], "CertChainError"),
+        (others, [others], "CertChainError"),
+    ]
+    try:
+        for world.signer, enclosed, expected in cases:
+            world.enclosed = [one.certificate for one in enclosed]
+            contract = ours.issue(EMAID, pki.new_key(), responder=f"{world.url}/ocsp")
+            chain = pki.pem(contract) + pki.pem(ours.certificate)
+            answer = await said(connected, "Authorize", authorize(certificate=chain.decode()))
+            assert answer["certificateStatus"] == expected, world.signer.name
+    finally:
+        world.signer, world.enclosed = None, []
+
+
+async def test_an_answer_of_another_day_is_not_the_status_now(
+    connected: Gateway, world: Outside
+) -> None:
+    """RFC 6960, 3.2: an answer without an end is of use only while it is new."""
+    hour, expected = timedelta(hours=1), "CertChainError"
+    try:
+        for world.said_at, world.lasts, expected in (
+            (-hour, hour, "Accepted"),
+            (timedelta(), None, "Accepted"),
+            (-48 * hour, None, "CertChainError"),
+            (-2 * hour, -hour, "CertChainError"),
+            (2 * hour, 3 * hour, "CertChainError"),
+        ):
+            fresh = world.authority.issue(EMAID, pki.new_key())
+            payload = authorize(iso15118CertificateHashData=[world.hash_data(fresh)])
+            answer = await said(connected, "Authorize", payload)
+            assert answer["certificateStatus"] == expected, world.said_at
+    finally:
+        world.said_at, world.lasts = timedelta(), hour
+
+
 async def test_without_roots_no_contract_is_believed(gateway: Gateway, world: Outside) -> None:
     contract = pki.pem(world.contract).decode()
     for more in ({"certificate": contract}, {"iso15118CertificateHashData": [world.hash_data()]}):
@@ -244,6 +318,7 @@ async def test_M06_FR_04_only_allowed_hosts_are_asked(connected: Gateway, world:
         "http://127.0.0.1/ocsp",
         "file:///etc/passwd",
         "http://[::1",
+        "http://127.0.0.1:99999/ocsp",
         f"{world.url}/away",
         f"{world.url}/nothing",
     ):
@@ -251,9 +326,10 @@ async def test_M06_FR_04_only_allowed_hosts_are_asked(connected: Gateway, world:
         answer = await said(connected, "GetCertificateStatus", {"ocspRequestData": data})
         assert answer["status"] == "Failed", url
         assert answer["statusInfo"]["reasonCode"] == "NoOCSPStatus"
-    bad = world.hash_data() | {"serialNumber": "no hex"}
-    answer = await said(connected, "GetCertificateStatus", {"ocspRequestData": bad})
-    assert answer["status"] == "Failed"
+    for serial_number in ("no hex", "-1"):
+        bad = world.hash_data() | {"serialNumber": serial_number}
+        answer = await said(connected, "GetCertificateStatus", {"ocspRequestData": bad})
+        assert answer["status"] == "Failed"
     assert not world.asked
 
 

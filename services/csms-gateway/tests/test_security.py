@@ -1,12 +1,13 @@
 """OCPP's security profiles on real sockets (2.0.1 A00, A01, A05; 1.6 security whitepaper)."""
 
 import asyncio
+import socket
 import ssl
 import warnings
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pki
 import pytest
@@ -16,6 +17,7 @@ from stack import Issuer, Servers
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus
 
+from csms_gateway.admission import GUESSES_AN_ADDRESS
 from csms_gateway.tables import Station
 from local_stack.servers import free_port
 
@@ -391,3 +393,88 @@ async def test_an_ingress_is_believed_only_from_its_address(
         async with through(station, gateway.url, vendor):
             pass
     assert refusal.value.response.status_code == 401
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("over_a_sub_ca", [False, True])
+async def test_a_resumed_tls_session_still_proves_who_the_station_is(
+    secured: Secured, version: ssl.TLSVersion, *, over_a_sub_ca: bool
+) -> None:
+    """Its certificate is not sent again, and OpenSSL remembers the leaf alone."""
+    station = await secured.gateway.add_station()
+    vendor = secured.vendor
+    signer = pki.Authority(f"Sub-CA {station}", above=vendor) if over_a_sub_ca else vendor
+    certificate, key = signer.write(secured.folder, station, station)
+    if over_a_sub_ca:
+        certificate.write_bytes(certificate.read_bytes() + pki.pem(signer.certificate))
+    context = secured.client((certificate, key))
+    context.maximum_version = version
+    kept: list[ssl.SSLSession] = []
+
+    def upgrade() -> tuple[bool, bytes]:
+        request = (
+            f"GET /ocpp/{station} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: ocpp2.0.1\r\n\r\n"
+        )
+        plain = socket.create_connection(("127.0.0.1", urlsplit(secured.url).port or 0), 5)
+        before = kept[-1] if kept else None
+        with context.wrap_socket(plain, server_hostname="localhost", session=before) as tls:
+            tls.sendall(request.encode())
+            answer = tls.recv(1000)
+            assert tls.session
+            kept.append(tls.session)
+            return bool(tls.session_reused), answer
+
+    for again in (False, True):
+        reused, answer = await asyncio.to_thread(upgrade)
+        assert reused == again
+        assert b" 101 " in answer.partition(b"\r\n")[0], answer
+    assert (await secured.security(station))["connection_profile"] == 3
+
+
+async def test_passwords_that_people_chose_cannot_be_guessed_one_after_the_other(
+    gateway: Gateway,
+) -> None:
+    """So many by one address, and then it has to wait; who was let in before is again."""
+    station = await gateway.add_station()
+    await patch(gateway, station, password="482915")
+
+    async def status(password: str) -> int:
+        try:
+            async with gateway.connect(station, password=password):
+                return 101
+        except InvalidStatus as refusal:
+            return refusal.response.status_code
+
+    assert await status("482915") == 101
+    left = GUESSES_AN_ADDRESS - 1  # the right one was one of them
+    told = [await status(f"4829{number:02}") for number in range(30, 60)]
+    assert told == [401] * left + [429] * (30 - left)
+    assert await status("482930") == 401, "a guess repeated tells nothing new"
+    assert await status("482915") == 101
+    assert await status("482960") == 429
+    station = await gateway.add_station()
+    assert await status("482960") == 401, "another station's guesses are its own"
+
+
+async def test_a_certificate_that_cannot_be_read_is_refused_as_any_bad_one(
+    servers: Servers, issuer: Issuer, tmp_path: Path
+) -> None:
+    vendor = pki.Authority("Test vendor")
+    (tmp_path / "vendor.pem").write_bytes(pki.pem(vendor.certificate))
+    async with running_gateway(
+        servers,
+        issuer,
+        trusted_proxies="127.0.0.0/8",
+        ocpp_client_ca=str(tmp_path / "vendor.pem"),
+    ) as behind:
+        station = await behind.add_station()
+        headers = {
+            "X-Forwarded-Proto": "https",
+            "X-SSL-Client-Cert": quote(pki.pem(pki.broken(station)).decode()),
+        }
+        with pytest.raises(InvalidStatus) as refusal:
+            async with connect(f"{behind.url}/{station}", additional_headers=headers):
+                pass
+        assert refusal.value.response.status_code == 403

@@ -10,6 +10,7 @@ import binascii
 import http
 import logging
 import time
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
@@ -35,6 +36,12 @@ log = logging.getLogger(__name__)
 
 PREFIX: Final = "/ocpp/"
 STATION_ID_MAX: Final = 48  # OCPP 2.0.1, identityString; longer ones are in no registry
+# Passwords that people chose can be guessed (those of ours have 160 random bits): so many different
+# ones of a station, from one address and from all of them, in GUESSES_EVERY_S. What was decided on
+# before counts no more, so nobody locks a station out that has been in since the gateway started.
+GUESSES_AN_ADDRESS: Final = 20
+GUESSES: Final = 200
+GUESSES_EVERY_S: Final = 600.0
 NOTE_EVERY_S: Final = 600.0  # refusals of one station; a charger tries again every few seconds
 
 STATION = """
@@ -48,9 +55,10 @@ update station set password_hash = $3, next_password_hash = null
 where station_id = $1 and next_password_hash = $2
 """
 ANCHORS = "select certificate from certificate_authority where operator_id = $1 and use = 'station'"
+# Whichever station it was signed for. Its end is in the condition for the sake of an index.
 REVOKED = """
 select 1 from issued_certificate
-where station_id = $1 and fingerprint = $2 and revoked_at is not null
+where operator_id = $1 and not_after = $2 and fingerprint = $3 and revoked_at is not null
 """
 
 
@@ -78,6 +86,8 @@ class Admission:
         if path := gateway.settings.ocpp_client_ca:
             self._common_anchors = client_certificates.from_pem(Path(path).read_text())
         self._noted = Seldom(1, NOTE_EVERY_S)
+        self._guesses = Seldom(GUESSES, GUESSES_EVERY_S)
+        self._guesses_of_address = Seldom(GUESSES_AN_ADDRESS, GUESSES_EVERY_S)
 
     async def admit(self, peer: Peer, path: str, headers: Headers) -> Admitted:
         """Raises Refused or Unknown."""
@@ -90,7 +100,7 @@ class Admission:
         doubt = await self._doubt(station_id, row, peer)
         if doubt is None:
             profile = 3
-        elif await self._knows_password(station_id, row, headers):
+        elif await self._knows_password(station_id, row, peer.address, headers):
             profile = 2 if peer.tls else 1
         elif peer.chain:
             await self._note(station_id, row, "InvalidChargingStationCertificate", doubt)
@@ -113,28 +123,33 @@ class Admission:
             return "no client certificate"
         leaf, *others = peer.chain
         expected = row["certificate_name"] or station_id
-        if expected not in client_certificates.names(leaf):
-            return "the certificate is another station's"
         rows = await self._gateway.pool.fetch(ANCHORS, row["operator_id"])
         own = [anchor for one in rows for anchor in client_certificates.from_pem(one[0])]
         try:
+            if expected not in client_certificates.names(leaf):
+                return "the certificate is another station's"
             client_certificates.check(leaf, others, [*own, *self._common_anchors], now())
         except Untrusted as untrusted:
             return str(untrusted)
-        digest = client_certificates.fingerprint(leaf)
-        if await self._gateway.pool.fetchval(REVOKED, station_id, digest):
+        signed = (leaf.not_valid_after_utc, client_certificates.fingerprint(leaf))
+        if await self._gateway.pool.fetchval(REVOKED, row["operator_id"], *signed):
             return "the certificate is revoked"
         return None
 
-    async def _knows_password(self, station_id: str, row: asyncpg.Record, headers: Headers) -> bool:
+    async def _knows_password(
+        self, station_id: str, row: asyncpg.Record, address: str, headers: Headers
+    ) -> bool:
         password = given_password(station_id, headers)
         if password is None:
             return False
+        # Several wait if the charger left it open whether it took one; see password_rotation.
+        waiting = row["next_password_hash"] or ""
+        hashes = [row["password_hash"] or "", *waiting.split()]
+        if not self._gateway.passwords.decided(password, hashes):
+            self._require_few_guesses(station_id, address)
         try:
             if row["password_hash"] and await self._matches(password, row["password_hash"]):
                 return True
-            # Several wait if the charger left it open whether it took one; see password_rotation.
-            waiting = row["next_password_hash"] or ""
             for hashed in waiting.split():
                 if await self._matches(password, hashed):
                     await self._gateway.pool.execute(PROMOTE, station_id, waiting, hashed)
@@ -142,6 +157,15 @@ class Admission:
         except Overloaded as overloaded:
             raise Refused(http.HTTPStatus.SERVICE_UNAVAILABLE, str(overloaded)) from None
         return False
+
+    def _require_few_guesses(self, station_id: str, address: str) -> None:
+        """Raises Refused."""
+        at = time.monotonic()
+        if not (
+            self._guesses_of_address.allows(f"{station_id}\0{_network(address)}", at)
+            and self._guesses.allows(station_id, at)
+        ):
+            raise Refused(http.HTTPStatus.TOO_MANY_REQUESTS, "too many passwords were tried")
 
     async def _matches(self, password: bytes, hashed: str) -> bool:
         return await self._gateway.passwords.matches(password, hashed)
@@ -171,6 +195,15 @@ def named(path: str) -> str:
     if not station_id.isprintable():
         raise Refused(http.HTTPStatus.NOT_FOUND, "that is no station id")
     return station_id
+
+
+def _network(address: str) -> str:
+    """Who has one address of IPv6 has its whole network of 64 bits."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    return str(ip_network((found, 64), strict=False)) if found.version == 6 else address
 
 
 def given_password(station_id: str, headers: Headers) -> bytes | None:

@@ -3,7 +3,7 @@
 Source: OCPP 2.0.1, 3.2 and K01.FR.10 to K01.FR.13, K01.FR.30, K01.FR.36, K01.FR.37.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
@@ -24,8 +24,9 @@ class Limit(NamedTuple):
     phases: int | None
 
     def watts(self, phases: int = PHASES) -> Decimal:
-        """phases: of a limit in amperes that does not say."""
-        return self.value if self.unit == "W" else self.value * VOLTS * (self.phases or phases)
+        """phases: that the car uses. Amperes are of each, so those of the others are not its."""
+        used = min(self.phases or phases, phases)
+        return self.value if self.unit == "W" else self.value * VOLTS * used
 
 
 def _start(profile: Profile, schedule: Schedule, session_at: datetime) -> datetime:
@@ -64,6 +65,27 @@ def limit_at(
         return None
     value = Decimal(str(found["limit"]))
     return Limit(value, schedule["chargingRateUnit"], found.get("numberPhases"))
+
+
+def leading(
+    limits: Iterable[tuple[Profile, Schedule]], at: datetime, session_at: datetime
+) -> list[Limit]:
+    """What counts of them then: for each purpose (of the station or of an EVSE) the highest stack
+    level that has a limit; what is in force is the least of these.
+    """
+    found: dict[tuple[Any, Any], tuple[int, list[Limit]]] = {}
+    for profile, schedule in limits:
+        limit = limit_at(profile, schedule, at, session_at)
+        if limit is None:
+            continue
+        place = (profile.get("chargingProfilePurpose"), profile.get("evseId"))
+        level = profile.get("stackLevel", 0)
+        highest, there = found.get(place, (level, []))
+        if level == highest:
+            found[place] = (level, [*there, limit])
+        elif level > highest:
+            found[place] = (level, [limit])
+    return [limit for _, there in found.values() for limit in there]
 
 
 def changes(

@@ -14,10 +14,11 @@ from itertools import pairwise
 from typing import Any, Final, Literal
 
 from csms_gateway import clocks
-from csms_gateway.charging_limits import VOLTS, Limit, Profile, Schedule, changes, limit_at
+from csms_gateway.charging_limits import VOLTS, Limit, Profile, Schedule, changes, leading, limit_at
 from csms_gateway.commands.charging_profile import ChargingSchedule, SchedulePeriod
 
 PHASES: Final = {"AC_single_phase": 1, "AC_two_phase": 2, "AC_three_phase": 3}
+PHASES_MAX: Final = 3
 HORIZON: Final = timedelta(hours=24)  # ISO 15118-2, 8.5.2.13: a schedule without an end covers it
 HORIZON_MAX: Final = timedelta(hours=48)
 TUPLES_MAX: Final = 1024  # ChargingScheduleType
@@ -175,7 +176,7 @@ def _caps(
     session_at: datetime,
     phases: int,
 ) -> list[Power]:
-    """The least of all limits, second by whole second where any of them changes."""
+    """The least of all that counts, second by whole second where any of them changes."""
     until = at + timedelta(seconds=horizon_s)
     moments = sorted(
         {at}.union(*(changes(*limit, at, until, session_at) for limit in limits))
@@ -183,10 +184,8 @@ def _caps(
     found: dict[int, Decimal] = {}
     for moment in moments:
         watts = most_w
-        for profile, schedule in limits:
-            limit = limit_at(profile, schedule, moment, session_at)
-            if limit is not None:
-                watts = min(watts, max(limit.watts(phases), Decimal()))
+        for limit in leading(limits, moment, session_at):
+            watts = min(watts, max(limit.watts(phases), Decimal()))
         second = _seconds(moment - at)
         fraction = moment - at - timedelta(seconds=second)
         if fraction:
@@ -282,7 +281,9 @@ def keeps_to(
 def _below(drawn: Limit | None, allowed: Limit | None) -> bool:
     if drawn is None or allowed is None:
         return True
-    if drawn.unit == allowed.unit and drawn.phases in (allowed.phases, None):
+    if drawn.unit == allowed.unit == "A" and (drawn.phases or 1) > (allowed.phases or PHASES_MAX):
+        return False
+    if drawn.unit == allowed.unit:
         return drawn.value <= allowed.value
     phases = drawn.phases or allowed.phases or 3
     return drawn.watts(phases) <= allowed.watts(phases)

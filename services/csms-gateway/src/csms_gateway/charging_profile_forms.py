@@ -22,6 +22,7 @@ PURPOSES_2: Final = {
 NEUTRAL: Final = {name: purpose for purpose, name in (PURPOSES_2 | PURPOSES_16).items()} | {
     name: purpose for purpose, name in PURPOSES_2.items()
 }
+NO_DIGITS: Final = 2.0**53  # a float as large has none after the point
 KINDS: Final = {"absolute": "Absolute", "recurring": "Recurring", "relative": "Relative"}
 
 
@@ -30,6 +31,8 @@ def tenth(limit: float) -> float:
 
     Down, for it is a limit.
     """
+    if abs(limit) >= NO_DIGITS:
+        return limit
     return float(Decimal(str(limit)).quantize(Decimal("0.1"), ROUND_FLOOR))
 
 
@@ -124,3 +127,15 @@ def _schedule(profile: ProfileBody, schedule: ChargingSchedule, at: datetime) ->
             one["phaseToUse"] = period.phase_to_use
         periods.append(one)
     return found
+
+
+def as_2(profile: dict[str, Any]) -> dict[str, Any]:
+    """A profile from before its station spoke 2.x, with the names that differ put right."""
+    schedule = profile["chargingSchedule"]
+    if isinstance(schedule, list):
+        return profile
+    purpose = NEUTRAL.get(profile["chargingProfilePurpose"], "")
+    return profile | {
+        "chargingProfilePurpose": PURPOSES_2.get(purpose, profile["chargingProfilePurpose"]),
+        "chargingSchedule": [schedule],
+    }

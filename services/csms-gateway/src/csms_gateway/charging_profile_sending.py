@@ -12,7 +12,7 @@ import orjson
 
 from csms_gateway import clocks
 from csms_gateway.charger import Charger, Unsupported
-from csms_gateway.charging_profile_forms import NEUTRAL, check_sendable
+from csms_gateway.charging_profile_forms import NEUTRAL, as_2, check_sendable
 from csms_gateway.commands import request_ids
 from csms_gateway.commands.charging_profile import ChargingProfile, ProfileBody
 from csms_gateway.commands.kinds import SetChargingProfile
@@ -256,9 +256,11 @@ async def cleared(
 
 
 async def limits_on(charger: Charger, evse_id: int) -> list[dict[str, Any]]:
-    """The profiles that limit an EVSE whatever its session's own profile says, as OCPP has them."""
+    """The profiles that limit an EVSE whatever its session's own profile says, as OCPP 2.x has
+    them, each with the evseId that it is for.
+    """
     rows = await charger.gateway.pool.fetch(LIMITS, charger.station_id, evse_id)
-    return [orjson.loads(row["profile"]) for row in rows]
+    return [as_2(orjson.loads(row["profile"])) | {"evseId": row["evse_id"]} for row in rows]
 
 
 async def v2x_on(charger: Charger, evse_id: int, session_id: UUID) -> bool:

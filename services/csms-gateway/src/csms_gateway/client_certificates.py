@@ -5,18 +5,23 @@ basic constraints, key usage. Web rules such as a subject alternative name are n
 OCPP's certificate properties (2.0.1, A00.FR.511) name the station in the common name.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import unquote
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 PATH_MAX: Final = 5  # a root, two sub-CAs and the leaf are OCPP's hierarchy; one more harms nobody
-PEM_BEGIN: Final = b"-----BEGIN CERTIFICATE-----"
+# What is in a certificate or a request is read when it is asked for, long after it was loaded.
+UNREADABLE: Final = (
+    ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)  # fmt: skip
 
 
 class Untrusted(Exception):
@@ -29,7 +34,19 @@ class Expired(Untrusted):
 
 def from_pem(text: str) -> tuple[x509.Certificate, ...]:
     """Certificates in their order. Raises ValueError."""
-    return tuple(x509.load_pem_x509_certificates(text.encode()))
+    try:
+        return tuple(x509.load_pem_x509_certificates(text.encode()))
+    except x509.InvalidVersion as error:
+        raise ValueError(str(error)) from None
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Raises Untrusted where a certificate's contents are garbage."""
+    try:
+        yield
+    except UNREADABLE:
+        raise Untrusted("the certificate cannot be read") from None
 
 
 def from_header(value: str) -> tuple[x509.Certificate, ...]:
@@ -46,13 +63,12 @@ def fingerprint(certificate: x509.Certificate) -> str:
 
 
 def names(certificate: x509.Certificate) -> set[str]:
-    """What it says its owner is called: common names and alternative names."""
-    found = {
-        str(attribute.value)
-        for attribute in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    }
+    """What it says its owner is called: common names and alternative names. Raises Untrusted."""
+    with reading():
+        subject, extensions = certificate.subject, certificate.extensions
+    found = {str(one.value) for one in subject.get_attributes_for_oid(NameOID.COMMON_NAME)}
     try:
-        other = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        other = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return found
     return (
@@ -91,19 +107,20 @@ def check(
 
     as_client: the leaf must be good for TLS client authentication.
     """
-    _check_period(leaf, at)
-    if as_client:
-        _check_client(leaf)
-    known = list(anchors)
-    current = leaf
-    for _ in range(PATH_MAX):
-        if any(issued(current, anchor, at) for anchor in known):
-            return
-        above = next((other for other in others if issued(current, other, at)), None)
-        if above is None or above == current:
-            break
-        current = above
-    raise Untrusted(f"nobody trusted here has signed {leaf.subject.rfc4514_string()[:200]!r}")
+    with reading():
+        _check_period(leaf, at)
+        if as_client:
+            _check_client(leaf)
+        known = list(anchors)
+        current = leaf
+        for _ in range(PATH_MAX):
+            if any(issued(current, anchor, at) for anchor in known):
+                return
+            above = next((other for other in others if issued(current, other, at)), None)
+            if above is None or above == current:
+                break
+            current = above
+        raise Untrusted(f"nobody trusted here has signed {leaf.subject.rfc4514_string()[:200]!r}")
 
 
 def _check_period(certificate: x509.Certificate, at: datetime) -> None:
@@ -122,13 +139,13 @@ def _check_client(leaf: x509.Certificate) -> None:
 
 
 def issued(child: x509.Certificate, parent: x509.Certificate, at: datetime) -> bool:
-    if child.issuer != parent.subject or not _is_authority(parent):
-        return False
-    if not parent.not_valid_before_utc <= at <= parent.not_valid_after_utc:
-        return False
     try:
+        if child.issuer != parent.subject or not _is_authority(parent):
+            return False
+        if not parent.not_valid_before_utc <= at <= parent.not_valid_after_utc:
+            return False
         child.verify_directly_issued_by(parent)
-    except (InvalidSignature, ValueError, TypeError):
+    except (InvalidSignature, TypeError, *UNREADABLE):
         return False
     return True
 

@@ -68,7 +68,11 @@ where station_id = $1 and generation = $2 and closed_at is null
 HOLDER = "select replica from connection where station_id = $1 and closed_at is null"
 KNOWN = """
 select s.station_id, s.version, s.credential_version, s.security_profile, c.generation,
-    c.closed_at
+    c.closed_at, c.security_profile = 3 and exists (
+        select from issued_certificate i where i.operator_id = s.operator_id
+        and i.not_after = (s.last_certificate->>'not_after')::timestamptz
+        and i.fingerprint = s.last_certificate->>'fingerprint' and i.revoked_at is not null
+    ) as revoked
 from station s join connection c using (station_id) where s.station_id = any($1)
 """
 # We were taken for dead (a long pause, an outage) and our sockets for closed.
@@ -88,7 +92,8 @@ def subject(replica: UUID) -> str:
 
 def _outdated(station: Admitted, row: asyncpg.Record) -> bool:
     known = (row["version"], row["credential_version"])
-    return station.versions != known or station.security_profile < row["security_profile"]
+    too_low = station.security_profile < row["security_profile"]
+    return station.versions != known or too_low or bool(row["revoked"])
 
 
 def _changed(charger: Charger, *, connected: bool) -> ConnectionReport:
@@ -194,8 +199,8 @@ class Held:
 
     async def close_changed(self) -> None:
         """Close the sockets of stations that were changed since: a new password, new EVSEs, out of
-        service. Those that still may, come back at once and are looked up anew. Also those with a
-        newer socket elsewhere, of which the notice was lost.
+        service, a certificate revoked. Those that still may, come back at once and are looked up
+        anew. Also those with a newer socket elsewhere, of which the notice was lost.
         """
         held = self.all()
         rows = await self.gateway.pool.fetch(KNOWN, [one.station_id for one in held])

@@ -6,6 +6,7 @@ word counts only if it is signed by somebody whom the setting iso15118_roots tru
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -18,7 +19,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsag
 
 from common.clock import now
 from csms_gateway import client_certificates, installed_certificates
-from csms_gateway.client_certificates import Expired, Untrusted
+from csms_gateway.client_certificates import Expired, Untrusted, reading
 from csms_gateway.ocsp import NotKnown, Responders
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ async def verdict(
     chain, data = payload.get("certificate"), payload.get("iso15118CertificateHashData")
     if chain is None and data is None:
         return None
+    path: list[x509.Certificate] = []
     try:
         if chain is not None:
             path = _checked_chain(chain, payload["idToken"]["idToken"], anchors)
@@ -56,7 +58,8 @@ async def verdict(
             data = data or _named_responders(path, anchors)
         asking = (responders.ask(one, one["responderURL"]) for one in data or ())
         for status in await asyncio.gather(*asking):
-            require_signed(status.response, anchors)
+            with reading():
+                require_signed(status.response, anchors, path)
             if status.response.certificate_status is ocsp.OCSPCertStatus.REVOKED:
                 return "CertificateRevoked"
             if status.response.certificate_status is not ocsp.OCSPCertStatus.GOOD:
@@ -105,11 +108,10 @@ def _named_responders(
 
 def _responder(certificate: x509.Certificate) -> str | None:
     try:
-        told = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess)
+        with reading():
+            told = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess)
     except x509.ExtensionNotFound:
         return None
-    except ValueError:
-        raise Untrusted("a certificate's extensions cannot be read") from None
     urls = (
         one.access_location.value
         for one in told.value
@@ -125,24 +127,46 @@ def _plain(emaid: str) -> str:
     return emaid.replace("-", "").upper()[:14]
 
 
-def require_signed(response: ocsp.OCSPResponse, anchors: tuple[x509.Certificate, ...]) -> None:
-    """Raises NotKnown unless the issuer, or a responder it has appointed, has signed."""
-    signer = next(
-        (one for one in (*response.certificates, *anchors) if _is_by(response, one)), None
-    )
+def require_signed(
+    response: ocsp.OCSPResponse,
+    anchors: tuple[x509.Certificate, ...],
+    path: Sequence[x509.Certificate] = (),
+) -> None:
+    """Raises NotKnown unless it is signed by an anchor, the issuer of the certificate that it is
+    about, or a responder that this issuer has appointed (RFC 6960, 4.2.2.2).
+    """
+    others = (*response.certificates, *path)
+    known = (*others, *anchors)
+    signer = next((one for one in known if _is_by(response, one)), None)
     if signer is None:
         raise NotKnown("nobody known has signed the responder's answer")
     if signer in anchors:
         return
     try:
-        client_certificates.check(signer, response.certificates, anchors, now(), as_client=False)
-        usage = signer.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        client_certificates.check(signer, others, anchors, now(), as_client=False)
     except Untrusted as untrusted:
         raise NotKnown(f"the responder is not trusted: {untrusted}") from None
+    if _is_about_its_own(response, signer):
+        return
+    try:
+        usage = signer.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:
         usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE])
     if ExtendedKeyUsageOID.OCSP_SIGNING not in usage:
         raise NotKnown("the responder's certificate is not for OCSP")
+    at = now()
+    if not any(
+        _is_about_its_own(response, one) and client_certificates.issued(signer, one, at)
+        for one in known
+    ):
+        raise NotKnown("the responder is appointed by another authority")
+
+
+def _is_about_its_own(response: ocsp.OCSPResponse, issuer: x509.Certificate) -> bool:
+    """Whether the key of the certificate that it is about is signed by this one's key."""
+    builder = ocsp.OCSPRequestBuilder()
+    of_it = builder.add_certificate(issuer, issuer, response.hash_algorithm).build()
+    return of_it.issuer_key_hash == response.issuer_key_hash
 
 
 def _is_by(response: ocsp.OCSPResponse, signer: x509.Certificate) -> bool:

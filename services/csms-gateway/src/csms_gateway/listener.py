@@ -50,6 +50,7 @@ class _Porter:
         self.admission = Admission(gateway)
         self.strangers = PendingSockets(gateway)
         self._trusted = networks(gateway.settings.trusted_proxies)
+        self._met = peers.Intermediates()
 
     async def admit(self, request: Request) -> Come | Refusal:
         if self.gateway.draining:
@@ -74,7 +75,7 @@ class _Porter:
     async def _station(self, request: Request) -> Admitted | Stranger:
         """Raises Refused."""
         try:
-            peer = peers.of(request.transport, request.headers, self._trusted)
+            peer = peers.of(request.transport, request.headers, self._trusted, self._met)
         except peers.BadHeader as bad:
             raise Refused(http.HTTPStatus.BAD_REQUEST, str(bad)) from None
         try:

@@ -7,6 +7,7 @@ not be able to send requests into our network (SSRF). Answers are remembered unt
 import logging
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509 import ocsp
 
 from common.clock import now
+from csms_gateway.client_certificates import UNREADABLE
 from csms_gateway.settings import Settings, words
 
 log = logging.getLogger(__name__)
@@ -23,6 +25,8 @@ TIMEOUT_S: Final = 5.0
 BYTES_MAX: Final = 20_000
 REMEMBER_S: Final = 3600.0  # at most; revoked is revoked within the hour
 REMEMBERED_MAX: Final = 5000
+NEW_FOR: Final = timedelta(days=1)
+CLOCKS_DIFFER: Final = timedelta(minutes=5)
 HASHES: Final[dict[str, hashes.HashAlgorithm]] = {
     "SHA256": hashes.SHA256(),
     "SHA384": hashes.SHA384(),
@@ -50,8 +54,7 @@ class Responders:
         who has signed it is not checked here. Raises NotKnown.
         """
         self._require_allowed(url)
-        request = _request(data)
-        encoded = request.public_bytes(serialization.Encoding.DER)
+        request, encoded = _request(data)
         key = url.encode() + b"\0" + encoded
         known = self._remembered.get(key)
         if known and known[0] > time.monotonic():
@@ -68,17 +71,18 @@ class Responders:
         try:
             parts = urlsplit(url)
             host, netloc = (parts.hostname or "").lower(), parts.netloc.lower()
+            own_port = parts.port in {None, 80, 443}
         except ValueError:
             raise NotKnown("the responder's URL cannot be read") from None
         if parts.scheme not in {"http", "https"} or parts.username is not None:
             raise NotKnown("the responder's URL is not plain http or https")
-        # A host without a port in the setting stands for the scheme's own port alone.
-        own_port = parts.port in {None, 80, 443}
+        # A host without a port in the setting stands for the ports of http and https alone.
         if netloc not in self._hosts and not (own_port and host in self._hosts):
             raise NotKnown(f"{host[:100]!r} is not one of CSMS_OCSP_HOSTS")
 
 
-def _request(data: dict[str, Any]) -> ocsp.OCSPRequest:
+def _request(data: dict[str, Any]) -> tuple[ocsp.OCSPRequest, bytes]:
+    """And in DER."""
     try:
         builder = ocsp.OCSPRequestBuilder().add_certificate_by_hash(
             bytes.fromhex(data["issuerNameHash"]),
@@ -86,9 +90,10 @@ def _request(data: dict[str, Any]) -> ocsp.OCSPRequest:
             int(data["serialNumber"], 16),
             HASHES[data["hashAlgorithm"]],
         )
+        request = builder.build()
+        return request, request.public_bytes(serialization.Encoding.DER)
     except ValueError as error:
         raise NotKnown(f"the hash data cannot be used: {error}") from None
-    return builder.build()
 
 
 async def _fetch(url: str, encoded: bytes) -> bytes:
@@ -114,13 +119,22 @@ async def _fetch(url: str, encoded: bytes) -> bytes:
 def _checked(der: bytes, request: ocsp.OCSPRequest) -> Status:
     try:
         response = ocsp.load_der_ocsp_response(der)
-    except ValueError:
+        _require_apt(response, request)
+    except UNREADABLE:
         raise NotKnown("the responder's answer is no OCSP response") from None
+    return Status(der, response)
+
+
+def _require_apt(response: ocsp.OCSPResponse, request: ocsp.OCSPRequest) -> None:
+    """Raises NotKnown, or one of UNREADABLE."""
     if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
         raise NotKnown(f"the responder says {response.response_status.name}")
     told = (response.serial_number, response.issuer_key_hash, response.issuer_name_hash)
     if told != (request.serial_number, request.issuer_key_hash, request.issuer_name_hash):
         raise NotKnown("the responder's answer is about another certificate")
-    if response.next_update_utc and response.next_update_utc < now():
+    # RFC 6960, 3.2: without an end it is of use as long as it is new.
+    end = response.next_update_utc or response.this_update_utc + NEW_FOR
+    if end < now():
         raise NotKnown("the responder's answer is too old")
-    return Status(der, response)
+    if response.this_update_utc > now() + CLOCKS_DIFFER:
+        raise NotKnown("the responder's answer is of the future")

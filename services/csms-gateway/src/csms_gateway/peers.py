@@ -18,6 +18,7 @@ from csms_gateway.door import Headers
 FORWARDED_PROTO: Final = "X-Forwarded-Proto"
 FORWARDED_FOR: Final = "X-Forwarded-For"
 CLIENT_CERTIFICATE: Final = "X-SSL-Client-Cert"
+INTERMEDIATES_MAX: Final = 200  # a vendor has one or two
 TLS_SCHEMES: Final = {"https", "wss"}
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
@@ -27,7 +28,8 @@ Networks = tuple[IPv4Network | IPv6Network, ...]
 class Peer:
     address: str
     tls: bool
-    # The leaf first. Its owner has proved to have the key, in the TLS handshake.
+    # The leaf first, whose owner has proved to have the key, in the TLS handshake; then those by
+    # which a path may lead to an authority.
     chain: tuple[x509.Certificate, ...] = ()
 
 
@@ -35,12 +37,43 @@ class BadHeader(Exception):
     """A trusted proxy sent what cannot be read; refused, for it may hide what a client sent."""
 
 
-def of(transport: asyncio.Transport, headers: Headers, trusted: Networks) -> Peer:
+class Intermediates:
+    """Those between chargers' certificates and an authority's, as OpenSSL has verified them.
+
+    A resumed TLS session has the charger's own alone, so the others are remembered here.
+    """
+
+    def __init__(self) -> None:
+        self._met: dict[bytes, x509.Certificate] = {}
+
+    def chain(self, secured: ssl.SSLObject) -> tuple[x509.Certificate, ...]:
+        """The client's certificate, and those that may be above it."""
+        leaf = secured.getpeercert(binary_form=True)
+        if leaf is None:
+            return ()
+        # Public since Python 3.13; before, the same method is on the object beneath.
+        inner: Any = secured if hasattr(secured, "get_verified_chain") else secured._sslobj  # type: ignore[attr-defined] # noqa: SLF001
+        verified = inner.get_verified_chain()
+        for one in (verified or ())[1:]:
+            self._remember(_der(one))
+        return (x509.load_der_x509_certificate(leaf), *self._met.values())
+
+    def _remember(self, encoded: bytes) -> None:
+        met = self._met.pop(encoded, None) or x509.load_der_x509_certificate(encoded)
+        if met.issuer != met.subject:  # roots are known as anchors, or count for nothing
+            self._met[encoded] = met
+        if len(self._met) > INTERMEDIATES_MAX:
+            del self._met[next(iter(self._met))]
+
+
+def of(
+    transport: asyncio.Transport, headers: Headers, trusted: Networks, met: Intermediates
+) -> Peer:
     """Raises BadHeader."""
     peername = transport.get_extra_info("peername")
     address = str(peername[0]) if peername else ""
     if secured := transport.get_extra_info("ssl_object"):
-        return Peer(address, tls=True, chain=_chain(secured))
+        return Peer(address, tls=True, chain=met.chain(secured))
     if not _is_trusted(address, trusted):
         return Peer(address, tls=False)
     tls = (_one(headers, FORWARDED_PROTO) or "").strip().lower() in TLS_SCHEMES
@@ -67,17 +100,6 @@ def _one(headers: Headers, name: str) -> str | None:
     if len(found) > 1:
         raise BadHeader(f"{name} came more than once")
     return found[0] if found else None
-
-
-def _chain(secured: ssl.SSLObject) -> tuple[x509.Certificate, ...]:
-    """The client's certificate and those above it, as OpenSSL has verified them."""
-    leaf = secured.getpeercert(binary_form=True)
-    if leaf is None:
-        return ()
-    # Public since Python 3.13; before, the same method is on the object beneath.
-    inner: Any = secured if hasattr(secured, "get_verified_chain") else secured._sslobj  # type: ignore[attr-defined] # noqa: SLF001
-    above = [_der(one) for one in inner.get_verified_chain()][1:]
-    return tuple(x509.load_der_x509_certificate(one) for one in (leaf, *above))
 
 
 def _der(one: Any) -> bytes:

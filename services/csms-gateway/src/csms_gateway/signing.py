@@ -5,7 +5,6 @@ A02. Pure but for the random numbers of keys and serial numbers; the time is an 
 """
 
 import base64
-import binascii
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
@@ -14,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from csms_gateway.client_certificates import organisations
+from csms_gateway.client_certificates import UNREADABLE, organisations
 
 Algorithm = Literal["rsa", "ecdsa"]
 AuthorityKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
@@ -25,7 +24,7 @@ AUTHORITY_RSA_BITS: Final = 3072
 AUTHORITY_LIFE: Final = timedelta(days=20 * 365)
 # Chargers' clocks are late; a certificate from the future is refused.
 BACKDATED: Final = timedelta(hours=1)
-COMMON_NAME_MAX: Final = 64  # RFC 5280, ub-common-name
+NAME_MAX: Final = 64  # RFC 5280, ub-common-name and ub-organization-name
 
 
 class RequestRefused(Exception):
@@ -37,10 +36,14 @@ def parse_request(text: str) -> x509.CertificateSigningRequest:
     text = text.replace("\\n", "\n").strip()
     try:
         if text.startswith("-----"):
-            return x509.load_pem_x509_csr(text.encode())
-        return x509.load_der_x509_csr(base64.b64decode(text))
-    except (ValueError, binascii.Error):
+            request = x509.load_pem_x509_csr(text.encode())
+        else:
+            request = x509.load_der_x509_csr(base64.b64decode(text))
+        # Garbage inside shows only when it is looked at.
+        _ = request.subject, request.public_key(), request.is_signature_valid
+    except UNREADABLE:
         raise RequestRefused("the signing request cannot be read") from None
+    return request
 
 
 def check_request(
@@ -56,7 +59,9 @@ def check_request(
     if names != [name]:
         raise RequestRefused(f"the common name is {names}, not {name!r}")
     given = organisations(request.subject)
-    if organisation and given and organisation.strip().casefold() not in given:
+    # As much of it as a certificate holds; see _subject.
+    ours = (organisation or "")[:NAME_MAX].strip().casefold()
+    if ours and given and ours not in given:
         raise RequestRefused(f"the organisation is {sorted(given)}, not {organisation!r}")
     key = request.public_key()
     if isinstance(key, rsa.RSAPublicKey):
@@ -75,9 +80,9 @@ def new_key(algorithm: Algorithm) -> AuthorityKey:
 
 
 def _subject(common_name: str, organisation: str | None) -> x509.Name:
-    parts = [x509.NameAttribute(NameOID.COMMON_NAME, common_name[:COMMON_NAME_MAX])]
+    parts = [x509.NameAttribute(NameOID.COMMON_NAME, common_name[:NAME_MAX])]
     if organisation:
-        parts.append(x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation[:COMMON_NAME_MAX]))
+        parts.append(x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation[:NAME_MAX]))
     return x509.Name(parts)
 
 

@@ -92,11 +92,15 @@ class Socket(WSListener):
     def pause_writing(self) -> None:
         if self._writable is None:
             self._writable = asyncio.get_running_loop().create_future()
+        # Each ping is owed a pong: who takes none may send no more. Silent then, it is dropped.
+        self._underlying().pause_reading()
 
     def resume_writing(self) -> None:
         if self._writable and not self._writable.done():
             self._writable.set_result(None)
         self._writable = None
+        if not self.paused:
+            self._read_on()
 
     # --- what the gateway calls ---
 
@@ -110,8 +114,8 @@ class Socket(WSListener):
         text = self._texts.popleft()
         if self.paused and len(self._texts) < QUEUE_MAX:
             self.paused = False
-            self.heard_at = time.monotonic()
-            self._underlying().resume_reading()
+            if self._writable is None:
+                self._read_on()
         return text
 
     async def send(self, text: str | bytes) -> None:
@@ -161,6 +165,10 @@ class Socket(WSListener):
         assert self._transport
         transport: asyncio.Transport = self._transport.underlying_transport
         return transport
+
+    def _read_on(self) -> None:
+        self.heard_at = time.monotonic()  # nothing could be heard meanwhile
+        self._underlying().resume_reading()
 
     def _take(self, text: str | bytes) -> None:
         self._texts.append(text)

@@ -78,7 +78,7 @@ async def list_issued_certificates(
     dependencies=[scoped("stations:write")],
 )
 async def revoke_certificate(station_id: StationPath, certificate_id: UUID, db: Db) -> IssuedOut:
-    """A connection that is open stays; it counts from the next one on."""
+    """A connection that was opened with it is closed within seconds."""
     row = await db.get(tables.IssuedCertificate, certificate_id)
     if row is None or row.station_id != station_id:
         raise NotFound(f"no certificate {certificate_id} of {station_id!r}")

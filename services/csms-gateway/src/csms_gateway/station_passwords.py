@@ -49,13 +49,21 @@ class Passwords:
             return credentials.fast_hash(password)
         return str(await self._beside(self._argon2.hash, password))
 
+    def decided(self, password: bytes, hashes: list[str]) -> bool:
+        """Whether it costs nothing to say if that matches one of these, and teaches nobody more."""
+        return len(password) > PASSWORD_BYTES_MAX or all(
+            self._digest(password, hashed) in self._verdicts
+            for hashed in hashes
+            if hashed.startswith(ARGON2)
+        )
+
     async def matches(self, password: bytes, hashed: str) -> bool:
         """Whether that is the password, in any form that chargers send it in. Raises Overloaded."""
         if len(password) > PASSWORD_BYTES_MAX:
             return False
         if not hashed.startswith(ARGON2):
             return any(credentials.matches(form, hashed) for form in forms(password))
-        digest = hmac.digest(self._key, hashed.encode() + b"\0" + password, hashlib.sha256)
+        digest = self._digest(password, hashed)
         known = self._verdicts.get(digest)
         if known is None:
             known = bool(await self._beside(self._any_verified, hashed, tuple(forms(password))))
@@ -63,6 +71,9 @@ class Passwords:
                 del self._verdicts[next(iter(self._verdicts))]
             self._verdicts[digest] = known
         return known
+
+    def _digest(self, password: bytes, hashed: str) -> bytes:
+        return hmac.digest(self._key, hashed.encode() + b"\0" + password, hashlib.sha256)
 
     def _any_verified(self, hashed: str, given: tuple[str, ...]) -> bool:
         for form in given:

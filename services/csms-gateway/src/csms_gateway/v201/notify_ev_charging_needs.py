@@ -7,7 +7,7 @@ command. It takes no time to compute, so nothing is ever answered Processing.
 from typing import Any, Final
 
 from common.clock import now
-from csms_gateway import charging_profile_sending, notifications, statuses
+from csms_gateway import charging_profile_sending, notifications, statuses, variables
 from csms_gateway.charger import Charger
 from csms_gateway.charging_needs import NoOffer, is_of_20, needs_of, offers
 from csms_gateway.charging_profile_forms import profile_2
@@ -72,6 +72,9 @@ async def _profile(
         STARTED, charger.station_id, transaction["session_id"]
     )
     wanted = ChargingProfile.model_validate_json(basis)
+    # K15.FR.07: what the EV and what the station can take.
+    own_max = await variables.number(charger, "SmartChargingCtrlr", "PeriodsPerSchedule", "")
+    periods_max = [one for one in (payload.get("maxScheduleTuples"), own_max) if one]
     schedules = offers(
         needs,
         profile_2(wanted, 0, at),
@@ -79,7 +82,7 @@ async def _profile(
         charger.station.power_by_evse.get(evse_id),
         at,
         session_at,
-        payload.get("maxScheduleTuples"),
+        min(periods_max, default=None),
     )
     return ChargingProfile(
         stack_level=wanted.stack_level, purpose="tx", kind="absolute", schedules=schedules
