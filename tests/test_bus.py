@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -14,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from stack import Issuer, Running, Servers, eventually, one_service
 
 from common import bus, inbox, outbox
+from common.database import after_commit
 from common.events import Event, UserChanged
 
 
@@ -168,6 +170,32 @@ async def test_one_bad_event_costs_its_batch_nothing(service: Running) -> None:
     (dead,) = await failed(service)
     assert dead.dead_at is not None
     async with service.app.state.connections.begin("*") as db:
+        await db.execute(inbox.failed_event.delete())
+
+
+async def test_an_event_that_fails_in_a_batch_undoes_itself_alone(service: Running) -> None:
+    poison = event("poison")
+    ran: list[str] = []
+    committed: list[str] = []
+
+    async def handler(db: AsyncSession, one: UserChanged) -> None:
+        await outbox.emit(db, event(f"because of {one.name}"))
+        after_commit(db, partial(committed.append, one.name))
+        ran.append(one.name)
+        if one.id == poison.id:
+            await db.execute(text("select 1/0"))
+
+    batch = [event("before"), poison, event("after")]
+    messages = [(one.subject, one.model_dump_json().encode()) for one in batch]
+    connections = service.app.state.connections
+    handlers: inbox.Handlers = {UserChanged: handler}
+    assert await inbox.handle(connections, handlers, messages) == [True, False, True]
+    # Together until one failed, then each alone.
+    assert ran == ["before", "poison", "before", "poison", "after"]
+    assert committed == ["before", "after"]
+    (left,) = await failed(service)
+    assert (left.event_id, left.attempts, left.dead_at) == (poison.id, 1, None)
+    async with connections.begin("*") as db:
         await db.execute(inbox.failed_event.delete())
 
 

@@ -102,6 +102,18 @@ def after_commit(db: AsyncSession, call: Callable[[], None]) -> None:
     db.info.setdefault("after_commit", []).append(call)
 
 
+@asynccontextmanager
+async def undone_on_failure(db: AsyncSession) -> AsyncIterator[None]:
+    """A savepoint. If what is within raises, it is undone and its after_commit forgotten."""
+    left = len(db.info.get("after_commit", ()))
+    try:
+        async with db.begin_nested():
+            yield
+    except BaseException:
+        del db.info.get("after_commit", [])[left:]
+        raise
+
+
 async def set_operator(db: AsyncSession, operator: Operator) -> None:
     # is_local: the setting ends with the transaction, so a pooled connection never carries it on.
     await db.execute(

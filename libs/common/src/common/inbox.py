@@ -1,7 +1,8 @@
 """Events arrive by an inbox: a handler and the note that it ran commit together.
 
-A batch is one transaction with a savepoint an event, so that one bad event costs only itself. An
-event whose handler failed ATTEMPTS_MAX times is dead: kept, visible, replayable.
+A batch is one transaction. If a handler fails, all of the batch run once more with a savepoint
+each, so that one bad event costs only itself. An event whose handler failed ATTEMPTS_MAX times is
+dead: kept, visible, replayable.
 """
 
 import hashlib
@@ -30,7 +31,13 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.database import PLATFORM, Connections, set_operator
+from common.database import (
+    PLATFORM,
+    Connections,
+    Operator,
+    set_operator,
+    undone_on_failure,
+)
 from common.events import Event
 from common.outbox import metadata
 
@@ -74,19 +81,23 @@ async def handle(
     Raises if the database cannot be reached: then nothing was done.
     """
     by_subject = {event.subject: (event, handler) for event, handler in handlers.items()}
-    settled: list[bool] = []
+    settled = [True] * len(received)
     async with connections.begin(PLATFORM) as db:
         parsed: list[Event | None] = []
         for subject, body in received:
             parsed.append(await _parse(db, by_subject[subject][0], subject, body))
         fresh = await _claim(db, [event.id for event in parsed if event])
-        for event, (subject, body) in zip(parsed, received, strict=True):
-            if event is None or event.id not in fresh:
-                settled.append(True)
-                continue
-            fresh.discard(event.id)
-            error = await _run(db, by_subject[subject][1], event)
-            settled.append(error is None or await _failed(db, event.id, subject, body, error))
+        work: list[tuple[int, Handler, Event]] = []
+        for place, (event, (subject, _)) in enumerate(zip(parsed, received, strict=True)):
+            if event is not None and event.id in fresh:
+                fresh.discard(event.id)
+                work.append((place, by_subject[subject][1], event))
+        if not await _run_together(db, [(handler, event) for _, handler, event in work]):
+            for place, handler, event in work:
+                error = await _run(db, handler, event)
+                if error is not None:
+                    subject, body = received[place]
+                    settled[place] = await _failed(db, event.id, subject, body, error)
     return settled
 
 
@@ -116,9 +127,35 @@ async def _claim(db: AsyncSession, ids: Iterable[UUID]) -> set[UUID]:
     return {UUID(str(event_id)) for event_id in claimed}
 
 
+async def _run_together(db: AsyncSession, work: Sequence[tuple[Handler, Event]]) -> bool:
+    """False: nothing was done, since one of them failed, or is alone anyway.
+
+    A savepoint each would cost as much as what most of them do.
+    """
+    if len(work) == 1:
+        return False
+    operator: Operator = PLATFORM
+    try:
+        async with undone_on_failure(db):
+            for handler, event in work:
+                wanted: Operator = event.operator_id or PLATFORM
+                if wanted != operator:
+                    await set_operator(db, wanted)
+                    operator = wanted
+                await handler(db, event)
+    except Exception as error:
+        if _is_collision(error):
+            raise
+        log.info("one of %d events failed (%s); each is handled alone", len(work), error)
+        return False
+    for _, event in work:
+        HANDLED.labels(event.subject).inc()
+    return True
+
+
 async def _run(db: AsyncSession, handler: Handler, event: Event) -> Exception | None:
     try:
-        async with db.begin_nested():
+        async with undone_on_failure(db):
             await set_operator(db, event.operator_id or PLATFORM)
             await handler(db, event)
     except Exception as error:

@@ -6,7 +6,6 @@ incident, for a bill must not wait for ever for what a station has lost.
 
 import asyncio
 import logging
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -46,13 +45,13 @@ async def concluded(
     if known.ended_at < known.started_at:
         detail = f"the station says it ended at {known.ended_raw}, before it started"
         found.append(Incident(kind="clock", detail=detail))
-        known = replace(known, ended_at=known.started_at)
+        known = known._replace(ended_at=known.started_at)
     assert known.ended_at is not None
     energy = plausibility.energy(
         known.meter_start_wh, known.meter_stop_wh, known.started_at, known.ended_at, power_w
     )
     odd = tuple(incident.model_dump() for incident in (*found, *energy.incidents))
-    return replace(known, incidents=known.incidents + odd, end_told=True), energy
+    return known._replace(incidents=known.incidents + odd, end_told=True), energy
 
 
 async def _with_nearest(
@@ -68,7 +67,7 @@ async def _with_nearest(
         start = register(values, BEGIN, any_context=True)
     if stop is None:
         stop = register(values[::-1], END, any_context=True)
-    return replace(known, meter_start_wh=start, meter_stop_wh=stop)
+    return known._replace(meter_start_wh=start, meter_stop_wh=stop)
 
 
 def _state(operator_id: UUID, station_id: str, known: Known) -> dict[str, Any]:
@@ -137,13 +136,13 @@ async def _tell_anyway(gateway: Gateway, row: asyncpg.Record) -> None:
     if absent := missing(known, seq_nos or []):
         detail = f"events {', '.join(map(str, absent))} of the station never came"
         lost = Incident(kind="missing_events", detail=detail).model_dump()
-        known = replace(known, incidents=(*known.incidents, lost))
+        known = known._replace(incidents=(*known.incidents, lost))
     evses = orjson.loads(row["evses"] or "[]")
     power = {evse["evse_id"]: evse.get("max_power_w") for evse in evses}
     known, energy = await concluded(
         gateway,
         row["station_id"],
-        replace(known, revision=known.revision + 1),
+        known._replace(revision=known.revision + 1),
         power.get(known.evse_id),
     )
     told = ended(row["operator_id"], row["station_id"], known, energy)

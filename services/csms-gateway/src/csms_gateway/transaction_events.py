@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -17,13 +17,17 @@ from csms_gateway import transaction_event_statements as sql
 from csms_gateway.authorizing import Undecided, starting
 from csms_gateway.charger import Charger
 from csms_gateway.event_batches import Update
-from csms_gateway.transaction_fold import Known, Token, begins, counted, merged, missing
+from csms_gateway.transaction_fold import Known, Token, begins, complete_to, missing, news
 
 log = logging.getLogger(__name__)
 
 TRIES: Final = 5
 REMEMBERED_MAX: Final = 16  # transactions a socket; a station has a few at a time
 NOBODY: Final = "NoAuthorization"
+# Members of Known: of an event that tells nothing but how its transaction goes on, and what alone
+# is not worth a write.
+GOING_ON: Final = {"charging_state", "details", "newest_seq_no"}
+UNWRITTEN: Final = {"newest_seq_no"}
 
 Readings = Callable[[Known], Awaitable[None]]
 
@@ -139,13 +143,16 @@ async def _stored(
         started_at=arrived.settled.at,
         started_raw=payload["timestamp"],
     )
-    after = counted(merged(known, payload, arrived.settled.at, arrived.token), arrived.seq_no)
+    new = news(known, payload, arrived.settled.at, arrived.token)
     if arrived.incidents:
         found = tuple(incident.model_dump() for incident in arrived.incidents)
-        after = replace(after, incidents=known.incidents + found)
+        new["incidents"] = known.incidents + found
+    after = known._replace(**new)
+    after = after._replace(complete_to=complete_to(after, arrived.seq_no))
     late = _late(charger, arrived, known)
-    if before and not late and not _waits(after) and _only_goes_on(before, after):
-        stored = await _gone_on(charger, arrived, before, after, readings)
+    if before and not late and not _waits(after) and new.keys() <= GOING_ON:
+        changes = not new.keys() <= UNWRITTEN
+        stored = await _gone_on(charger, arrived, after, readings, changes=changes)
     else:
         if before:
             # Before an end: its readings must not be missing from a session that has ended.
@@ -161,31 +168,20 @@ async def _stored(
     return stored
 
 
-def _only_goes_on(before: Known, after: Known) -> bool:
-    """Whether the event tells nothing of the transaction but how it goes on."""
-    going_on = replace(
-        before,
-        charging_state=after.charging_state,
-        details=after.details,
-        newest_seq_no=after.newest_seq_no,
-    )
-    return going_on == after
-
-
 async def _gone_on(
-    charger: Charger, arrived: _Arrived, before: Known, after: Known, readings: Readings
+    charger: Charger, arrived: _Arrived, after: Known, readings: Readings, *, changes: bool
 ) -> Known | None:
     """None: the first answer was lost, the number is used again, or somebody was faster."""
     await readings(after)
     update = Update(
         charger.station_id, arrived.ocpp_id, arrived.seq_no, charger.operator_id,
-        transactions.as_json(arrived.payload), arrived.received_at, after != before,
-        before.revision, after.charging_state, transactions.as_json(after.details),
+        transactions.as_json(arrived.payload), arrived.received_at, changes,
+        after.revision, after.charging_state, transactions.as_json(after.details),
         after.newest_seq_no,
     )  # fmt: skip
     if not await charger.gateway.events.store(update):
         return None
-    return replace(after, revision=before.revision + 1) if update.changes else after
+    return after._replace(revision=after.revision + 1) if changes else after
 
 
 async def _incomplete(charger: Charger, known: Known, arrived: _Arrived) -> bool:
@@ -248,10 +244,10 @@ async def _write(
     told = list(told)
     energy: plausibility.Energy | None = None
     tell_by = None
-    known = replace(known, revision=known.revision + 1)
+    known = known._replace(revision=known.revision + 1)
     if known.token and not known.start_told:
         told.append(transaction_endings.started(charger.operator_id, charger.station_id, known))
-        known = replace(known, start_told=True)
+        known = known._replace(start_told=True)
     if _waits(known):
         if await _incomplete(charger, known, arrived):
             tell_by = arrived.received_at + transaction_endings.GRACE
@@ -282,4 +278,4 @@ async def _write(
         return None
     if told or row["left_open"]:
         charger.gateway.parts.connections.emitted.set()
-    return replace(known, reserved=row["reserved"])
+    return known._replace(reserved=row["reserved"])

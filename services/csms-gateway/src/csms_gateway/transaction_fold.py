@@ -6,10 +6,10 @@ what a station may tell again and again, its state and details, is that of the n
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from csms_gateway import readings
@@ -23,6 +23,7 @@ STOPS: Final = {"StopAuthorized", "Deauthorized", "RemoteStop"}
 # What a station tells once, or again when it changes (2.1, E02, E16 and I12): the newest counts.
 OF_TRANSACTION: Final = ("tariffId", "transactionLimit", "operationMode")
 OF_EVENT: Final = ("costDetails", "preconditioningStatus", "evseSleep")
+NO_DETAILS: Final[dict[str, Any]] = {}  # details are never changed in place
 MISSING_MAX: Final = 20  # numbers; a station may jump from 0 to 2,000,000,000
 
 
@@ -37,9 +38,11 @@ class Token:
     user_id: UUID | None
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What is known of a transaction: a row of the table transaction."""
+class Known(NamedTuple):
+    """What is known of a transaction: a row of the table transaction.
+
+    A tuple, since it is made anew with every event, and a data class takes six times as long.
+    """
 
     session_id: UUID
     ocpp_id: str
@@ -58,9 +61,9 @@ class Known:
     stop_reason: str | None = None
     charging_state: str | None = None
     # Each by OCPP's name: {"tariffId": …, "transactionLimit": {"maxCost": …}, "costDetails": …}
-    details: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, Any] = NO_DETAILS
     # Of the newest event, so that a late one does not undo it. Written when something else is.
-    newest_seq_no: int = field(default=-1, compare=False)
+    newest_seq_no: int = -1
     remote_start_id: int | None = None
     reservation_id: int | None = None
     incidents: tuple[dict[str, Any], ...] = ()
@@ -68,72 +71,73 @@ class Known:
     end_told: bool = False
     revision: int = 0
     # Only in memory: every event up to this number came in on this socket.
-    complete_to: int | None = field(default=None, compare=False)
+    complete_to: int | None = None
     # The station has or had a reservation that it may use.
-    reserved: bool = field(default=True, compare=False)
+    reserved: bool = True
 
 
 def merged(known: Known, payload: dict[str, Any], at: datetime, token: Token | None) -> Known:
     """The transaction with one more event. payload: a TransactionEventRequest; at: settled."""
+    return known._replace(**news(known, payload, at, token))
+
+
+def news(
+    known: Known, payload: dict[str, Any], at: datetime, token: Token | None
+) -> dict[str, Any]:
+    """What an event changes of its transaction, by the members of Known."""
     info, evse = payload["transactionInfo"], payload.get("evse") or {}
+    kind, seq_no, raw = payload["eventType"], payload["seqNo"], payload["timestamp"]
     found = payload.get("meterValue", [])
-    new = replace(
-        known,
-        evse_id=known.evse_id or evse.get("id", 0),
-        connector_id=known.connector_id or evse.get("connectorId", 0),
-        remote_start_id=_integer(info.get("remoteStartId"), known.remote_start_id),
-        reservation_id=_integer(payload.get("reservationId"), known.reservation_id),
-    )
-    new = _newest(new, payload)
+    started = kind == "Started"
+    new: dict[str, Any] = {
+        "evse_id": known.evse_id or evse.get("id", 0),
+        "connector_id": known.connector_id or evse.get("connectorId", 0),
+        "remote_start_id": _integer(info.get("remoteStartId"), known.remote_start_id),
+        "reservation_id": _integer(payload.get("reservationId"), known.reservation_id),
+    }
+    new |= _newest(known, payload)
     if token and known.token is None and begins(payload):
-        new = replace(new, token=token)
-    if new.meter_start_wh is None:
-        started = payload["eventType"] == "Started"
-        new = replace(new, meter_start_wh=register(found, BEGIN, any_context=started))
-    if payload["eventType"] == "Started" and not known.start_seen:
-        seq_no, raw = payload["seqNo"], payload["timestamp"]
-        new = replace(new, start_seen=True, started_at=at, started_raw=raw, start_seq_no=seq_no)
+        new["token"] = token
+    if known.meter_start_wh is None:
+        new["meter_start_wh"] = register(found, BEGIN, any_context=started)
+    if started and not known.start_seen:
+        new |= {"start_seen": True, "started_at": at, "started_raw": raw, "start_seq_no": seq_no}
     elif not known.start_seen and at < known.started_at:
-        new = replace(new, started_at=at, started_raw=payload["timestamp"])
-    if payload["eventType"] == "Ended" and known.ended_at is None:
-        new = replace(
-            new,
-            ended_at=at,
-            ended_raw=payload["timestamp"],
-            end_seq_no=payload["seqNo"],
-            meter_stop_wh=register(list(reversed(found)), END, any_context=True),
-            stop_reason=readings.short(info.get("stoppedReason")),
-        )
-    return new
+        new |= {"started_at": at, "started_raw": raw}
+    if kind == "Ended" and known.ended_at is None:
+        new |= {
+            "ended_at": at,
+            "ended_raw": raw,
+            "end_seq_no": seq_no,
+            "meter_stop_wh": register(found[::-1], END, any_context=True),
+            "stop_reason": readings.short(info.get("stoppedReason")),
+        }
+    return {name: value for name, value in new.items() if value != getattr(known, name)}
 
 
-def _newest(known: Known, payload: dict[str, Any]) -> Known:
+def _newest(known: Known, payload: dict[str, Any]) -> dict[str, Any]:
     info = payload["transactionInfo"]
     told = {name: info[name] for name in OF_TRANSACTION if name in info}
     told |= {name: payload[name] for name in OF_EVENT if name in payload}
     if not told and "chargingState" not in info:
-        return known
+        return {}
     if payload["seqNo"] < known.newest_seq_no:
         # Late: only what nothing newer has told.
-        return replace(
-            known,
-            charging_state=known.charging_state or info.get("chargingState"),
-            details=told | known.details,
-        )
-    return replace(
-        known,
-        charging_state=info.get("chargingState", known.charging_state),
-        details=known.details | told,
-        newest_seq_no=payload["seqNo"],
-    )
+        return {
+            "charging_state": known.charging_state or info.get("chargingState"),
+            "details": told | known.details,
+        }
+    return {
+        "charging_state": info.get("chargingState", known.charging_state),
+        "details": known.details | told,
+        "newest_seq_no": payload["seqNo"],
+    }
 
 
-def counted(known: Known, seq_no: int) -> Known:
-    """The transaction, knowing that the event of this number is stored."""
+def complete_to(known: Known, seq_no: int) -> int | None:
+    """Known.complete_to, once the event of this number is stored and in known."""
     begins_here = known.start_seen and seq_no == known.start_seq_no
-    if begins_here or known.complete_to == seq_no - 1:
-        return replace(known, complete_to=seq_no)
-    return known
+    return seq_no if begins_here or known.complete_to == seq_no - 1 else known.complete_to
 
 
 def _integer(value: int | None, other: int | None) -> int | None:
