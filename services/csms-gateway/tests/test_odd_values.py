@@ -10,7 +10,7 @@ from gateway_wire import Gateway, stamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from csms_gateway import frames
+from csms_gateway import frames, notifications
 from csms_gateway.tables import Transaction, TransactionEvent
 
 VERSIONS = pytest.mark.parametrize("protocol", ["ocpp1.6", "ocpp2.0.1", "ocpp2.1"])
@@ -67,6 +67,138 @@ async def test_a_report_is_kept_with_its_request_though_its_numbers_are_written_
         path = f"/v1/stations/{charger.id}/notifications"
         (kept,) = (await charger.get(path, request_id=7))["items"]
         assert kept["payload"]["reportData"] == [item]
+
+
+def item(**characteristics: Any) -> dict[str, Any]:
+    attribute = {"value": "1", "type": "Actual", "mutability": "ReadOnly"}
+    return {
+        "component": {"name": "X"},
+        "variable": {"name": "A"},
+        "variableAttribute": [attribute],
+        "variableCharacteristics": {
+            "dataType": "integer", "supportsMonitoring": False, **characteristics,
+        },
+    }  # fmt: skip
+
+
+@SECOND
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"valuesList": "a," * 1000},
+        {"unit": "something much longer"},
+        {"dataType": "int"},
+    ],
+    ids=["long list", "long unit", "unknown type"],
+)
+async def test_a_part_of_the_device_model_is_kept_though_it_breaks_the_schema_s_form(
+    gateway: Gateway, protocol: str, odd: dict[str, Any]
+) -> None:
+    async with station(gateway, protocol) as charger:
+        report = {"requestId": 7, "seqNo": 0, "generatedAt": stamp(), "reportData": [item(**odd)]}
+        assert await charger.send("NotifyReport", report) == {}
+        (kept,) = (await charger.get(f"/v1/stations/{charger.id}/variables"))["items"]
+        assert (kept["value"], kept["characteristics"] | odd) == ("1", kept["characteristics"])
+
+
+@SECOND
+async def test_words_that_ocpp_does_not_have_are_no_value_and_no_leak(
+    gateway: Gateway, protocol: str
+) -> None:
+    async with station(gateway, protocol) as charger:
+        told = item()
+        told["variableAttribute"] = [
+            {"value": "a", "mutability": "sometimes"},
+            {"value": "b", "type": "Default"},
+            {"value": "hush", "type": "Target", "mutability": "write-only"},
+        ]
+        report = {"requestId": 7, "seqNo": 0, "generatedAt": stamp(), "reportData": [told]}
+        assert await charger.send("NotifyReport", report) == {}
+        found = (await charger.get(f"/v1/stations/{charger.id}/variables"))["items"]
+        assert [(one["attribute"], one["value"], one["mutability"]) for one in found] == [
+            ("Actual", "a", None),
+            ("Target", None, "WriteOnly"),
+        ]
+        (kept,) = await charger.notified("NotifyReport")
+        assert "hush" not in json.dumps(kept)
+
+
+@SECOND
+@pytest.mark.parametrize(
+    ("action", "member"),
+    [
+        ("NotifyReport", "reportData"),
+        ("NotifyMonitoringReport", "monitor"),
+        ("NotifyDisplayMessages", "messageInfo"),
+        ("NotifyEvent", "eventData"),
+        ("ReportChargingProfiles", "chargingProfile"),
+    ],
+)
+async def test_a_last_part_with_nothing_in_it_ends_a_report(
+    gateway: Gateway, protocol: str, action: str, member: str
+) -> None:
+    payload = {"requestId": 7, "seqNo": 3, "generatedAt": stamp(), member: []}
+    if action == "ReportChargingProfiles":
+        payload |= {"chargingLimitSource": "CSO", "evseId": 1, "chargingProfile": []}
+    async with station(gateway, protocol) as charger:
+        assert await charger.send(action, payload) == {}
+        assert await charger.notified(action) == [payload]
+
+
+@SECOND
+async def test_what_an_answer_says_of_other_variables_counts_beside_an_odd_one(
+    gateway: Gateway, protocol: str
+) -> None:
+    def result(name: str, status: str, value: str) -> dict[str, Any]:
+        about = {"component": {"name": "X"}, "variable": {"name": name}}
+        return about | {"attributeStatus": status, "attributeValue": value}
+
+    names = [{"component": "X", "variable": name} for name in "ABC"]
+    answer = [
+        result("A", "Accepted", "x" * 2600),
+        result("B", "NotThere", "2"),
+        result("C", "Accepted", "3"),
+    ]
+    async with station(gateway, protocol) as charger:
+        command = {"type": "get_variables", "variables": names}
+        _, done = await charger.ask(command, {"getVariableResult": answer})
+        assert done["state"] == "rejected"  # one of them was
+        found = (await charger.get(f"/v1/stations/{charger.id}/variables"))["items"]
+        assert [(one["variable"], len(one["value"])) for one in found] == [("A", 2600), ("C", 1)]
+
+
+@SECOND
+async def test_a_variable_is_the_same_however_the_station_spells_it(
+    gateway: Gateway, protocol: str
+) -> None:
+    async with station(gateway, protocol) as charger:
+        name = {"component": "OCPPCommCtrlr", "variable": "HeartbeatInterval"}
+        command = {"type": "set_variables", "variables": [name | {"value": "60"}]}
+        told = {
+            "attributeStatus": "Accepted",
+            "component": {"name": "ocppcommctrlr"},
+            "variable": {"name": "HEARTBEATINTERVAL"},
+        }
+        _, done = await charger.ask(command, {"setVariableResult": [told]})
+        assert done["state"] == "accepted"
+        (found,) = (await charger.get(f"/v1/stations/{charger.id}/variables"))["items"]
+        assert (found["variable"], found["value"]) == ("HeartbeatInterval", "60")
+
+
+async def test_R8_old_notifications_go_however_many_there_are(gateway: Gateway) -> None:
+    async with station(gateway, "ocpp2.0.1") as charger:
+        for number in range(25):
+            event = {"type": f"E{number}", "timestamp": stamp()}
+            await charger.send("SecurityEventNotification", event)
+        await gateway.execute(
+            "update notification set received_at = now() - interval '1000 days' "
+            "where station_id = :station and payload->>'type' <> 'E7'",
+            station=charger.id,
+        )
+        await notifications.prune_once(gateway.service.app.state.beside.gateway, rows=10)
+        assert [one["type"] for one in await charger.notified("SecurityEventNotification")] == [
+            "E7"
+        ]
 
 
 @given(
