@@ -74,6 +74,7 @@ def test_an_answer_says_whether_the_command_was_taken() -> None:
             ]
         },
         {"setMonitoringResult": [{"status": "Duplicate"}]},
+        {"setVariableResult": []},
     ):
         assert not verdict.taken(answer), answer
 
