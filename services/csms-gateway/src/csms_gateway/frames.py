@@ -111,6 +111,11 @@ class BadFrame(Exception):
         return CODES[self.fault]
 
 
+def clean(text: str) -> str:
+    """NUL is legal JSON, but PostgreSQL stores none."""
+    return text.replace("\\u0000", "\\ufffd") if "\\u0000" in text else text
+
+
 def _read(text: str, version: str) -> tuple[list[Any], str]:
     """An array that begins with a type of the version and an id; the id. Raises BadFrame."""
     try:
