@@ -10,7 +10,9 @@ from gateway_wire import OPERATOR, Gateway, Wire
 from stack import eventually
 from websockets.asyncio.client import ClientConnection
 
-SCOPES = ("commands:read", "commands:write", "messages:read", "sessions:read")
+SCOPES = (
+    "commands:read", "commands:write", "messages:read", "sessions:read", "stations:read",
+)  # fmt: skip
 Called = tuple[str, dict[str, Any]]
 
 

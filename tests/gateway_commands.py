@@ -35,11 +35,14 @@ class Staffed:
         found: dict[str, Any] = answer.json()
         return found
 
-    async def asked(self, answer: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
-        """The next call to the station, answered."""
+    async def asked(self, answer: dict[str, Any] | str | None = None) -> tuple[str, dict[str, Any]]:
+        """The next call to the station, answered; a text is the code of a CALLERROR."""
         call = json.loads(await asyncio.wait_for(self.wire.socket.recv(), WAIT_S))
         assert call[0] == 2, call
-        await self.wire.socket.send(json.dumps([3, call[1], answer or ACCEPTED]))
+        said: list[Any] = [3, call[1], answer or ACCEPTED]
+        if isinstance(answer, str):
+            said = [4, call[1], answer, "", {}]
+        await self.wire.socket.send(json.dumps(said))
         return call[2], call[3]
 
     async def quiet(self, wait_s: float = 0.7) -> None:

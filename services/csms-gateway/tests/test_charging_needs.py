@@ -237,10 +237,38 @@ async def test_K18_FR_04_without_an_offer_a_session_by_15118_20_goes_on(
             answer = await charger.send("NotifyEVChargingNeeds", told)
             assert answer["status"] == "NoChargingProfile"
             assert why in answer["statusInfo"]["additionalInfo"]
-        # By ISO 15118-2 (K15.FR.04).
-        told = {"evseId": 1, "chargingNeeds": {"requestedEnergyTransfer": "DC"}}
-        assert (await charger.send("NotifyEVChargingNeeds", told))["status"] == "Rejected"
         await charger.quiet()
+
+
+@TWO
+@pytest.mark.parametrize(
+    ("mode", "unit", "most"), [("AC_three_phase", "A", 31.8), ("DC", "W", 22_000.0)]
+)
+async def test_TC_K_55_and_K_57_and_K_59_a_car_that_names_no_figures_gets_a_schedule(
+    gateway: Gateway, for_evs: None, protocol: str, mode: str, unit: str, most: float
+) -> None:
+    """22 kW are the EVSE's own."""
+    async with station(gateway, protocol) as charger:
+        await plugged_in(charger)
+        told = {
+            "evseId": 1, "maxScheduleTuples": 10,
+            "chargingNeeds": {"requestedEnergyTransfer": mode},
+        }  # fmt: skip
+        assert await charger.send("NotifyEVChargingNeeds", told) == ACCEPTED
+        action, offer = await charger.called(ACCEPTED)
+        assert action == "SetChargingProfile"
+        (schedule,) = offer["chargingProfile"]["chargingSchedule"]
+        limits = [one["limit"] for one in schedule["chargingSchedulePeriod"]]
+        assert (schedule["chargingRateUnit"], max(limits)) == (unit, most)
+        await charger.eventually(
+            f"/v1/stations/{charger.id}/charging-profiles", lambda found: found["items"]
+        )
+        twice = [one | {"limit": 2 * one["limit"]} for one in schedule["chargingSchedulePeriod"]]
+        greedy = plan(offer, chargingSchedule=schedule | {"chargingSchedulePeriod": twice})
+        refused = await charger.send("NotifyEVChargingSchedule", greedy)
+        assert refused["status"] == "Rejected"
+        assert await charger.called(ACCEPTED) == ("SetChargingProfile", offer)
+        assert await charger.send("NotifyEVChargingSchedule", plan(offer)) == ACCEPTED
 
 
 # --- computing ----------------------------------------------------------------------------------
@@ -258,8 +286,11 @@ def test_needs_of_ac_and_dc() -> None:
     assert (direct.power_max_w, direct.energy_wh, direct.phases) == (
         Decimal(80_000), Decimal(40_000), None,
     )  # fmt: skip
+    silent = needs_of({"requestedEnergyTransfer": "AC_single_phase"})
+    assert (silent.power_max_w, silent.energy_wh, silent.phases) == (Decimal(14_490), None, 1)
+    assert needs_of({"requestedEnergyTransfer": "WPT"}).phases is None
     with pytest.raises(NoOffer):
-        needs_of({"requestedEnergyTransfer": "WPT"})
+        needs_of({"requestedEnergyTransfer": "DC", "controlMode": "DynamicControl"})
 
 
 def test_needs_of_15118_20() -> None:

@@ -1,6 +1,7 @@
 """Local authorization lists: what is wanted reaches the station, in as few messages as it takes."""
 
 import asyncio
+import json
 from typing import Any
 from uuid import uuid4
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stack import eventually
 
-from csms_gateway.local_list_difference import Part, applied, difference, key, plan, same
+from csms_gateway.local_list_difference import Limits, Part, applied, difference, key, plan, same
 from csms_gateway.local_list_sending import ITEMS_MAX
 
 ACCEPTED = {"status": "Accepted"}
@@ -150,6 +151,20 @@ async def test_D01_FR_11_a_long_list_goes_in_parts_and_stops_at_a_refused_one(
         # The third part of the first try was never sent, but its number is gone.
         assert [number(call) for call in calls] == [1, 2, 4, 5, 6]
         assert (await known(charger, "in_sync"))["installed_count"] == len(many)
+
+
+@BOTH
+async def test_a_list_that_is_too_long_for_the_station_is_not_sent_for_ever(
+    gateway: Gateway, protocol: str
+) -> None:
+    async with station(gateway, protocol) as charger:
+        await put(charger, 0, *(entry(f"T{n}") for n in range(ITEMS_MAX + 1)))
+        full = {"status": "Failed"}
+        for _ in range(2):  # the list, and once more all of it
+            answers = [await charger.called(ACCEPTED), await charger.called(full)]
+            assert [call[1]["updateType"] for call in answers] == ["Full", "Differential"]
+        await charger.quiet()
+        assert (await known(charger, "failed"))["installed_count"] is None
 
 
 @pytest.mark.parametrize("protocol", ["ocpp1.6", "ocpp2.0.1"])
@@ -379,7 +394,7 @@ def test_the_parts_of_a_plan_make_the_wanted_list(
     full: bool,
 ) -> None:
     there = NaiveStation(installed, version)
-    parts = plan(None if unknown else installed, wanted, version, items_max, full=full)
+    parts = plan(None if unknown else installed, wanted, version, Limits(items_max), full=full)
     assert [there.send(part) for part in parts] == ["Accepted"] * len(parts)
     assert there.tags == {one["idTag"].upper(): one for one in wanted}
     assert all(len(part.entries) <= items_max for part in parts)
@@ -406,25 +421,68 @@ def test_a_difference_holds_nothing_that_could_be_left_out(
         assert there.tags != {one["idTag"].upper(): one for one in wanted}
 
 
+async def tell_limit(charger: Station, name: str, value: int) -> None:
+    """The station tells what it takes in a message."""
+    wanted = {"variable": name}
+    answer: dict[str, Any] = {
+        "configurationKey": [{"key": name, "readonly": True, "value": str(value)}]
+    }
+    if charger.socket.subprotocol != "ocpp1.6":
+        wanted["component"] = "LocalAuthListCtrlr"
+        answer = {
+            "getVariableResult": [
+                {
+                    "attributeStatus": "Accepted",
+                    "attributeValue": str(value),
+                    "component": {"name": wanted["component"]},
+                    "variable": {"name": name},
+                }
+            ]
+        }
+    await charger.ask({"type": "get_variables", "variables": [wanted]}, answer)
+
+
+def items_max(protocol: str) -> str:
+    return "SendLocalListMaxLength" if protocol == "ocpp1.6" else "ItemsPerMessage"
+
+
 @BOTH
 async def test_D01_FR_11_the_stations_own_limit_is_kept(gateway: Gateway, protocol: str) -> None:
     async with station(gateway, protocol) as charger:
-        name = {"variable": "SendLocalListMaxLength"}
-        answer: dict[str, Any] = {
-            "configurationKey": [{"key": name["variable"], "readonly": True, "value": "2"}]
-        }
-        if protocol != "ocpp1.6":
-            name = {"component": "LocalAuthListCtrlr", "variable": "ItemsPerMessage"}
-            answer = {
-                "getVariableResult": [
-                    {
-                        "attributeStatus": "Accepted",
-                        "attributeValue": "2",
-                        "component": {"name": name["component"]},
-                        "variable": {"name": name["variable"]},
-                    }
-                ]
-            }
-        await charger.ask({"type": "get_variables", "variables": [name]}, answer)
+        await tell_limit(charger, items_max(protocol), 2)
         await put(charger, 0, entry("A"), entry("B"), entry("C"))
         assert [len(tokens(await charger.called(ACCEPTED))) for _ in range(2)] == [2, 1]
+
+
+@BOTH
+async def test_D01_FR_11_the_list_of_a_command_keeps_the_stations_limit_too(
+    gateway: Gateway, protocol: str
+) -> None:
+    async with station(gateway, protocol) as charger:
+        await tell_limit(charger, items_max(protocol), 2)
+        entries = [entry(f"T{n}") for n in range(5)]
+        command = {"type": "send_local_list", "version": 9, "entries": entries}
+        calls, done = await charger.ask(command, ACCEPTED, ACCEPTED, ACCEPTED)
+        assert [call[1]["updateType"] for call in calls] == ["Full", *["Differential"] * 2]
+        assert [number(call) for call in calls] == [7, 8, 9]
+        assert [len(tokens(call)) for call in calls] == [2, 2, 1]
+        assert done["state"] == "accepted"
+        # D01.FR.18: no part may have the number 0.
+        why = await charger.refused(command | {"version": 2})
+        assert "3 messages" in why
+
+
+async def test_D01_FR_11_no_message_has_more_bytes_than_the_station_takes(
+    gateway: Gateway,
+) -> None:
+    async with station(gateway, "ocpp2.0.1") as charger:
+        await tell_limit(charger, "ItemsPerMessage", 100)
+        await tell_limit(charger, "BytesPerMessage", 400)
+        await put(charger, 0, *(entry(f"T{n}") for n in range(9)))
+        sizes: list[tuple[int, int]] = []
+        while sum(size for size, _ in sizes) < 9:
+            call = await charger.called(ACCEPTED)
+            frame = [2, str(uuid4()), *call]
+            sizes.append((len(tokens(call)), len(json.dumps(frame, separators=(",", ":")))))
+        assert all(length <= 400 for _, length in sizes), sizes
+        await known(charger, "in_sync")

@@ -53,6 +53,7 @@ def test_what_we_send_is_checked_by_the_schema() -> None:
 
 
 def test_an_answer_says_whether_the_command_was_taken() -> None:
+    answer: dict[str, Any]
     for answer in (
         {},
         {"status": "Accepted"},
@@ -74,6 +75,7 @@ def test_an_answer_says_whether_the_command_was_taken() -> None:
             ]
         },
         {"setMonitoringResult": [{"status": "Duplicate"}]},
+        {"setVariableResult": []},
     ):
         assert not verdict.taken(answer), answer
 

@@ -158,6 +158,20 @@ async def test_TC_H_01_a_reserved_evse_is_used_by_the_driver(
         assert await state(charger, number) == "used"
 
 
+@pytest.mark.parametrize("protocol", ["ocpp2.0.1", "ocpp2.1"])
+async def test_a_reserved_evse_is_used_though_the_card_s_event_does_not_name_it(
+    gateway: Gateway, protocol: str
+) -> None:
+    """Stations need name the EVSE in their first event only (2.0.1, TransactionEventRequest)."""
+    async with station(gateway, protocol) as charger:
+        number = await reserved(charger, evse_id=1)
+        transaction = uuid4().hex
+        evse = {"id": 1, "connectorId": 1}
+        await charger.event("Started", 0, "CablePluggedIn", transaction=transaction, evse=evse)
+        await charger.event("Updated", 1, "Authorized", transaction=transaction, token="GOOD")
+        assert await state(charger, number) == "used"
+
+
 async def test_H01_FR_15_the_station_names_the_reservation_that_is_used(gateway: Gateway) -> None:
     async with station(gateway, "ocpp2.0.1") as charger:
         first, second = await reserved(charger, evse_id=1), await reserved(charger)

@@ -85,6 +85,26 @@ async def test_B02_an_unknown_station_is_pending_until_it_is_adopted(
         assert answer["status"] == "Accepted"
 
 
+@pytest.mark.parametrize(
+    ("protocol", "odd"),
+    [
+        ("ocpp1.6", {"chargingStation": "no object"}),
+        ("ocpp1.6", {"vendorName": 5, "model": ["M"]}),
+        ("ocpp1.6", {"chargePointVendor": "A\0cme"}),
+    ],
+)
+async def test_an_odd_boot_of_a_stranger_harms_nobody(
+    patient: Gateway, protocol: str, odd: dict[str, Any]
+) -> None:
+    station = new_id()
+    async with dial(patient, station, protocol) as socket:
+        answer = await Wire(socket).send("BootNotification", BOOTS[protocol] | odd)
+        assert answer["status"] == "Pending"
+        (told,) = await patient.told(StationDiscovered, station_id=station)
+        # No NUL: registry could not store it, and would try for ever.
+        assert told.vendor in ("Acme", "A\ufffdcme")
+
+
 async def test_a_refused_one_is_sent_away_and_not_asked_about(patient: Gateway) -> None:
     station = new_id()
     async with dial(patient, station) as socket:

@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from gateway_commands import V16, V21, V201, Staffed, staffed
 from gateway_wire import OPERATOR, Gateway, stamp
+from stack import eventually
 
 from csms_gateway.standing import TRIGGERED_S, Standing
 from csms_gateway.tables import UnmatchedMessage
@@ -198,20 +201,65 @@ def test_a_trigger_is_no_licence_for_ever() -> None:
     assert standing.may_say("BootNotification", 0.0)
 
 
+@contextmanager
+def reading_device_models(gateway: Gateway) -> Iterator[None]:
+    replica = gateway.service.app.state.beside.gateway
+    settings = replica.settings
+    replica.settings = settings.model_copy(update={"read_device_model": True})
+    try:
+        yield
+    finally:
+        replica.settings = settings
+
+
+async def over(staff: Staffed, count: int) -> list[str]:
+    """The states of the station's commands, newest first, once so many are over."""
+
+    async def look() -> Any:
+        async with staff.gateway.service.as_(OPERATOR, "commands:read") as api:
+            listed = await api.get(f"/v1/stations/{staff.station_id}/commands")
+        states = [one["state"] for one in listed.json()["items"]]
+        return len(states) == count and not {"queued", "sent"} & set(states) and states
+
+    states: list[str] = await eventually(look)
+    return states
+
+
+@pytest.mark.parametrize(
+    ("told", "again"),
+    [
+        ({"status": "Rejected"}, True),
+        ("InternalError", True),
+        ({"status": "NotSupported"}, False),
+        ("NotImplemented", False),
+    ],
+)
+async def test_B07_FR_14_a_device_model_that_could_not_be_told_is_asked_for_at_the_next_boot(
+    gateway: Gateway, told: dict[str, Any] | str, again: bool
+) -> None:
+    """Many stations refuse reports right after a boot."""
+    async with staffed(gateway, V201) as staff:
+        with reading_device_models(gateway):
+            await staff.boot(firmware="1.0")
+            await staff.asked(told)
+            await over(staff, 1)
+            await staff.boot(firmware="1.0")
+            if again:
+                assert (await staff.asked())[0] == "GetBaseReport"
+                assert (await over(staff, 2))[0] == "accepted"
+                await staff.boot(firmware="1.0")
+        await over(staff, 2 if again else 1)
+
+
 async def test_B07_FR_14_the_device_model_is_read_once_for_each_firmware(gateway: Gateway) -> None:
     async with staffed(gateway, V201) as staff:
-        replica = gateway.service.app.state.beside.gateway
-        settings = replica.settings
-        replica.settings = settings.model_copy(update={"read_device_model": True})
-        try:
+        with reading_device_models(gateway):
             await staff.boot(firmware="1.0")
             action, payload = await staff.asked()
             assert (action, payload["reportBase"]) == ("GetBaseReport", "FullInventory")
             await staff.boot(firmware="1.0")
             await staff.boot(firmware="1.1")
             assert (await staff.asked())[0] == "GetBaseReport"
-        finally:
-            replica.settings = settings
         async with gateway.service.as_(OPERATOR, "commands:read") as api:
             listed = await api.get(f"/v1/stations/{staff.station_id}/commands")
         assert [one["requested_by"] for one in listed.json()["items"]] == ["csms-gateway"] * 2

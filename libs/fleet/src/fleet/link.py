@@ -313,12 +313,16 @@ class Link:
             log.warning("%s: unknown frame: %.100r", self.address.station_id, text)
             self.violations += 1
 
+    def _malformed(self) -> str:
+        """The code for what its schema forbids: OCPP-J 1.6, 4.2.3; 2.0.1 Part 4, 4.3."""
+        return "FormationViolation" if self._dialect.version == "1.6" else "FormatViolation"
+
     def _reply(self, message_id: str, action: str, payload: Any) -> list[Any]:
         wrong = self._dialect.violation(action, payload)
         try:
             if wrong is not None or not isinstance(payload, dict):
                 self.violations += 1
-                raise CallError("FormationViolation", wrong or "the payload is no object")
+                raise CallError(self._malformed(), wrong or "the payload is no object")
             return [CALLRESULT, message_id, self._answer(action, payload)]
         except CallError as error:
             return [CALLERROR, message_id, error.code, error.description[:255], {}]

@@ -107,7 +107,10 @@ class Maintenance:
         return self._begin(self._upload(location, min(tries, 5), notices), notices)
 
     def last_notice(self, action: str) -> Payload:
-        return self.last.get(action, {"status": "Idle"})
+        """How its job goes; Idle once it is over (2.0.1, F06.FR.15 and FR.16; 1.6, 7.25)."""
+        job = self.running.get(action)
+        idle = {"status": "Idle"}
+        return idle if job is None or job.done() else self.last.get(action, idle)
 
     def log_name(self) -> str:
         return f"{self.identity.serial}.log"

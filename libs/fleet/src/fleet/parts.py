@@ -111,6 +111,8 @@ class Parts:
                 connector.operative_later = operative
                 scheduled = True
             else:
+                if not operative:
+                    self._give_up_reservation(connector)
                 self.sessions.set_operative(connector, operative=operative)
         return "Scheduled" if scheduled and not operative else "Accepted"
 
@@ -142,17 +144,24 @@ class Parts:
 
     async def _expire(self, connector: Connector, reservation: Reservation) -> None:
         await self.maintenance.wait_until(reservation.expires_at)
-        if connector.reservation is not reservation:
-            return
-        self._end_reservation(connector)
+        if connector.reservation is reservation:
+            self._end_reservation(connector)
+            self._tell_of_reservation(reservation, "Expired")
+
+    def _give_up_reservation(self, connector: Connector) -> None:
+        """OCPP 2.0.1, H01.FR.17; in OCPP 1.6 it stands until it expires."""
+        reservation = connector.reservation
+        if reservation and self.dialect.knows("ReservationStatusUpdate"):
+            self._end_reservation(connector)
+            self._tell_of_reservation(reservation, "Removed")
+
+    def _tell_of_reservation(self, reservation: Reservation, what: str) -> None:
         if self.dialect.knows("ReservationStatusUpdate"):
-            await self.maintenance.tell(
-                "ReservationStatusUpdate",
-                {
-                    "reservationId": reservation.reservation_id,
-                    "reservationUpdateStatus": "Expired",
-                },
-            )
+            update = {
+                "reservationId": reservation.reservation_id,
+                "reservationUpdateStatus": what,
+            }
+            self.send_later("ReservationStatusUpdate", update)
 
     def _end_reservation(self, connector: Connector) -> None:
         connector.reservation = None

@@ -93,6 +93,10 @@ class TransactionQueue:
         self.empty.clear()
         self._arrived.set()
 
+    def payloads(self) -> list[Payload]:
+        """What waits, as it would be sent now."""
+        return [report.payload() for report in self._waiting]
+
     async def room(self, share: float = 0.5) -> None:
         """Wait until no more than this share of the queue is used."""
         while len(self._waiting) > self.size * share:

@@ -71,6 +71,11 @@ class Upkeep:
         self.reported = asyncio.Event()
         self.reported.set()
 
+    @property
+    def booted(self) -> bool:
+        """Whether the last BootNotification was answered Accepted."""
+        return self._booted
+
     async def wait_ready(self, timeout_s: float) -> None:
         """Wait for connection and boot. Raises NotReady."""
         try:

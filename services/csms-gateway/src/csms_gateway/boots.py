@@ -15,15 +15,28 @@ ANSWERS: Final[dict[Registration, Literal["Accepted", "Pending", "Rejected"]]] =
     "pending": "Pending",
     "rejected": "Rejected",
 }
-STATION = "select registration, boot_answer, inventory_of from station where station_id = $1"
+# unread: asked for its device model, it could not tell it, as many cannot right after a boot; one
+# that never can is left alone.
+STATION = """
+select registration, boot_answer, inventory_of, coalesce((
+    select state in ('failed', 'timed_out', 'rejected')
+        and coalesce(result->>'status', result->>'code', '')
+            not in ('NotSupported', 'NotImplemented', 'EmptyResultSet')
+    from command
+    where station_id = $1 and type = 'get_base_report' and requested_by = 'csms-gateway'
+    order by id desc limit 1
+), false) as unread
+from station where station_id = $1
+"""
 # Only when it changes: in a storm thousands boot, and nearly all are accepted as before.
 ANSWERED = "update station set boot_answer = $2 where station_id = $1"
 # B07.FR.14: the device model is read when a station is new or its firmware has changed. A command
-# as any other, which the sweep sends: after the boot is answered, and never twice for one firmware.
+# as any other, which the sweep sends: after the boot is answered, and never twice for one firmware,
+# unless it failed.
 READ_DEVICE_MODEL = """
 with fresh as (
     update station set inventory_of = $2
-    where station_id = $1 and inventory_of is distinct from $2
+    where station_id = $1 and (inventory_of is distinct from $2 or $5)
     returning station_id, operator_id
 )
 insert into command (
@@ -68,13 +81,14 @@ async def booted(
     if registration != "accepted":
         return Booted(ANSWERS[registration], gateway.settings.ocpp_boot_retry_interval_s)
     if gateway.settings.read_device_model and charger.version.schemas != "v16":
-        await _read_device_model(charger, station["inventory_of"], short(firmware) or "")
+        version = short(firmware) or ""
+        if station["unread"] or version != station["inventory_of"]:
+            await _read_device_model(charger, version, again=station["unread"])
     return Booted("Accepted", gateway.settings.ocpp_heartbeat_interval_s)
 
 
-async def _read_device_model(charger: Charger, known: str | None, firmware: str) -> None:
-    if firmware != known:
-        number = uuid7()
-        await charger.gateway.pool.execute(
-            READ_DEVICE_MODEL, charger.station_id, firmware, number, f"device model {number}"
-        )
+async def _read_device_model(charger: Charger, firmware: str, *, again: bool) -> None:
+    number = uuid7()
+    await charger.gateway.pool.execute(
+        READ_DEVICE_MODEL, charger.station_id, firmware, number, f"device model {number}", again
+    )

@@ -286,9 +286,8 @@ class Charger:
             await self.close(UNSUPPORTED_DATA, "OCPP-J is text")
             return
         try:
-            # NUL is legal JSON, but PostgreSQL stores none; the log keeps the frame as it was.
-            clean = text.replace("\\u0000", "\\ufffd") if "\\u0000" in text else text
-            frame = frames.parse(clean, self.version.schemas)
+            # The log keeps the frame as it was.
+            frame = frames.parse(frames.clean(text), self.version.schemas)
         except frames.BadFrame as bad:
             await self._on_bad_frame(bad, text)
             return

@@ -19,6 +19,9 @@ from csms_gateway.commands.charging_profile import ChargingSchedule, SchedulePer
 
 PHASES: Final = {"AC_single_phase": 1, "AC_two_phase": 2, "AC_three_phase": 3}
 PHASES_MAX: Final = 3
+# Of a car that names no figures: the most that a plug gives. AC: 63 A (IEC 61851-1, annex A).
+AC_MAX_A: Final = 63
+DC_MAX_W: Final = 1_000_000
 HORIZON: Final = timedelta(hours=24)  # ISO 15118-2, 8.5.2.13: a schedule without an end covers it
 HORIZON_MAX: Final = timedelta(hours=48)
 TUPLES_MAX: Final = 1024  # ChargingScheduleType
@@ -42,12 +45,17 @@ class NoOffer(Exception):
 
 
 def needs_of(told: dict[str, Any]) -> Needs:
-    """told: ChargingNeedsType of 2.0.1 or 2.1. Raises NoOffer."""
+    """told: ChargingNeedsType of 2.0.1 or 2.1. Raises NoOffer.
+
+    A station must tell figures (K15.FR.06), but one that knows none still has a car that waits for
+    a schedule, and one within our own limits can be given (K15.FR.03).
+    """
     departure_at = clocks.read(told.get("departureTime", ""))
     if told.get("controlMode") == "DynamicControl":
         raise NoOffer("a schedule is no answer to dynamic control")
+    mode = told["requestedEnergyTransfer"]
     if ac := told.get("acChargingParameters"):
-        phases = PHASES.get(told["requestedEnergyTransfer"], 3)
+        phases = PHASES.get(mode, 3)
         volts = min(Decimal(VOLTS), _decimal(ac["evMaxVoltage"])) * phases
         return Needs(
             _decimal(ac["evMaxCurrent"]) * volts,
@@ -63,8 +71,13 @@ def needs_of(told: dict[str, Any]) -> Needs:
         energy = _decimal(dc["energyAmount"]) if "energyAmount" in dc else None
         return Needs(most, Decimal(), energy, None, departure_at)
     if of_20 := told.get("v2xChargingParameters"):
-        return _needs_of_20(of_20, told["requestedEnergyTransfer"], departure_at)
-    raise NoOffer("neither AC nor DC parameters")  # K15.FR.06
+        return _needs_of_20(of_20, mode, departure_at)
+    if is_of_20(told):
+        raise NoOffer("neither AC nor DC nor V2X parameters")
+    if not mode.startswith("AC"):
+        return Needs(Decimal(DC_MAX_W), Decimal(), None, None, departure_at)
+    phases = PHASES.get(mode, 3)
+    return Needs(Decimal(AC_MAX_A * VOLTS * phases), Decimal(), None, phases, departure_at)
 
 
 def is_of_20(told: dict[str, Any]) -> bool:

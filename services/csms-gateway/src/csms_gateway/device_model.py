@@ -13,7 +13,9 @@ from csms_gateway.commands.kinds import VariableName
 # What nobody may read back: BasicAuthPassword (2.x), AuthorizationKey (1.6), apnPassword, …
 SECRET: Final = ("password", "passphrase", "authorizationkey", "secret", "vpnkey")
 ACTUAL: Final = "Actual"
+ATTRIBUTES: Final = {ACTUAL, "Target", "MinSet", "MaxSet"}
 WRITE_ONLY: Final = "WriteOnly"
+MUTABILITIES: Final = {"ReadOnly", WRITE_ONLY, "ReadWrite"}
 
 
 class Name(NamedTuple):
@@ -40,6 +42,17 @@ class Told(NamedTuple):
 def secret(variable: str) -> bool:
     name = variable.lower()
     return any(part in name for part in SECRET)
+
+
+def mutability(told: Any) -> str | None:
+    """In OCPP's spelling, whatever the station's; None: it means nothing."""
+    letters = "".join(filter(str.isalpha, told)).lower() if isinstance(told, str) else ""
+    return next((one for one in MUTABILITIES if one.lower() == letters), None)
+
+
+def folded(name: Name) -> tuple[str | int, ...]:
+    """To compare by: names are the same in any case (2.0.1 Part 2, appendix 3)."""
+    return tuple(part.lower() if isinstance(part, str) else part for part in name)
 
 
 def key(name: str) -> Name:
@@ -88,7 +101,7 @@ def reported(report_data: Iterable[dict[str, Any]]) -> Iterator[Told]:
             yield Told(
                 named(item, attribute.get("type")),
                 attribute.get("value"),
-                attribute.get("mutability", "ReadWrite"),
+                mutability(attribute.get("mutability", "ReadWrite")),
                 characteristics,
             )
 

@@ -3,6 +3,7 @@
 Source: OCPP-J 1.6, 4.2; OCPP 2.0.1 Part 4, 4.2.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -22,6 +23,11 @@ TYPES: Final = {
 }
 UNKNOWN_ID: Final = "-1"  # OCPP 2.0.1 Part 4, 4.2.3: what to answer to a message without an id
 MESSAGE_ID_MAX = 36
+# 1.0 is how some languages write every number. To the schemas of 2.x it is an integer, to those of
+# 1.6 it is none, and to the database it is none either: it is read as what was meant.
+WHOLE: Final = re.compile(r"\.0+[\s,\]}]")
+WHOLE_MAX: Final = 2**53  # beyond it a float is not exact
+DEPTH_MAX: Final = 32  # of no payload in OCPP
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +111,11 @@ class BadFrame(Exception):
         return CODES[self.fault]
 
 
+def clean(text: str) -> str:
+    """NUL is legal JSON, but PostgreSQL stores none."""
+    return text.replace("\\u0000", "\\ufffd") if "\\u0000" in text else text
+
+
 def _read(text: str, version: str) -> tuple[list[Any], str]:
     """An array that begins with a type of the version and an id; the id. Raises BadFrame."""
     try:
@@ -113,6 +124,8 @@ def _read(text: str, version: str) -> tuple[list[Any], str]:
         raise BadFrame(f"not JSON: {error}") from None
     if not isinstance(frame, list) or not frame:
         raise BadFrame("not an array")
+    if WHOLE.search(text):
+        frame = [*frame[:2], *_whole(frame[2:])]
     # True == 1 and 2.0 == 2, but neither is a message type.
     kind = frame[0] if type(frame[0]) is int else None
     message_id = frame[1] if len(frame) > 1 else None
@@ -121,6 +134,19 @@ def _read(text: str, version: str) -> tuple[list[Any], str]:
     if kind not in TYPES[version]:
         raise BadFrame("no message type of this version", message_id, fault="type", kind=kind)
     return frame, message_id
+
+
+def _whole(value: Any, depth: int = 0) -> Any:
+    """The same with whole numbers as integers."""
+    kind = type(value)
+    if kind is float:
+        return int(value) if value.is_integer() and abs(value) < WHOLE_MAX else value
+    if depth < DEPTH_MAX:
+        if kind is list:
+            return [_whole(one, depth + 1) for one in value]
+        if kind is dict:
+            return {name: _whole(one, depth + 1) for name, one in value.items()}
+    return value
 
 
 def parse(text: str, version: str = "v21") -> Frame:

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from csms_gateway.device_model import batches
+
 Entry = dict[str, Any]
 
 
@@ -18,6 +20,14 @@ class Part:
     full: bool
     version: int
     entries: list[Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a station takes in one SendLocalList: entries, and bytes of their JSON."""
+
+    items: int
+    size_bytes: int | None = None
 
 
 def key(entry: Entry) -> str:
@@ -64,7 +74,7 @@ def plan(
     installed: list[Entry] | None,
     wanted: list[Entry],
     last_version: int,
-    items_max: int,
+    most: Limits,
     *,
     full: bool = False,
 ) -> list[Part]:
@@ -78,13 +88,13 @@ def plan(
         if not changes:
             return []
         if len(changes) <= len(wanted):
-            return _parts(changes, last_version, items_max, full=False)
-    return _parts(wanted, last_version, items_max, full=True)
+            return parts(changes, last_version, most, full=False)
+    return parts(wanted, last_version, most, full=True)
 
 
-def _parts(entries: list[Entry], last_version: int, items_max: int, *, full: bool) -> list[Part]:
+def parts(entries: list[Entry], last_version: int, most: Limits, *, full: bool) -> list[Part]:
     """At least one part: an empty full list empties the station's (D01.FR.04)."""
-    pieces = [entries[n : n + items_max] for n in range(0, len(entries), items_max)] or [[]]
+    pieces = list(batches(entries, most.items, most.size_bytes)) or [[]]
     return [
         Part(full=full and n == 0, version=last_version + 1 + n, entries=piece)
         for n, piece in enumerate(pieces)

@@ -6,7 +6,7 @@ is asked for: what waits for a station that is away sends what is wanted by then
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import orjson
@@ -15,11 +15,22 @@ from csms_gateway import variables
 from csms_gateway.charger import Call, Charger, Unsupported
 from csms_gateway.commands import ours
 from csms_gateway.commands.kinds import LocalListEntry, SendLocalList
-from csms_gateway.local_list_difference import Entry, Part, applied, key, plan, same
+from csms_gateway.local_list_difference import (
+    Entry,
+    Limits,
+    Part,
+    applied,
+    key,
+    parts,
+    plan,
+    same,
+)
 
 # Small enough for every station that tells no limit: 1.6 requires SendLocalListMaxLength, but no
 # least value of it; 2.x the same of ItemsPerMessage.
 ITEMS_MAX: Final = 20
+FRAME_BYTES: Final = 150  # of BytesPerMessage: the frame around the entries
+CONTROLLER: Final = "LocalAuthListCtrlr"
 INTEGER_END: Final = 2**31
 
 KNOWN: Final = "select * from local_list where station_id = $1"
@@ -41,6 +52,8 @@ on conflict (station_id) do update set
     state = $3, installed = $4, installed_protocol = $5, installed_version = $6,
     installed_at = now(), last_version = greatest(l.last_version, $6::int), pending_version = $7
 """
+# A command of the wanted list that had to send all of it, not the shorter way.
+WAS_FULL: Final = "select parameters->>'update' = 'full' from command where id = $1"
 RETRY: Final = "update local_list set state = 'sending', command_id = $2 where station_id = $1"
 
 
@@ -53,13 +66,16 @@ class Spelling:
     payload: Callable[[Part], dict[str, Any]]
 
 
-async def items_max(charger: Charger) -> int:
-    """The most entries a SendLocalList may have (1.6, 9.2.3; 2.0.1, D01.FR.11)."""
+async def limits(charger: Charger, unknown: int) -> Limits:
+    """What a SendLocalList may have (1.6, 9.2.3; 2.0.1, D01.FR.11); unknown: as many entries, if
+    the station has not told.
+    """
     if charger.version.schemas == "v16":
         told = await variables.number(charger, "", "SendLocalListMaxLength", "")
-    else:
-        told = await variables.number(charger, "LocalAuthListCtrlr", "ItemsPerMessage", "")
-    return told or ITEMS_MAX
+        return Limits(told or unknown)
+    told = await variables.number(charger, CONTROLLER, "ItemsPerMessage", "")
+    size = await variables.number(charger, CONTROLLER, "BytesPerMessage", "")
+    return Limits(told or unknown, size and max(size - FRAME_BYTES, 0))
 
 
 async def calls(charger: Charger, command: SendLocalList, spelling: Spelling) -> list[Call]:
@@ -67,10 +83,7 @@ async def calls(charger: Charger, command: SendLocalList, spelling: Spelling) ->
     row: Any = await charger.gateway.pool.fetchrow(KNOWN, charger.station_id)
     last = row["last_version"] if row else 0
     if command.entries is not None:
-        entries = _unlike(map(spelling.entry, command.entries))
-        full = command.update != "differential"
-        version = last + 1 if command.version is None else command.version
-        parts = [Part(full=full, version=version, entries=entries)]
+        found = await _given(charger, command, last, spelling)
     else:
         wanted = _wanted(row, spelling)
         if wanted is None:
@@ -78,20 +91,38 @@ async def calls(charger: Charger, command: SendLocalList, spelling: Spelling) ->
         installed = _installed(row, spelling)
         if command.update == "differential" and installed is None:
             raise Unsupported("it is not known what is on the station; send the full list")
-        parts = plan(
-            installed, wanted, last, await items_max(charger), full=command.update == "full"
-        )  # fmt: skip
-        if not parts:
+        found = plan(
+            installed, wanted, last, await limits(charger, ITEMS_MAX), full=command.update == "full"
+        )
+        if not found:
             await _told(charger, row, "in_sync", installed, spelling, row["installed_version"])
             return []
     await charger.gateway.pool.execute(
-        SENDING, charger.station_id, charger.operator_id, parts[-1].version,
+        SENDING, charger.station_id, charger.operator_id, found[-1].version,
         command.entries is None,
     )  # fmt: skip
     return [
         Call("SendLocalList", spelling.payload(part), needs_previous=n > 0)
-        for n, part in enumerate(parts)
+        for n, part in enumerate(found)
     ]
+
+
+async def _given(
+    charger: Charger, command: SendLocalList, last: int, spelling: Spelling
+) -> list[Part]:
+    """Entries of a command: in one message, or in as many as the station has said it needs, the
+    last of which has the version that was asked for. Raises Unsupported.
+    """
+    assert command.entries is not None
+    entries = _unlike(map(spelling.entry, command.entries))
+    most = await limits(charger, max(len(entries), 1))
+    found = parts(entries, last, most, full=command.update != "differential")
+    if command.version is None:
+        return found
+    before = command.version - len(found)
+    if before < 0:  # D01.FR.18
+        raise Unsupported(f"it takes {len(found)} messages, so the version is at least as much")
+    return [replace(part, version=before + n) for n, part in enumerate(found, 1)]
 
 
 def _unlike(entries: Any) -> list[Entry]:
@@ -163,7 +194,8 @@ async def answered(charger: Charger, part: Part, status: str, spelling: Spelling
 
 
 async def _refused(charger: Charger, row: Any, part: Part, status: str, spelling: Spelling) -> None:
-    """A refused difference is followed by the full list (D01.FR.03); a refused full list by none.
+    """A refused difference is followed by the full list (D01.FR.03); a refused full list by none,
+    nor a difference that goes on with one: a station whose list is full would get it for ever.
 
     1.6's NotSupported is for good.
     """
@@ -172,6 +204,8 @@ async def _refused(charger: Charger, row: Any, part: Part, status: str, spelling
     version = row["installed_version"] if row and not mismatch else None
     await _told(charger, row, state, None, spelling, version)
     if part.full or status == "NotSupported" or row is None or row["entries"] is None:
+        return
+    if await charger.gateway.pool.fetchval(WAS_FULL, row["command_id"]):
         return
     command_id = await ours.queue(
         charger, "send_local_list", {"update": "full"}, charger.gateway.settings.command_deadline_s

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import orjson
 
-from csms_gateway.device_model import WRITE_ONLY
+from csms_gateway.device_model import WRITE_ONLY, mutability
 
 MASK: Final = "***"
 
@@ -100,7 +100,7 @@ def _hidden(value: Any, depth: int = 0, *, named: bool = False) -> Any:
             return [_hidden(item, depth + 1, named=named) for item in value]
         case dict():
             named = named or bool(SECRET.search(_name(value)))
-            named = named or value.get("mutability") == WRITE_ONLY
+            named = named or mutability(value.get("mutability")) == WRITE_ONLY
             key_code = value.get("type") == KEY_CODE
             return {
                 member: MASK

@@ -31,9 +31,10 @@ values ($1, $2, $3, $4, $5, $6)
 PRUNE: Final = """
 delete from notification where id in (
     select id from notification where received_at < now() - make_interval(days => $1)
-    order by received_at limit 10000
+    order by received_at limit $2
 )
 """
+PRUNE_ROWS: Final = 10_000  # a statement; so many are gone in a second
 PRUNE_EVERY_S: Final = 600.0
 # The action of our own remarks; like SecurityEventNotification, which is the station's.
 SEEN: Final = "SecurityEvent"
@@ -69,9 +70,17 @@ def kept(action: str, answer: dict[str, Any] | None = None) -> Handler:
     return handle
 
 
+async def prune_once(gateway: Gateway, rows: int = PRUNE_ROWS) -> None:
+    """Until nothing old is left, however much the stations have told."""
+    while True:
+        done = await gateway.pool.execute(PRUNE, gateway.settings.notification_keep_days, rows)
+        if done != f"DELETE {rows}":
+            return
+
+
 async def prune(gateway: Gateway) -> None:
     while True:
-        await gateway.pool.execute(PRUNE, gateway.settings.notification_keep_days)
+        await prune_once(gateway)
         await asyncio.sleep(PRUNE_EVERY_S)
 
 

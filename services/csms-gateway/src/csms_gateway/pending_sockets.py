@@ -41,6 +41,8 @@ LOOK_EVERY_S: Final = 3.0
 INTERVAL_S: Final = 60  # until it may boot again, so how long an adopted one waits at most
 COME_BACK: Final = 1012
 POLICY_VIOLATION: Final = 1008
+BOOT_16: Final = ("chargePointVendor", "chargePointModel", "chargePointSerialNumber")
+BOOT_2: Final = ("vendorName", "model", "serialNumber")
 
 STRANGERS = Gauge("csms_gateway_pending_sockets", "Unknown stations held by this replica")
 
@@ -142,7 +144,7 @@ class PendingSockets:
 
     async def _answered(self, version: Version, stranger: Stranger, text: str) -> str | None:
         try:
-            frame = frames.parse(text, version.schemas)
+            frame = frames.parse(frames.clean(text), version.schemas)
         except frames.BadFrame as bad:
             code = bad.code(version.schemas)
             return frames.error(bad.message_id, code, str(bad)) if code else None
@@ -181,15 +183,20 @@ class PendingSockets:
 def _discovered(
     operator_id: UUID | None, version: Version, stranger: Stranger, boot: dict[str, Any]
 ) -> StationDiscovered:
-    words = boot.get("chargingStation", boot)
+    # By the version: one's names are surplus members in the other, and those can be anything.
+    if version.schemas == "v16":
+        words, names = boot, BOOT_16
+    else:
+        words, names = boot["chargingStation"], BOOT_2
+    vendor, model, serial_number = (short(words.get(name)) for name in names)
     return StationDiscovered(
         operator_id=operator_id,
         station_id=stranger.station_id,
         accepted=False,
         address=stranger.address[:TEXT_MAX],
         protocol=version.name,
-        vendor=short(words.get("vendorName") or words.get("chargePointVendor")),
-        model=short(words.get("model") or words.get("chargePointModel")),
-        serial_number=short(words.get("serialNumber") or words.get("chargePointSerialNumber")),
+        vendor=vendor,
+        model=model,
+        serial_number=serial_number,
         firmware_version=short(words.get("firmwareVersion")),
     )

@@ -30,6 +30,14 @@ PROGRESS: Final = {
     "PublishFirmwareStatusNotification", "SignedFirmwareStatusNotification",
 }  # fmt: skip
 
+# Reports and events are kept as they come. A valuesList is longer than 1000 characters at many a
+# station, a last part has an empty list, and refused, a part comes again and again or never.
+KEPT: Final = {
+    "NotifyCustomerInformation", "NotifyDisplayMessages", "NotifyEvent", "NotifyMonitoringReport",
+    "NotifyReport", "SecurityEventNotification",
+}  # fmt: skip
+FORM: Final = {"Enum", "MaxLength", "MinItems", "MaxItems"}
+
 # A session is never lost for its form, by action: 12500.0 Wh are Wh, a long tag is an unknown one,
 # and a station of 2.0.1 may use words of 2.1 or its own.
 _OF_1_6: Final = {("Type", "meterStart"), ("Type", "meterStop"), ("MaxLength", "idTag")}
@@ -40,6 +48,12 @@ HARMLESS: Final = {
         ("Enum", "triggerReason"), ("Enum", "chargingState"), ("Enum", "stoppedReason"),
         ("Enum", "operationMode"), ("Enum", "preconditioningStatus"), ("Enum", "type"),
         ("MaxLength", "idToken"), ("MaxLength", "type"),
+    },
+    # 2.1 takes any source.
+    "ClearedChargingLimit": {("Enum", "chargingLimitSource")},
+    "NotifyChargingLimit": {("Enum", "chargingLimitSource"), ("MinItems", "chargingSchedule")},
+    "ReportChargingProfiles": {
+        ("Enum", "chargingLimitSource"), ("MinItems", "chargingProfile"),
     },
 }  # fmt: skip
 
@@ -146,7 +160,7 @@ def _code(version: str, kind: str) -> str:
 
 def _harmless(action: str, kind: str, path: list[Any]) -> bool:
     last = path[-1] if path else ""
-    if (kind, last) in HARMLESS.get(action, ()):
+    if (action in KEPT and kind in FORM) or (kind, last) in HARMLESS.get(action, ()):
         return True
     match kind:
         case "AdditionalProperties":

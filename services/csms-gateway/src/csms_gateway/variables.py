@@ -15,9 +15,9 @@ from common import paging
 from common.auth import scoped
 from common.clock import now
 from common.database import Db
-from csms_gateway import connections, schemas, statuses, tables
+from csms_gateway import connections, statuses, tables
 from csms_gateway.charger import Charger
-from csms_gateway.device_model import WRITE_ONLY, Name, Told, key, named, secret
+from csms_gateway.device_model import ATTRIBUTES, WRITE_ONLY, Name, Told, folded, key, named, secret
 from csms_gateway.transactions import as_json
 
 # A full inventory of a large station has some thousand; new ones beyond this are a fault.
@@ -60,7 +60,7 @@ NUMBER: Final = """
 select value from variable
 where station_id = $1 and lower(component) = lower($2) and lower(variable) = lower($3)
 and lower(variable_instance) = lower($4) and attribute = 'Actual' and value ~ '^[0-9]{1,9}$'
-limit 1
+order by seen_at desc limit 1
 """
 
 
@@ -68,6 +68,8 @@ async def store(charger: Charger, told: Iterable[Told]) -> None:
     """Return when it is stored. Raises Violation for numbers that can be none."""
     rows: dict[Name, dict[str, Any]] = {}  # one statement cannot write a row twice
     for one in told:
+        if one.name.attribute not in ATTRIBUTES:
+            continue
         statuses.number(one.name.evse_id, "evse/id", end=NUMBER_END)
         statuses.number(one.name.connector_id, "evse/connectorId", end=NUMBER_END)
         hidden = one.mutability == WRITE_ONLY or secret(one.name.variable)
@@ -99,7 +101,6 @@ async def number(charger: Charger, component: str, variable: str, instance: str)
 
 async def got(charger: Charger, _: dict[str, Any], answer: dict[str, Any]) -> None:
     """The answer to GetVariables (2.0.1, B06)."""
-    schemas.check_incoming(charger.version.schemas, "GetVariablesResponse", answer)
     results = answer["getVariableResult"]
     await store(
         charger,
@@ -113,21 +114,19 @@ async def got(charger: Charger, _: dict[str, Any], answer: dict[str, Any]) -> No
 
 async def were_set(charger: Charger, payload: dict[str, Any], answer: dict[str, Any]) -> None:
     """The answer to SetVariables (2.0.1, B05): the values that were taken."""
-    schemas.check_incoming(charger.version.schemas, "SetVariablesResponse", answer)
-    given = {named(one, one.get("attributeType")): one for one in payload["setVariableData"]}
+    asked = [named(one, one.get("attributeType")) for one in payload["setVariableData"]]
+    values = [one["attributeValue"] for one in payload["setVariableData"]]
+    given = dict(zip(map(folded, asked), zip(asked, values, strict=True), strict=True))
     taken = [
-        named(one, one.get("attributeType"))
+        folded(named(one, one.get("attributeType")))
         for one in answer["setVariableResult"]
         if one["attributeStatus"] in TAKEN
     ]
-    await store(
-        charger, [Told(name, given[name]["attributeValue"]) for name in taken if name in given]
-    )
+    await store(charger, [Told(*given[name]) for name in taken if name in given])
 
 
 async def configuration_got(charger: Charger, _: dict[str, Any], answer: dict[str, Any]) -> None:
     """The answer to GetConfiguration (OCPP 1.6, 5.8)."""
-    schemas.check_incoming(charger.version.schemas, "GetConfigurationResponse", answer)
     await store(
         charger,
         [
@@ -143,7 +142,6 @@ async def configuration_changed(
     charger: Charger, payload: dict[str, Any], answer: dict[str, Any]
 ) -> None:
     """The answer to ChangeConfiguration (OCPP 1.6, 5.3)."""
-    schemas.check_incoming(charger.version.schemas, "ChangeConfigurationResponse", answer)
     if answer["status"] in TAKEN:
         await store(charger, [Told(key(payload["key"]), payload["value"])])
 

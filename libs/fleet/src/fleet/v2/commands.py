@@ -8,6 +8,7 @@ from fleet.maintenance import Firmware, Notices
 from fleet.parts import Command, Parts
 from fleet.v2 import keepsakes, reports
 from fleet.v2.messages import read_token, read_verdict
+from fleet.v2.variables import plug
 
 SIGNED_BY_SERVER = {"ChargingStationCertificate", None}
 TRIGGERS = {"BootNotification", "Heartbeat", "StatusNotification"}
@@ -44,17 +45,22 @@ def request_stop(parts: Parts, payload: Payload) -> Payload:
 
 
 def get_transaction_status(parts: Parts, payload: Payload) -> Payload:
-    """E14: what waits is not told apart by transaction here; all of it is delivered in order."""
-    waiting = len(parts.sessions.queue) > 0
+    """E14."""
     transaction_id: TransactionId | None = payload.get("transactionId")
+    waiting = parts.sessions.queue.payloads()
     if transaction_id is None:
-        return {"messagesInQueue": waiting}
+        return {"messagesInQueue": bool(waiting)}
+    found = (one.get("transactionInfo", {}).get("transactionId") for one in waiting)
     ongoing = parts.sessions.find(transaction_id) is not None
-    return {"messagesInQueue": waiting, "ongoingIndicator": ongoing}
+    return {"messagesInQueue": transaction_id in found, "ongoingIndicator": ongoing}
 
 
 def reset(parts: Parts, payload: Payload) -> Payload:
-    """B11, B12. An EVSE alone is reset by ending what it does."""
+    """B11, B12. An EVSE alone is reset by ending what it does. No transaction outlives a reset here
+    (2.1, B13.FR.01).
+    """
+    if payload["type"] == "ImmediateAndResume":
+        return status("Rejected")
     evse_id, at_once = payload.get("evseId"), payload["type"] == "Immediate"
     if evse_id is not None:
         connector = parts.connectors.get(evse_id)
@@ -94,6 +100,8 @@ def trigger_message(parts: Parts, payload: Payload) -> Payload:
     if evse_id is not None and evse_id not in {0, *parts.connectors}:
         return status("Rejected")
     chosen = [c for c in parts.connectors.values() if evse_id in {None, 0, c.connector_id}]
+    if message == "BootNotification" and parts.upkeep.booted:
+        return status("Rejected")  # F06.FR.17
     if message in TRIGGERS:
         number = evse_id or None
         parts.tasks.start(parts.upkeep.trigger(message, number), f"trigger {message}")
@@ -150,6 +158,8 @@ def reserve_now(parts: Parts, payload: Payload) -> Payload:
     expires_at = read_moment(payload["expiryDateTime"])
     token = read_token(payload["idToken"])
     reservation = Reservation(payload["id"], token, group_of(payload), expires_at)
+    if payload.get("connectorType", plug(parts)) != plug(parts):
+        return status("Rejected")  # H01.FR.06: there is none of that type
     return status(parts.reserve(reservation, payload.get("evseId")))
 
 

@@ -137,6 +137,8 @@ class V2:
         trigger = TRIGGERS.get(reason, "AbnormalCondition")
         event = self._event("Ended", trigger, session, sample)
         event["transactionInfo"]["stoppedReason"] = REASONS.get(reason, reason)
+        if reason == "EVDisconnected":
+            event["transactionInfo"]["chargingState"] = "Idle"  # the car is gone
         if token is not None:
             event["idToken"] = id_token(token)
         return self._message(event)

@@ -57,10 +57,18 @@ def get_variables(parts: Parts, payload: Payload) -> Payload:
     return {"getVariableResult": [_read(parts, wanted) for wanted in payload["getVariableData"]]}
 
 
+def _about(wanted: Payload) -> Payload:
+    """What a result is of; an attribute that was left out is said (B05.FR.12, B06.FR.11)."""
+    return {
+        "component": wanted["component"],
+        "variable": wanted["variable"],
+        "attributeType": wanted.get("attributeType", "Actual"),
+    }
+
+
 def _read(parts: Parts, wanted: Payload) -> Payload:
     found = find(parts, wanted["component"], wanted["variable"])
-    result = {name: wanted[name] for name in ("component", "variable", "attributeType")
-              if name in wanted}  # fmt: skip
+    result = _about(wanted)
     if not isinstance(found, Variable):
         return result | {"attributeStatus": found}
     if wanted.get("attributeType", "Actual") != "Actual":
@@ -76,8 +84,7 @@ def set_variables(parts: Parts, payload: Payload) -> Payload:
 
 def _set(parts: Parts, wanted: Payload) -> Payload:
     found = find(parts, wanted["component"], wanted["variable"])
-    result = {name: wanted[name] for name in ("component", "variable", "attributeType")
-              if name in wanted}  # fmt: skip
+    result = _about(wanted)
     if not isinstance(found, Variable):
         return result | {"attributeStatus": found}
     if wanted.get("attributeType", "Actual") != "Actual":

@@ -161,8 +161,12 @@ def variables(parts: Parts) -> Iterator[Variable]:
         yield _fixed("EVSE", "Power", str(electrics.power_w), "decimal", evse_id=number, unit="W")
         yield Variable("Connector", "AvailabilityState", _state_of(number), evse_id=number,
                        kind="OptionList")  # fmt: skip
-        plug = "cCCS2" if electrics.dc else "cType2"
-        yield _fixed("Connector", "ConnectorType", plug, "string", evse_id=number)
+        yield _fixed("Connector", "ConnectorType", plug(parts), "string", evse_id=number)
+
+
+def plug(parts: Parts) -> str:
+    """What every connector is, in OCPP's words."""
+    return "cCCS2" if parts.sessions.electrics.dc else "cType2"
 
 
 def _state_of(number: int) -> Callable[[Parts], str]:

@@ -10,14 +10,15 @@ TAKEN: Final = {
 def taken(answer: dict[str, Any]) -> bool:
     """An answer without any status is one that only informs, so the command was taken.
 
-    Of an answer with a result an item (GetVariables, SetVariableMonitoring, …) each counts.
+    Of an answer with a result an item (GetVariables, SetVariableMonitoring, …) each counts; where
+    there is none at all, nothing was taken.
     """
     status = answer.get("status")
     if status is not None:
         return isinstance(status, str) and status in TAKEN
     for name, results in answer.items():
         if name.endswith("Result") and isinstance(results, list):
-            return all(_status(one) in TAKEN for one in results)
+            return bool(results) and all(_status(one) in TAKEN for one in results)
     return True
 
 

@@ -19,10 +19,14 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
     found = payload.get("meterValue", [])
     ended = payload["eventType"] == "Ended"
 
+    where = evse_id
+
     async def readings(session: Known) -> None:
+        nonlocal where
+        # Many stations name the EVSE in their first event alone.
+        where = session.evse_id or evse_id
         if found:
-            evse = session.evse_id or evse_id
-            await meter_values.store(charger, evse, session.session_id, found, payload)
+            await meter_values.store(charger, where, session.session_id, found, payload)
 
     stored = await transaction_events.store(charger, payload, readings)
     begins = not ended and payload["triggerReason"] not in STOPS
@@ -31,7 +35,7 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
         await reservations.used(
             charger,
             reservations.Use(
-                stored.session_id, payload.get("reservationId"), evse_id,
+                stored.session_id, payload.get("reservationId"), where,
                 payload.get("idToken", {}).get("idToken"), payload["timestamp"],
             ),
         )  # fmt: skip
