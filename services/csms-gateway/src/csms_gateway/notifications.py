@@ -22,7 +22,7 @@ from csms_gateway import customer_information, tables
 from csms_gateway.charger import Charger, Handler
 from csms_gateway.clocks import wire_time
 from csms_gateway.gateway import Gateway
-from csms_gateway.transactions import as_json
+from csms_gateway.stored_json import as_json
 
 INSERT: Final = """
 insert into notification (operator_id, station_id, action, request_id, payload, received_at)

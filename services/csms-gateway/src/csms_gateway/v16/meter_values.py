@@ -2,9 +2,10 @@
 
 from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 
 from common.clock import now
-from csms_gateway import clocks, readings, transactions
+from csms_gateway import clocks, kept_messages, readings, transactions
 from csms_gateway.charger import Charger
 from csms_gateway.v16.status_notification import connector
 
@@ -13,21 +14,22 @@ SIGNED: Final = "SignedData"
 
 async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
     number = connector(payload)
-    await store(charger, number, payload.get("transactionId"), payload["meterValue"], payload)
+    transaction_id = payload.get("transactionId")
+    session_id = await transactions.session_of(charger, transaction_id, number, payload)
+    await store(charger, number, session_id, payload["meterValue"], payload)
     return {}
 
 
 async def store(
     charger: Charger,
     evse_id: int,
-    transaction_id: int | None,
+    session_id: UUID | None,
     meter_values: list[dict[str, Any]],
     payload: dict[str, Any],
 ) -> None:
     """Return when the readings are durable."""
-    session_id = await transactions.session_of(charger, transaction_id, evse_id, payload)
     if _any_signed(meter_values):
-        await transactions.keep_signed(charger, evse_id, session_id, payload)
+        await kept_messages.keep_signed(charger, evse_id, session_id, payload)
     received_at = now()
     report = {
         "operator_id": str(charger.operator_id),

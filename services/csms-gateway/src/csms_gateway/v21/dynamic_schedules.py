@@ -9,7 +9,7 @@ import orjson
 
 from common.clock import now
 from csms_gateway.charger import Charger
-from csms_gateway.transactions import as_json
+from csms_gateway.stored_json import as_json
 
 KEEP: Final = """
 insert into dynamic_schedule (station_id, profile_id, operator_id, schedule_update, updated_at)

@@ -9,7 +9,7 @@ from common.clock import now
 from csms_gateway import notifications
 from csms_gateway.charger import Charger
 from csms_gateway.schemas import Violation
-from csms_gateway.transactions import as_json
+from csms_gateway.stored_json import as_json
 
 OPEN: Final = """
 insert into event_stream (
