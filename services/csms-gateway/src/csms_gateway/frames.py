@@ -3,6 +3,7 @@
 Source: OCPP-J 1.6, 4.2; OCPP 2.0.1 Part 4, 4.2.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -22,6 +23,12 @@ TYPES: Final = {
 }
 UNKNOWN_ID: Final = "-1"  # OCPP 2.0.1 Part 4, 4.2.3: what to answer to a message without an id
 MESSAGE_ID_MAX = 36
+# Whose last part is a payload, so that null is as good as an empty object: OCPP-J 1.6, 4.2.1 and
+# 4.2.2; 2.0.1 and 2.1 Part 4, the same.
+PARTS: Final = {CALL: 4, CALL_RESULT: 3, SEND: 4}
+# Some chargers' libraries keep every number as a double.
+WITH_POINT: Final = re.compile(r"\d\.0+\s*[,\]}]")
+DEPTH_MAX: Final = 32  # of no payload in OCPP
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +127,23 @@ def _read(text: str, version: str) -> tuple[list[Any], str]:
         raise BadFrame("no message id of 1 to 36 characters", kind=kind)
     if kind not in TYPES[version]:
         raise BadFrame("no message type of this version", message_id, fault="type", kind=kind)
+    if frame[-1] is None and len(frame) == PARTS.get(kind):
+        frame[-1] = {}
+    if ".0" in text and WITH_POINT.search(text):
+        frame[2:] = _whole(frame[2:])
     return frame, message_id
+
+
+def _whole(value: Any, depth: int = 0) -> Any:
+    """The same with 5 for 5.0; the schemas of 1.6 know no integer with a point."""
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case dict() if depth < DEPTH_MAX:
+            return {name: _whole(inner, depth + 1) for name, inner in value.items()}
+        case list() if depth < DEPTH_MAX:
+            return [_whole(inner, depth + 1) for inner in value]
+    return value
 
 
 def parse(text: str, version: str = "v21") -> Frame:

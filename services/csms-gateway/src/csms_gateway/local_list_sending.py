@@ -15,12 +15,12 @@ from csms_gateway import variables
 from csms_gateway.charger import Call, Charger, Unsupported
 from csms_gateway.commands import ours
 from csms_gateway.commands.kinds import LocalListEntry, SendLocalList
+from csms_gateway.integers import INTEGER_END
 from csms_gateway.local_list_difference import Entry, Part, applied, key, plan, same
 
 # Small enough for every station that tells no limit: 1.6 requires SendLocalListMaxLength, but no
 # least value of it; 2.x the same of ItemsPerMessage.
 ITEMS_MAX: Final = 20
-INTEGER_END: Final = 2**31
 
 KNOWN: Final = "select * from local_list where station_id = $1"
 SENDING: Final = """

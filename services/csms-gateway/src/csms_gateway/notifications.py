@@ -22,6 +22,7 @@ from csms_gateway import customer_information, tables
 from csms_gateway.charger import Charger, Handler
 from csms_gateway.clocks import wire_time
 from csms_gateway.gateway import Gateway
+from csms_gateway.integers import INTEGER_END
 from csms_gateway.stored_json import as_json
 
 INSERT: Final = """
@@ -37,7 +38,6 @@ delete from notification where id in (
 PRUNE_EVERY_S: Final = 600.0
 # The action of our own remarks; like SecurityEventNotification, which is the station's.
 SEEN: Final = "SecurityEvent"
-INTEGER_END: Final = 2**31
 
 
 async def keep(charger: Charger, action: str, payload: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from uuid import UUID
 from common.clock import now
 from csms_gateway import clocks, kept_messages, readings, transactions
 from csms_gateway.charger import Charger
+from csms_gateway.publishing import UNREADABLE
 from csms_gateway.v16.status_notification import connector
 
 SIGNED: Final = "SignedData"
@@ -54,6 +55,9 @@ def _any_signed(meter_values: list[dict[str, Any]]) -> bool:
         for sampled in one.get("sampledValue", ()):
             if "format" in sampled and sampled["format"] == SIGNED:
                 return True
+            # Some do not say so; nothing else is as long.
+            if len(str(sampled["value"])) > readings.VALUE_MAX:
+                return True
     return False
 
 
@@ -63,6 +67,9 @@ def samples(meter_value: dict[str, Any], at: datetime) -> list[dict[str, Any]]:
     for sampled in meter_value.get("sampledValue", ()):
         if sampled.get("format") == SIGNED:
             continue  # no number; the whole message is kept
-        if one := readings.sample(sampled, sampled["value"], sampled.get("unit", ""), at):
+        value = str(sampled["value"])
+        if one := readings.sample(sampled, value, sampled.get("unit", ""), at):
             found.append(one)
+        else:
+            UNREADABLE.inc()
     return found

@@ -7,6 +7,7 @@ from uuid import UUID
 from common.clock import now
 from csms_gateway import clocks, kept_messages, readings, statuses, transactions
 from csms_gateway.charger import Charger
+from csms_gateway.publishing import UNREADABLE
 
 
 async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
@@ -66,4 +67,6 @@ def samples(meter_value: dict[str, Any], at: datetime) -> list[dict[str, Any]]:
         )
         if one:
             found.append(one)
+        else:
+            UNREADABLE.inc()
     return found
