@@ -57,6 +57,17 @@ class Servers:
         return self.postgres.url(name)
 
 
+async def allow_connections(servers: Servers, url: str, *, allowed: bool) -> None:
+    """An outage of one database alone: no new connections, and the old ones are cut."""
+    name = url.rpartition("/")[2]
+    admin = await asyncpg.connect(servers.postgres.url())
+    await admin.execute(f'alter database "{name}" allow_connections {str(allowed).lower()}')
+    if not allowed:
+        cut = "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1"
+        await admin.execute(cut, name)
+    await admin.close()
+
+
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Servers]:
     home = Path(tempfile.mkdtemp(prefix="csms-test-"))

@@ -120,7 +120,7 @@ async def test_what_is_no_frame_gets_the_error_of_its_version(
         (f'[2,"{LONG_ID}","Heartbeat",{{}}]',
          ["-1", "FormationViolation" if first else "RpcFrameworkError"]),
         ('[2,"1","Heartbeat",[]]', ["1", "FormationViolation" if first else "FormatViolation"]),
-        ('[2,"1","Heartbeat",null]', ["1", "FormationViolation" if first else "FormatViolation"]),
+        ('[2,"1","Heartbeat","x"]', ["1", "FormationViolation" if first else "FormatViolation"]),
         # Never an answer to an answer.
         ('[3,"1",[]]', None),
         ('[4,"1"]', None),

@@ -3,22 +3,10 @@
 import asyncio
 from typing import Any
 
-import asyncpg
 from gateway_wire import Gateway, Wire, running_gateway
-from stack import Issuer, Servers, eventually
+from stack import Issuer, Servers, allow_connections, eventually
 
 from common.events import MeterValuesReported, SessionStarted
-
-
-async def allow_connections(servers: Servers, url: str, *, allowed: bool) -> None:
-    """An outage of one database alone: no new connections, and the old ones are cut."""
-    name = url.rpartition("/")[2]
-    admin = await asyncpg.connect(servers.postgres.url())
-    await admin.execute(f'alter database "{name}" allow_connections {str(allowed).lower()}')
-    if not allowed:
-        cut = "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1"
-        await admin.execute(cut, name)
-    await admin.close()
 
 
 async def until_ok(call: Any) -> Any:

@@ -15,7 +15,6 @@ from csms_gateway import (
     connections,
     cost_updates,
     customer_information,
-    gateway,
     listener,
     local_lists,
     messages,
@@ -24,6 +23,7 @@ from csms_gateway import (
     registrations,
     reports,
     reservations,
+    running,
     station_certificates,
     station_security,
     transaction_endings,
@@ -36,7 +36,7 @@ from csms_gateway.settings import Settings
 
 @asynccontextmanager
 async def _ocpp(parts: Parts) -> AsyncIterator[connections.Held]:
-    async with gateway.running(parts) as replica, listener.listening(replica) as held:
+    async with running.running(parts) as replica, listener.listening(replica) as held:
         replica.tasks.forever(partial(records.sweep, replica, held), "command sweep")
         replica.tasks.forever(partial(requests.answer, replica, held), "commands by NATS")
         replica.tasks.forever(partial(notifications.prune, replica), "old notifications")

@@ -171,6 +171,7 @@ class Charger:
         self.refused: set[str] = set()  # actions of ours that it has said it does not know
         self.standing = Standing(station.boot_answer)
         self.commands = asyncio.Lock()
+        self.delivery_waits = False  # a delivery of commands waits for that lock
         self.socket = socket
         self._calls = asyncio.Lock()
         # Our calls under way, by message id: the action and who waits for the answer.

@@ -16,7 +16,7 @@ from csms_gateway.charging_profile_forms import NEUTRAL, as_2, check_sendable
 from csms_gateway.commands import request_ids
 from csms_gateway.commands.charging_profile import ChargingProfile, ProfileBody
 from csms_gateway.commands.kinds import SetChargingProfile
-from csms_gateway.transactions import as_json
+from csms_gateway.stored_json import as_json
 
 OURS: Final = "CSO"  # who set it: us
 

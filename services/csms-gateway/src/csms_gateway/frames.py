@@ -23,6 +23,9 @@ TYPES: Final = {
 }
 UNKNOWN_ID: Final = "-1"  # OCPP 2.0.1 Part 4, 4.2.3: what to answer to a message without an id
 MESSAGE_ID_MAX = 36
+# Whose last part is a payload, so that null is as good as an empty object: OCPP-J 1.6, 4.2.1 and
+# 4.2.2; 2.0.1 and 2.1 Part 4, the same.
+PARTS: Final = {CALL: 4, CALL_RESULT: 3, SEND: 4}
 # 1.0 is how some languages write every number. To the schemas of 2.x it is an integer, to those of
 # 1.6 it is none, and to the database it is none either: it is read as what was meant.
 WHOLE: Final = re.compile(r"\.0+[\s,\]}]")
@@ -124,8 +127,6 @@ def _read(text: str, version: str) -> tuple[list[Any], str]:
         raise BadFrame(f"not JSON: {error}") from None
     if not isinstance(frame, list) or not frame:
         raise BadFrame("not an array")
-    if WHOLE.search(text):
-        frame = [*frame[:2], *_whole(frame[2:])]
     # True == 1 and 2.0 == 2, but neither is a message type.
     kind = frame[0] if type(frame[0]) is int else None
     message_id = frame[1] if len(frame) > 1 else None
@@ -133,6 +134,10 @@ def _read(text: str, version: str) -> tuple[list[Any], str]:
         raise BadFrame("no message id of 1 to 36 characters", kind=kind)
     if kind not in TYPES[version]:
         raise BadFrame("no message type of this version", message_id, fault="type", kind=kind)
+    if frame[-1] is None and len(frame) == PARTS.get(kind):
+        frame[-1] = {}
+    if ".0" in text and WHOLE.search(text):
+        frame[2:] = _whole(frame[2:])
     return frame, message_id
 
 

@@ -15,6 +15,7 @@ from csms_gateway import variables
 from csms_gateway.charger import Call, Charger, Unsupported
 from csms_gateway.commands import ours
 from csms_gateway.commands.kinds import LocalListEntry, SendLocalList
+from csms_gateway.integers import INTEGER_END
 from csms_gateway.local_list_difference import (
     Entry,
     Limits,
@@ -31,7 +32,6 @@ from csms_gateway.local_list_difference import (
 ITEMS_MAX: Final = 20
 FRAME_BYTES: Final = 150  # of BytesPerMessage: the frame around the entries
 CONTROLLER: Final = "LocalAuthListCtrlr"
-INTEGER_END: Final = 2**31
 
 KNOWN: Final = "select * from local_list where station_id = $1"
 SENDING: Final = """

@@ -69,7 +69,8 @@ def hidden(value: Any) -> Any:
 def payload(action: str, value: dict[str, Any]) -> dict[str, Any]:
     """What a call of this action carries, without its secrets."""
     found: dict[str, Any] = _hidden(value)
-    if action == PERSONAL and "data" in found:
+    # An error that answers a call made by hand ends with whatever the charger put there.
+    if action == PERSONAL and isinstance(found, dict) and "data" in found:
         found["data"] = MASK
     return found
 

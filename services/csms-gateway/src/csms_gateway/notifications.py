@@ -22,7 +22,8 @@ from csms_gateway import customer_information, tables
 from csms_gateway.charger import Charger, Handler
 from csms_gateway.clocks import wire_time
 from csms_gateway.gateway import Gateway
-from csms_gateway.transactions import as_json
+from csms_gateway.integers import INTEGER_END
+from csms_gateway.stored_json import as_json
 
 INSERT: Final = """
 insert into notification (operator_id, station_id, action, request_id, payload, received_at)
@@ -38,7 +39,6 @@ PRUNE_ROWS: Final = 10_000  # a statement; so many are gone in a second
 PRUNE_EVERY_S: Final = 600.0
 # The action of our own remarks; like SecurityEventNotification, which is the station's.
 SEEN: Final = "SecurityEvent"
-INTEGER_END: Final = 2**31
 
 
 async def keep(charger: Charger, action: str, payload: dict[str, Any]) -> None:

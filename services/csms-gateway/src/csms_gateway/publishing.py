@@ -43,6 +43,7 @@ ACK_TIMEOUT_S = 2.0
 Reported = BootsReported | ConnectionsReported | StatusesReported
 OTHERS: Final = (BootsReported, ConnectionsReported, StatusesReported)
 
+UNREADABLE = Counter("csms_gateway_unreadable_values_total", "Sampled values that are no number")
 BATCHES = Counter("csms_gateway_batches_total", "Batches of reports sent", ["subject", "way"])
 
 

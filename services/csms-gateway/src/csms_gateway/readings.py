@@ -4,12 +4,12 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
-from prometheus_client import Counter
-
-UNREADABLE = Counter("csms_gateway_unreadable_values_total", "Sampled values that are no number")
-
 REGISTER: Final = "Energy.Active.Import.Register"  # also the default: OCPP 1.6, 7.43
-TO_BASE: Final = {"kWh": ("Wh", 1000), "kvarh": ("varh", 1000), "kW": ("W", 1000)}
+# In lower case: some chargers write KWh or WH.
+TO_BASE: Final = {
+    "wh": ("Wh", 1), "kwh": ("Wh", 1000), "varh": ("varh", 1), "kvarh": ("varh", 1000),
+    "kw": ("W", 1000),
+}  # fmt: skip
 NAME_MAX: Final = 64  # twice the longest name in the schema; the names are keys in the database
 VALUE_MAX: Final = 64  # characters of a number; longer ones are signed data or garbage
 TEXT_MAX: Final = 255  # five times what most schemas allow
@@ -32,13 +32,12 @@ def sample(
     energy = measurand.startswith("Energy.")
     read = number(value)
     if read is None or not -VALUE_MAX < multiplier < VALUE_MAX:
-        UNREADABLE.inc()
         return None
     unit = unit[:NAME_MAX] or ("Wh" if energy else "")
     if multiplier:
         read = format(Decimal(read).scaleb(multiplier), "f")
-    if unit in TO_BASE and energy:
-        unit, factor = TO_BASE[unit]
+    if energy and unit != "Wh" and (base := TO_BASE.get(unit.lower())):
+        unit, factor = base
         read = format(Decimal(read) * factor, "f")
     return {
         "sampled_at": at,

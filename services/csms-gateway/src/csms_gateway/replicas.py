@@ -8,13 +8,12 @@ it had sent and saw no answer to.
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from uuid import UUID
 
 from common.events import ConnectionReport, ConnectionsReported, GatewayBeat
-
-if TYPE_CHECKING:
-    from csms_gateway.gateway import Gateway
+from csms_gateway.commands import records
+from csms_gateway.gateway import Gateway
 
 log = logging.getLogger(__name__)
 
@@ -52,18 +51,10 @@ returning station_id, operator_id, generation, protocol, closed_at
 TELL = """
 insert into outbox (event_id, subject, body) values ($1, $2, $3)
 """
-# The charger may have carried it out; nobody will ever know, so it cannot be sent again either.
-FAIL = """
-update command set
-    state = 'failed', finished_at = now(), secrets = null, change = nextval('command_change_seq'),
-    result = '{"description": "the gateway stopped before the charger answered"}'
-where state = 'sent' and replica = $1
-returning id, station_id
-"""
 FORGET = "delete from gateway_replica where last_beat_at < now() - interval '1 day'"
 
 
-async def beat(gateway: "Gateway") -> None:
+async def beat(gateway: Gateway) -> None:
     """Live, visibly; and clear away after those who do not."""
     beating_since = time.monotonic()  # a beat that fails begins this anew
     while True:
@@ -75,7 +66,7 @@ async def beat(gateway: "Gateway") -> None:
         await asyncio.sleep(gateway.settings.gateway_beat_s)
 
 
-async def bury(gateway: "Gateway") -> None:
+async def bury(gateway: Gateway) -> None:
     """Close what dead replicas left open."""
     dead_after_s = BEATS_MISSED * gateway.settings.gateway_beat_s
     for row in await gateway.pool.fetch(DEAD, dead_after_s):
@@ -85,12 +76,11 @@ async def bury(gateway: "Gateway") -> None:
         log.warning("the gateway %s is dead; closing what it left open", replica)
         while await _close_portion(gateway, replica):
             pass
-        for failed in await gateway.pool.fetch(FAIL, replica):
-            await gateway.feed.tell(failed["station_id"], failed["id"], "failed")
+        await records.abandon(gateway, replica)
     await gateway.pool.execute(FORGET)
 
 
-async def _close_portion(gateway: "Gateway", replica: UUID) -> int:
+async def _close_portion(gateway: Gateway, replica: UUID) -> int:
     """The rows and what is told of them, in one transaction; how many they were."""
     async with gateway.pool.acquire() as db, db.transaction():
         rows = await db.fetch(CLOSE, replica, PORTION)
@@ -113,11 +103,11 @@ async def _close_portion(gateway: "Gateway", replica: UUID) -> int:
     return len(rows)
 
 
-async def enter(gateway: "Gateway") -> None:
+async def enter(gateway: Gateway) -> None:
     """Beat once before the first socket, or its row would look like a dead replica's."""
     await gateway.pool.execute(BEAT, gateway.replica)
 
 
-async def leave(gateway: "Gateway") -> None:
+async def leave(gateway: Gateway) -> None:
     """What is still open now is closed by whoever lives, at once."""
     await gateway.pool.execute(LEAVE, gateway.replica)

@@ -24,11 +24,11 @@ from csms_gateway import clocks, tables
 from csms_gateway.authorizing import Undecided
 from csms_gateway.charger import Charger
 from csms_gateway.gateway import Gateway
+from csms_gateway.integers import INTEGER_END
 
 SWEEP_S: Final = 5.0
 ACCEPTED: Final = "Accepted"
 # A station that tells what it kept offline may tell of the use of what is over here by now.
-INTEGER_END: Final = 2**31
 USABLE: Final = "('requested', 'active', 'expired')"
 
 # A refused request changes nothing at the station, so it changes no reservation that stands.

@@ -41,10 +41,14 @@ FORM: Final = {"Enum", "MaxLength", "MinItems", "MaxItems"}
 # A session is never lost for its form, by action: 12500.0 Wh are Wh, a long tag is an unknown one,
 # and a station of 2.0.1 may use words of 2.1 or its own.
 _OF_1_6: Final = {("Type", "meterStart"), ("Type", "meterStop"), ("MaxLength", "idTag")}
+# A reading is text in 1.6 and a number in 2.x; chargers mix them up.
+_VALUE: Final = ("Type", "value")
 HARMLESS: Final = {
+    "MeterValues": {_VALUE},
     "StartTransaction": _OF_1_6,
-    "StopTransaction": _OF_1_6,
+    "StopTransaction": _OF_1_6 | {_VALUE},
     "TransactionEvent": {
+        _VALUE,
         ("Enum", "triggerReason"), ("Enum", "chargingState"), ("Enum", "stoppedReason"),
         ("Enum", "operationMode"), ("Enum", "preconditioningStatus"), ("Enum", "type"),
         ("MaxLength", "idToken"), ("MaxLength", "type"),
@@ -56,6 +60,9 @@ HARMLESS: Final = {
         ("Enum", "chargingLimitSource"), ("MinItems", "chargingProfile"),
     },
 }  # fmt: skip
+
+NULL: Final = "Null"  # what such a deviation is counted as
+DEPTH_MAX: Final = 32  # of no payload in OCPP
 
 # OCPP-J 1.6, 4.2.3, with its spelling of Occurence.
 CODE_BY_KIND: Final = {
@@ -105,12 +112,15 @@ def responds(version: str, action: str) -> bool:
 
 
 def check_incoming(version: str, name: str, payload: dict[str, Any]) -> list[str]:
-    """Check what a charger sent; return its harmless deviations. Raises Violation."""
+    """Check what a charger sent; return its harmless deviations. Raises Violation.
+
+    If it is not valid as it is, members that are null are taken out of it.
+    """
     # No formats: a timestamp nobody can read is a clock's fault, not a reason to refuse.
     validator = _validator(version, name, formats=False)
     if validator.is_valid(payload):
         return []
-    deviations = []
+    deviations = _nulls_left_out(payload)
     for error in validator.iter_errors(payload):
         kind = type(error.kind).__name__
         if not _harmless(name, kind, error.instance_path):
@@ -131,7 +141,7 @@ def check_answer(version: str, action: str, payload: dict[str, Any]) -> list[str
     validator = _validator(version, f"{action}Response", formats=False)
     if validator.is_valid(payload):
         return []
-    deviations = []
+    deviations = _nulls_left_out(payload)
     for error in validator.iter_errors(payload):
         kind = type(error.kind).__name__
         if kind == "Type":
@@ -139,6 +149,22 @@ def check_answer(version: str, action: str, payload: dict[str, Any]) -> list[str
             raise Violation(CODE_BY_KIND[kind], f"{where or 'payload'}: {error.message}")
         deviations.append(kind)
     return deviations
+
+
+def _nulls_left_out(value: Any, depth: int = 0) -> list[str]:
+    """Take out what is null, which "usually represents something undefined" (OCPP-J 1.6, 4.2.1) and
+    is how many libraries write a member that is not there. What to count it as.
+    """
+    if depth > DEPTH_MAX or not isinstance(value, dict | list):
+        return []
+    found: list[str] = []
+    if isinstance(value, dict):
+        for name in [name for name, inner in value.items() if inner is None]:
+            del value[name]
+            found = [NULL]
+    for inner in value.values() if isinstance(value, dict) else value:
+        found = _nulls_left_out(inner, depth + 1) or found
+    return found
 
 
 def require_complete(version: str, action: str, answer: dict[str, Any]) -> None:

@@ -8,8 +8,8 @@ import asyncpg
 import orjson
 
 from common.events import IncidentOpened
+from csms_gateway.stored_json import as_json
 from csms_gateway.transaction_fold import Known, Token
-from csms_gateway.transactions import as_json
 
 # The columns of transaction_fold.Known as they stand in the table, in the order of the parameters.
 COLUMNS: Final = (

@@ -17,6 +17,8 @@ from csms_gateway import transaction_event_statements as sql
 from csms_gateway.authorizing import Undecided, starting
 from csms_gateway.charger import Charger
 from csms_gateway.event_batches import Update
+from csms_gateway.kept_messages import keep_unmatched
+from csms_gateway.stored_json import as_json
 from csms_gateway.transaction_fold import Known, Token, begins, complete_to, missing, news
 
 log = logging.getLogger(__name__)
@@ -130,7 +132,7 @@ async def _stored(
     if before is None and look:
         row = await charger.gateway.pool.fetchrow(
             sql.KNOWN, charger.station_id, arrived.ocpp_id, arrived.seq_no,
-            transactions.as_json(payload),
+            as_json(payload),
         )  # fmt: skip
         if row and row["repeated"] is not None:
             return await _repeated(
@@ -175,8 +177,8 @@ async def _gone_on(
     await readings(after)
     update = Update(
         charger.station_id, arrived.ocpp_id, arrived.seq_no, charger.operator_id,
-        transactions.as_json(arrived.payload), arrived.received_at, changes,
-        after.revision, after.charging_state, transactions.as_json(after.details),
+        as_json(arrived.payload), arrived.received_at, changes,
+        after.revision, after.charging_state, as_json(after.details),
         after.newest_seq_no,
     )  # fmt: skip
     if not await charger.gateway.events.store(update):
@@ -224,9 +226,7 @@ async def _repeated(
 ) -> Known:
     if not same:
         # R3: a station that counts anew after a restart still tells of energy.
-        await transactions.keep_unmatched(
-            charger, "TransactionEvent", arrived.payload, arrived.received_at
-        )
+        await keep_unmatched(charger, "TransactionEvent", arrived.payload, arrived.received_at)
         detail = f"event {arrived.seq_no} of {arrived.ocpp_id} came again and says something else"
         incident = Incident(kind="seq_no_reused", detail=detail)
         await transactions.open_incident(charger, known.session_id, incident)
@@ -266,7 +266,7 @@ async def _write(
             sql.WRITE,
             *sql.values(charger.operator_id, charger.station_id, known, arrived.received_at,
                       energy.energy_wh if energy else None, tell_by),
-            arrived.seq_no, transactions.as_json(arrived.payload), arrived.received_at,
+            arrived.seq_no, as_json(arrived.payload), arrived.received_at,
             # The statement puts in which session it is, and an id.
             transaction_endings.outbox(told),
             _opened(charger, known.session_id, left_open).model_dump_json(),

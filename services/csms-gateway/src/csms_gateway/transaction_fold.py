@@ -13,11 +13,11 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from csms_gateway import readings
+from csms_gateway.integers import INTEGER_END
 
 BEGIN: Final = "Transaction.Begin"
 END: Final = "Transaction.End"
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)  # of a reading whose time does not matter
-INTEGER_END: Final = 2**31
 # Who shows a card to end a session need not be who began it.
 STOPS: Final = {"StopAuthorized", "Deauthorized", "RemoteStop"}
 # What a station tells once, or again when it changes (2.1, E02, E16 and I12): the newest counts.

@@ -10,8 +10,8 @@ import orjson
 
 from csms_gateway.charger import Charger, Unsupported
 from csms_gateway.commands.kinds import TransactionLimits
+from csms_gateway.integers import INTEGER_END
 
-INTEGER_END: Final = 2**31
 WANTED: Final = """
 select parameters -> 'limits' from command
 where station_id = $1 and remote_start_id = $2 and state <> 'rejected' order by id desc limit 1

@@ -1,7 +1,6 @@
 """Transactions: what chargers report of a session's start and end, stored before it is answered."""
 
-import hashlib
-import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,15 +12,17 @@ import orjson
 from common.authorize import AuthorizeAnswer
 from common.clock import now
 from common.events import Incident, IncidentOpened, SessionEnded, SessionStarted
-from common.ids import uuid7
 from csms_gateway import clocks, plausibility
 from csms_gateway import transaction_statements as sql
 from csms_gateway.authorizing import Undecided, starting
 from csms_gateway.charger import Charger, Unsupported
-
-log = logging.getLogger(__name__)
+from csms_gateway.kept_messages import keep_unmatched
+from csms_gateway.stored_json import as_json
 
 REMEMBERED_MAX = 64  # sessions a socket; a station has a few at a time
+
+# Makes the readings in a message durable, as those of a session on an EVSE; None, 0: not known.
+Readings = Callable[[UUID | None, int], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +95,16 @@ async def start(charger: Charger, report: StartReport) -> Started:
             report.id_token.upper(), report.at, report.meter_start_wh,
         )  # fmt: skip
         assert row is not None
+        # It may have been stopped since; which one is open now, the table knows.
+        charger.open_by_evse.pop(report.evse_id, None)
     else:
         charger.gateway.parts.connections.emitted.set()
         _keep_for_stop(charger, row["id"], event)
         for session_id in row["left_open"] or ():
             await open_incident(charger, session_id, left_open)
+        charger.open_by_evse[report.evse_id] = row["session_id"]
     reserved = row.get("reserved", True)  # a repeat: nobody looked
     _remember(charger, str(row["id"]), row["session_id"])
-    charger.open_by_evse[report.evse_id] = row["session_id"]
     return Started(
         row["id"],
         row["session_id"],
@@ -145,8 +148,12 @@ def _doubts(settled: clocks.Settled) -> list[Incident]:
     return []
 
 
-async def stop(charger: Charger, report: StopReport) -> None:
-    """Store a stop. The first one counts; another value later is an incident, not a change."""
+async def stop(charger: Charger, report: StopReport, readings: Readings) -> None:
+    """Store a stop. The first one counts; another value later is an incident, not a change.
+
+    readings makes the readings in it durable; called before the end is stored, for they must not be
+    missing from a session that has ended.
+    """
     received_at = now()
     row: Any = charger.started.pop(report.transaction_id, None)
     row = row or await _row(charger, report.transaction_id)
@@ -158,10 +165,12 @@ async def stop(charger: Charger, report: StopReport) -> None:
             return  # the same stop again: its answer was lost
         row = await _only_candidate(charger, report, received_at)
         if row is None:
+            await readings(None, 0)
             await _stop_without_start(charger, report, received_at)
             return
         detail = f"the charger stopped transaction {report.transaction_id}, which is not known"
         incidents.append(Incident(kind="stop_matched", detail=detail))
+    await readings(row["session_id"], row["evse_id"])
     while row["ended_at"] is None:
         event = _ended(charger, row, report, received_at, incidents)
         done = await charger.gateway.pool.fetchval(
@@ -181,7 +190,10 @@ async def stop(charger: Charger, report: StopReport) -> None:
     if row["meter_stop_wh"] != report.meter_stop_wh:
         detail = f"stopped again at {report.meter_stop_wh} Wh; {row['meter_stop_wh']} Wh was kept"
         incident = Incident(kind="stop_repeated", detail=detail)
-        await open_incident(charger, row["session_id"], incident)
+        told = _opened(charger, row["session_id"], incident)
+        # Perhaps of another session, whose start is lost: so all of it is kept (R3), and a charger
+        # that repeats it for ever is told of once.
+        await keep_unmatched(charger, "StopTransaction", report.payload, received_at, told)
 
 
 def _ended(
@@ -292,25 +304,6 @@ async def _stop_without_start(charger: Charger, report: StopReport, received_at:
     await keep_unmatched(charger, "StopTransaction", report.payload, received_at, event)
 
 
-async def keep_unmatched(
-    charger: Charger,
-    action: str,
-    payload: dict[str, Any],
-    received_at: datetime,
-    event: SessionEnded | None = None,
-) -> None:
-    """Store a message about a transaction nobody knows; a repeat of it is stored once."""
-    log.warning("%s of %s belongs to no known transaction", action, charger.station_id)
-    kept = await charger.gateway.pool.fetchval(
-        sql.UNMATCHED, charger.operator_id, charger.station_id, action, _digest(payload),
-        as_json(payload), received_at, event.session_id if event else None,
-        event.id if event else None, event.subject if event else None,
-        event.model_dump_json() if event else None, uuid7(),
-    )  # fmt: skip
-    if kept and event:
-        charger.gateway.parts.connections.emitted.set()
-
-
 async def session_of(
     charger: Charger, transaction_id: int | None, evse_id: int, payload: dict[str, Any]
 ) -> UUID | None:
@@ -351,31 +344,16 @@ def _remember(charger: Charger, transaction_id: str, session_id: UUID) -> None:
     charger.sessions[transaction_id] = session_id
 
 
-async def open_incident(charger: Charger, session_id: UUID, incident: Incident) -> None:
-    event = IncidentOpened(
+def _opened(charger: Charger, session_id: UUID, incident: Incident) -> IncidentOpened:
+    return IncidentOpened(
         operator_id=charger.operator_id,
         session_id=session_id,
         station_id=charger.station_id,
         incident=incident,
     )
+
+
+async def open_incident(charger: Charger, session_id: UUID, incident: Incident) -> None:
+    event = _opened(charger, session_id, incident)
     await charger.gateway.pool.execute(sql.TELL, event.id, event.subject, event.model_dump_json())
     charger.gateway.parts.connections.emitted.set()
-
-
-def as_json(value: Any) -> str:
-    # PostgreSQL's jsonb cannot hold NUL; the message log has the frame as it was.
-    return orjson.dumps(value).decode().replace("\\u0000", "\\ufffd")
-
-
-async def keep_signed(
-    charger: Charger, evse_id: int, session_id: UUID | None, payload: dict[str, Any]
-) -> None:
-    """Store a message with signed readings whole: they are evidence, byte for byte."""
-    await charger.gateway.pool.execute(
-        sql.SIGNED, uuid7(), charger.operator_id, charger.station_id, evse_id, session_id,
-        _digest(payload), as_json(payload), now(),
-    )  # fmt: skip
-
-
-def _digest(payload: dict[str, Any]) -> str:
-    return hashlib.sha256(orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -18,7 +18,7 @@ from common.database import Db
 from csms_gateway import connections, statuses, tables
 from csms_gateway.charger import Charger
 from csms_gateway.device_model import ATTRIBUTES, WRITE_ONLY, Name, Told, folded, key, named, secret
-from csms_gateway.transactions import as_json
+from csms_gateway.stored_json import as_json
 
 # A full inventory of a large station has some thousand; new ones beyond this are a fault.
 VARIABLES_MAX: Final = 20_000

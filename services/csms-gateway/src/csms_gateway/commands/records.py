@@ -8,6 +8,7 @@ lost notice delays it to the next sweep and a station that is away gets it when 
 import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import asyncpg
 import orjson
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SWEEP_S = 5.0
+FINISH_RETRY_S = 1.0
 
 # By the newest socket alone: an old one that lingers here would only lose it.
 CLAIM = """
@@ -46,13 +48,22 @@ update command set
     change = nextval('command_change_seq')
 where id = $1 and state = 'sent'
 """
-# A sent one has its own clock, the charger's time to answer; a quarter of an hour is for those of
-# many calls, and for a result that could not be stored.
+# The deadline is for a station that is away. A sent one has its own clock, the charger's time to
+# answer; a quarter of an hour is for those of many calls.
 TIME_OUT = """
 update command set
     state = 'timed_out', finished_at = now(), secrets = null, change = nextval('command_change_seq')
-where state in ('queued', 'sent') and deadline_at < now()
+where state = 'queued' and deadline_at < now()
     or state = 'sent' and sent_at < now() - interval '15 minutes'
+returning id, station_id, parameters
+"""
+# A sent one of a replica that died. The charger may have carried it out; nobody will ever know, so
+# it cannot be sent again either.
+ABANDON = """
+update command set
+    state = 'failed', finished_at = now(), secrets = null, change = nextval('command_change_seq'),
+    result = '{"description": "the gateway stopped before the charger answered"}'
+where state = 'sent' and replica = $1
 returning id, station_id, parameters
 """
 # A command that is over keeps no password.
@@ -62,6 +73,9 @@ WAITING = "select distinct station_id from command where state = 'queued' and st
 
 def deliver_soon(gateway: Gateway, charger: Charger) -> None:
     """Send what waits for this charger, beside whatever it is saying itself."""
+    if charger.delivery_waits:
+        return  # it will find this one too
+    charger.delivery_waits = True
     delivery = gateway.tasks.spawn(_deliver(charger), f"commands {charger.station_id}")
     gateway.deliveries.add(delivery)
     delivery.add_done_callback(gateway.deliveries.discard)
@@ -70,6 +84,7 @@ def deliver_soon(gateway: Gateway, charger: Charger) -> None:
 async def _deliver(charger: Charger) -> None:
     gateway = charger.gateway
     async with charger.commands:
+        charger.delivery_waits = False
         while not gateway.draining and (
             row := await gateway.pool.fetchrow(
                 CLAIM, charger.station_id, gateway.replica, charger.generation
@@ -79,8 +94,24 @@ async def _deliver(charger: Charger) -> None:
             sent: list[dict[str, Any]] = []
             state, result = await _carried_out(charger, row, sent)
             parts = (result, sent, orjson.loads(row["parameters"]))
-            await gateway.pool.execute(FINISH, row["id"], state, *map(_json, parts))
+            await _finish(gateway, row["id"], state, *map(_json, parts))
             await _tell(gateway, row, state)
+
+
+async def _finish(gateway: Gateway, command_id: UUID, state: str, *parts: str) -> None:
+    """Store how it ended: the charger has taken it or not, whatever becomes of our database."""
+    while True:
+        try:
+            await gateway.pool.execute(FINISH, command_id, state, *parts)
+        except asyncpg.DataError:
+            raise  # it will never be taken
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            if gateway.pool.is_closing():
+                raise
+            log.warning("the end of command %s is not stored yet: %s", command_id, error)
+            await asyncio.sleep(FINISH_RETRY_S)
+        else:
+            return
 
 
 def _json(value: Any) -> str:
@@ -161,12 +192,25 @@ async def _calls(charger: Charger, kind: str, parameters: dict[str, Any]) -> lis
     return await translate(charger, KINDS[kind].model_validate({"type": kind, **parameters}))
 
 
+async def abandon(gateway: Gateway, replica: UUID) -> None:
+    """End what a dead replica had sent."""
+    await _end(gateway, "failed", ABANDON, replica)
+
+
+async def _end(gateway: Gateway, state: str, statement: str, *values: Any) -> None:
+    """End commands of which no more will be heard; statement ends them in that state."""
+    async with gateway.pool.acquire() as db, db.transaction():
+        rows = await db.fetch(statement, *values)
+        for row in rows:
+            await db.execute(HIDE, row["id"], _json(orjson.loads(row["parameters"])))
+    for row in rows:
+        await _tell(gateway, row, state)
+
+
 async def sweep(gateway: Gateway, held: "Held") -> None:
     """End what is past its deadline; deliver what a lost notice left behind."""
     while True:
-        for row in await gateway.pool.fetch(TIME_OUT):
-            await gateway.pool.execute(HIDE, row["id"], _json(orjson.loads(row["parameters"])))
-            await _tell(gateway, row, "timed_out")
+        await _end(gateway, "timed_out", TIME_OUT)
         await held.close_changed()
         stations = [charger.station_id for charger in held.all()]
         for row in await gateway.pool.fetch(WAITING, stations):

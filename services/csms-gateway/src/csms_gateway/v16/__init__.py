@@ -6,8 +6,8 @@ from common.clock import now
 from csms_gateway import (
     certificates,
     installed_certificates,
+    kept_messages,
     reservations,
-    transactions,
     variables,
 )
 from csms_gateway.charger import Answered, Charger, Refused, Translation, Version, sends
@@ -56,7 +56,7 @@ TELL_OF_SESSIONS = ("StartTransaction", "StopTransaction")
 
 async def keep(charger: Charger, action: str, payload: dict[str, Any]) -> None:
     if action in TELL_OF_SESSIONS:
-        await transactions.keep_unmatched(charger, action, payload, now())
+        await kept_messages.keep_unmatched(charger, action, payload, now())
 
 
 COMMANDS: dict[str, Translation] = {

@@ -2,10 +2,12 @@
 
 from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 
 from common.clock import now
-from csms_gateway import clocks, readings, transactions
+from csms_gateway import clocks, kept_messages, readings, transactions
 from csms_gateway.charger import Charger
+from csms_gateway.publishing import UNREADABLE
 from csms_gateway.v16.status_notification import connector
 
 SIGNED: Final = "SignedData"
@@ -13,21 +15,22 @@ SIGNED: Final = "SignedData"
 
 async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
     number = connector(payload)
-    await store(charger, number, payload.get("transactionId"), payload["meterValue"], payload)
+    transaction_id = payload.get("transactionId")
+    session_id = await transactions.session_of(charger, transaction_id, number, payload)
+    await store(charger, number, session_id, payload["meterValue"], payload)
     return {}
 
 
 async def store(
     charger: Charger,
     evse_id: int,
-    transaction_id: int | None,
+    session_id: UUID | None,
     meter_values: list[dict[str, Any]],
     payload: dict[str, Any],
 ) -> None:
     """Return when the readings are durable."""
-    session_id = await transactions.session_of(charger, transaction_id, evse_id, payload)
     if _any_signed(meter_values):
-        await transactions.keep_signed(charger, evse_id, session_id, payload)
+        await kept_messages.keep_signed(charger, evse_id, session_id, payload)
     received_at = now()
     message = payload.get("timestamp")  # of a StopTransaction
     since = charger.reachable_since
@@ -54,6 +57,9 @@ def _any_signed(meter_values: list[dict[str, Any]]) -> bool:
         for sampled in one.get("sampledValue", ()):
             if "format" in sampled and sampled["format"] == SIGNED:
                 return True
+            # Some do not say so; nothing else is as long.
+            if len(str(sampled["value"])) > readings.VALUE_MAX:
+                return True
     return False
 
 
@@ -63,6 +69,9 @@ def samples(meter_value: dict[str, Any], at: datetime) -> list[dict[str, Any]]:
     for sampled in meter_value.get("sampledValue", ()):
         if sampled.get("format") == SIGNED:
             continue  # no number; the whole message is kept
-        if one := readings.sample(sampled, sampled["value"], sampled.get("unit", ""), at):
+        value = str(sampled["value"])
+        if one := readings.sample(sampled, value, sampled.get("unit", ""), at):
             found.append(one)
+        else:
+            UNREADABLE.inc()
     return found

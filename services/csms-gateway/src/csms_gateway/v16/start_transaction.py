@@ -1,11 +1,11 @@
 """StartTransaction (OCPP 1.6, 4.8)."""
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from csms_gateway import reservations, transactions
 from csms_gateway.charger import Charger
-from csms_gateway.readings import REGISTER_MAX
+from csms_gateway.readings import REGISTER_MAX, number
 from csms_gateway.schemas import Violation
 from csms_gateway.v16.id_tag import id_tag_info
 from csms_gateway.v16.status_notification import connector
@@ -18,21 +18,22 @@ TIMESTAMP_MAX = 64
 
 def register(payload: dict[str, Any], name: str) -> int:
     """A meter register in Wh. Raises Violation."""
-    try:
-        value = int(Decimal(str(payload[name])))  # some chargers send 12500.0
-    except (InvalidOperation, ValueError, OverflowError):
-        raise Violation("TypeConstraintViolation", f"{name} is no number of Wh") from None
+    # Some chargers send 12500.0; and an int of 1e1000000 would keep every charger waiting a minute.
+    read = number(str(payload[name]))
+    if read is None:
+        raise Violation("TypeConstraintViolation", f"{name} is no number of Wh")
+    value = int(Decimal(read))
     if not -REGISTER_MAX < value < REGISTER_MAX:
         raise Violation("PropertyConstraintViolation", f"{name} {value} cannot be")
     return value
 
 
 async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
-    number = connector(payload, least=1)
+    evse_id = connector(payload, least=1)
     started = await transactions.start(
         charger,
         transactions.StartReport(
-            evse_id=number,
+            evse_id=evse_id,
             connector_id=1,
             id_token=payload["idTag"][:ID_TOKEN_MAX],
             meter_start_wh=register(payload, "meterStart"),
@@ -44,7 +45,7 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
         await reservations.used(
             charger,
             reservations.Use(
-                started.session_id, payload.get("reservationId"), number, payload["idTag"],
+                started.session_id, payload.get("reservationId"), evse_id, payload["idTag"],
                 payload["timestamp"],
             ),
         )  # fmt: skip

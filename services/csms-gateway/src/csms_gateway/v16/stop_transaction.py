@@ -1,6 +1,7 @@
 """StopTransaction (OCPP 1.6, 4.10)."""
 
 from typing import Any
+from uuid import UUID
 
 from csms_gateway import transactions
 from csms_gateway.authorizing import Undecided
@@ -14,11 +15,12 @@ from csms_gateway.v16.start_transaction import ID_TOKEN_MAX, TIMESTAMP_MAX, regi
 async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
     """Always answered: a charger without an answer would repeat the stop for ever."""
     id_tag = (payload.get("idTag") or "")[:ID_TOKEN_MAX] or None
-    if payload.get("transactionData"):
-        # Before the stop: its readings must not be missing from a session that has ended.
-        await meter_values.store(
-            charger, 0, payload["transactionId"], payload["transactionData"], payload
-        )
+    found = payload.get("transactionData", [])
+
+    async def readings(session_id: UUID | None, evse_id: int) -> None:
+        if found:
+            await meter_values.store(charger, evse_id, session_id, found, payload)
+
     await transactions.stop(
         charger,
         transactions.StopReport(
@@ -29,6 +31,7 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
             reason=short(payload.get("reason")),
             payload=payload,
         ),
+        readings,
     )
     if not id_tag:
         return {}

@@ -6,8 +6,8 @@ from common.clock import now
 from csms_gateway import (
     certificates,
     installed_certificates,
+    kept_messages,
     reservations,
-    transactions,
     variables,
 )
 from csms_gateway.charger import (
@@ -82,7 +82,7 @@ TELL_OF_SESSIONS = {"TransactionEvent", "NotifySettlement"}
 
 async def keep(charger: Charger, action: str, payload: dict[str, Any]) -> None:
     if action in TELL_OF_SESSIONS:
-        await transactions.keep_unmatched(charger, action, payload, now())
+        await kept_messages.keep_unmatched(charger, action, payload, now())
 
 
 ACTIONS: dict[str, Handler] = {

@@ -5,8 +5,9 @@ from typing import Any
 from uuid import UUID
 
 from common.clock import now
-from csms_gateway import clocks, readings, statuses, transactions
+from csms_gateway import clocks, kept_messages, readings, statuses, transactions
 from csms_gateway.charger import Charger
+from csms_gateway.publishing import UNREADABLE
 
 
 async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
@@ -25,7 +26,7 @@ async def store(
 ) -> None:
     """Return when the readings are durable."""
     if any("signedMeterValue" in sampled for one in meter_values for sampled in _sampled(one)):
-        await transactions.keep_signed(charger, evse_id, session_id, payload)
+        await kept_messages.keep_signed(charger, evse_id, session_id, payload)
     received_at = now()
     # What waited offline is old by right, not by a clock that is behind.
     since = received_at if payload.get("offline") else charger.reachable_since
@@ -69,4 +70,6 @@ def samples(meter_value: dict[str, Any], at: datetime) -> list[dict[str, Any]]:
         )
         if one:
             found.append(one)
+        else:
+            UNREADABLE.inc()
     return found

@@ -9,7 +9,8 @@ import orjson
 
 from common.clock import now
 from csms_gateway.charger import Charger
-from csms_gateway.transactions import as_json
+from csms_gateway.integers import INTEGER_END
+from csms_gateway.stored_json import as_json
 
 KEEP: Final = """
 insert into dynamic_schedule (station_id, profile_id, operator_id, schedule_update, updated_at)
@@ -27,7 +28,6 @@ NAMES: Final = tuple(
     for name in ("limit", "dischargeLimit", "setpoint", "setpointReactive")
     for phase in PHASES
 )
-INTEGER_END: Final = 2**31
 
 
 async def pulled(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from typing import Any, Final
 from common.clock import now
 from csms_gateway import notifications
 from csms_gateway.charger import Charger
+from csms_gateway.integers import INTEGER_END
 from csms_gateway.schemas import Violation
-from csms_gateway.transactions import as_json
+from csms_gateway.stored_json import as_json
 
 OPEN: Final = """
 insert into event_stream (
@@ -26,7 +27,6 @@ select $1, $2, 'NotifyPeriodicEventStream', $3::jsonb || coalesce((
     from event_stream where station_id = $2 and stream_id = $4
 ), '{}'), $5
 """
-INTEGER_END: Final = 2**31
 
 
 def _number(value: int, name: str) -> int:
