@@ -160,9 +160,9 @@ async def test_S04_FR_03_to_07_a_battery_in_its_slot_is_charged_for_nobody(
     assert (over.energy_wh, over.stop_reason, kinds(over)) == (700, "EVDisconnected", [])
     reports = await gateway.reported(MeterValuesReported, staff.station_id, 3)
     levels = [
-        (report.session_id, str(one.value))
+        (report.session_id, one.value)
         for report in reports
         for one in report.samples
         if one.measurand == "SoC"
     ]
-    assert levels == [(begun.session_id, "95.0")]
+    assert levels == [(begun.session_id, 95)]

@@ -119,17 +119,23 @@ async def test_Q01_an_ev_that_gives_back_goes_by_the_profile_on_the_station(
 
 
 @pytest.mark.usefixtures("for_evs")
-async def test_Q01_FR_04_what_nobody_has_a_profile_for_is_refused(gateway: Gateway) -> None:
+async def test_Q01_a_car_that_could_give_back_charges_where_nobody_has_a_v2x_profile(
+    gateway: Gateway,
+) -> None:
+    # Rejected would end its session (Q01.FR.04 and FR.06).
     async with staffed(gateway, V21) as staff:
         await plugged_in(staff)
         charging = profile(
             period("ChargingOnly", limit=9000.0), chargingProfilePurpose="TxDefaultProfile"
         )
         await sets(staff, charging)
-        answer = await staff.wire.send("NotifyEVChargingNeeds", BOTH_WAYS)
-        assert (answer["status"], answer["statusInfo"]["reasonCode"]) == (
-            "Rejected", "InvalidValue",
-        )  # fmt: skip
+        assert await staff.wire.send("NotifyEVChargingNeeds", BOTH_WAYS) == ACCEPTED
+        action, sent = await staff.asked()
+        assert action == "SetChargingProfile"
+        (schedule,) = sent["chargingProfile"]["chargingSchedule"]
+        periods = schedule["chargingSchedulePeriod"]
+        assert all(one.keys() <= {"startPeriod", "limit", "numberPhases"} for one in periods)
+        assert max(one["limit"] for one in periods) == V2X["maxChargePower"]
         await staff.quiet()
 
 
