@@ -7,7 +7,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from csms_gateway.transaction_fold import Known, Token, merged, missing, register
+from csms_gateway.transaction_fold import Known, Token, missing, news, register
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 FIRST = Token("DRIVER", "ISO14443", "Accepted", None, None)
@@ -53,14 +53,14 @@ def test_E04_FR03_any_order_of_the_events_makes_the_same_transaction(
     # And again: a repeat changes nothing.
     again = expected
     for payload, at, token in shuffled:
-        again = merged(again, payload, at, token)
+        again = again._replace(**news(again, payload, at, token))
     assert again == expected
 
 
 def fold(found: list[tuple[dict[str, Any], datetime, Token | None]]) -> Known:
     known = Known(UUID(int=1), "T", started_at=found[0][1], started_raw=found[0][0]["timestamp"])
     for payload, at, token in found:
-        known = merged(known, payload, at, token)
+        known = known._replace(**news(known, payload, at, token))
     return known
 
 

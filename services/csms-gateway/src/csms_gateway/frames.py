@@ -30,7 +30,7 @@ PARTS: Final = {CALL: 4, CALL_RESULT: 3, SEND: 4}
 # 1.6 it is none, and to the database it is none either: it is read as what was meant.
 WHOLE: Final = re.compile(r"\.0+[\s,\]}]")
 WHOLE_MAX: Final = 2**53  # beyond it a float is not exact
-DEPTH_MAX: Final = 32  # of no payload in OCPP
+DEPTH_MAX: Final = 32  # of no payload in OCPP; whoever nests deeper wants to break us
 
 
 @dataclass(frozen=True, slots=True)

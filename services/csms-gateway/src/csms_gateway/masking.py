@@ -11,6 +11,7 @@ from typing import Any, Final
 import orjson
 
 from csms_gateway.device_model import WRITE_ONLY, mutability
+from csms_gateway.frames import DEPTH_MAX
 
 MASK: Final = "***"
 
@@ -32,7 +33,6 @@ TOKENED: Final = {
 }  # fmt: skip
 # Told of a person on their request (GDPR, 15): kept apart and soon deleted.
 PERSONAL: Final = "NotifyCustomerInformation"
-DEPTH_MAX: Final = 32  # of no payload in OCPP; whoever nests deeper wants to break us
 KEY_CODE: Final = "KeyCode"
 
 SECRET: Final = re.compile(

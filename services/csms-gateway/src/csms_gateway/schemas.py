@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import jsonschema_rs
 
+from csms_gateway.frames import DEPTH_MAX
+
 # What chargers in the field get wrong without doing harm: extra members, units and contexts the
 # schema does not list, readings and descriptions longer than allowed (OCMF is), empty lists.
 FREE_TEXT: Final = {
@@ -62,7 +64,6 @@ HARMLESS: Final = {
 }  # fmt: skip
 
 NULL: Final = "Null"  # what such a deviation is counted as
-DEPTH_MAX: Final = 32  # of no payload in OCPP
 
 # OCPP-J 1.6, 4.2.3, with its spelling of Occurence.
 CODE_BY_KIND: Final = {

@@ -76,15 +76,13 @@ class Known(NamedTuple):
     reserved: bool = True
 
 
-def merged(known: Known, payload: dict[str, Any], at: datetime, token: Token | None) -> Known:
-    """The transaction with one more event. payload: a TransactionEventRequest; at: settled."""
-    return known._replace(**news(known, payload, at, token))
-
-
 def news(
     known: Known, payload: dict[str, Any], at: datetime, token: Token | None
 ) -> dict[str, Any]:
-    """What an event changes of its transaction, by the members of Known."""
+    """What an event changes of its transaction, by the members of Known.
+
+    payload: a TransactionEventRequest; at: settled.
+    """
     info, evse = payload["transactionInfo"], payload.get("evse") or {}
     kind, seq_no, raw = payload["eventType"], payload["seqNo"], payload["timestamp"]
     found = payload.get("meterValue", [])

@@ -2,19 +2,27 @@
 
 from typing import Any, Final
 
-from csms_gateway.charger import Call, Charger
+from csms_gateway.charger import Call, Charger, Translation
 from csms_gateway.device_model import batches
 from csms_gateway.v201 import mirrored
 from csms_gateway.v201.get_variables import limits
 
 CONTROLLER: Final = "MonitoringCtrlr"
-_translate = mirrored.translation("set_variable_monitoring")
 
 
-async def calls(charger: Charger, command: Any) -> list[Call]:
-    (call,) = await _translate(charger, command)
-    items_max, bytes_max = await limits(charger, call.action, CONTROLLER)  # N04.FR.09
-    return [
-        Call(call.action, call.payload | {"setMonitoringData": batch})
-        for batch in batches(call.payload["setMonitoringData"], items_max, bytes_max)
-    ]
+def in_batches(kind: str, member: str) -> Translation:
+    """A mirrored command of monitors, whose member has no more items than the station takes."""
+    translate = mirrored.translation(kind)
+
+    async def calls(charger: Charger, command: Any) -> list[Call]:
+        (call,) = await translate(charger, command)
+        items_max, bytes_max = await limits(charger, call.action, CONTROLLER)
+        return [
+            Call(call.action, call.payload | {member: batch})
+            for batch in batches(call.payload[member], items_max, bytes_max)
+        ]
+
+    return calls
+
+
+calls: Final = in_batches("set_variable_monitoring", "setMonitoringData")  # N04.FR.09

@@ -5,7 +5,7 @@ from typing import Any
 from csms_gateway import reservations, statuses, transaction_events
 from csms_gateway.charger import Charger
 from csms_gateway.commands import ours
-from csms_gateway.transaction_fold import STOPS, Known
+from csms_gateway.transaction_fold import Known, begins
 from csms_gateway.v201 import meter_values
 from csms_gateway.v201.id_token_info import id_token_info
 
@@ -29,9 +29,8 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
             await meter_values.store(charger, where, session.session_id, found, payload)
 
     stored = await transaction_events.store(charger, payload, readings)
-    begins = not ended and payload["triggerReason"] not in STOPS
     told = "reservationId" in payload or ("idToken" in payload and stored.reserved)
-    if begins and told:
+    if begins(payload) and told:
         await reservations.used(
             charger,
             reservations.Use(
