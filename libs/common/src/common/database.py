@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
+import asyncpg
 from fastapi import Depends, Request
 from sqlalchemy import MetaData, event, text
 from sqlalchemy.exc import DisconnectionError
@@ -25,6 +26,12 @@ from common.auth import Caller
 OPERATOR_SETTING: Final = "csms.operator"
 PLATFORM: Final = "*"
 Operator = UUID | Literal["*"]
+
+# What a statement of asyncpg raises that the database refused, or that it was away for;
+# InternalClientError if the connection was lost between two steps of the statement.
+STATEMENT_FAILED: Final = (
+    OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError,
+)  # fmt: skip
 
 CONSTRAINT_NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",

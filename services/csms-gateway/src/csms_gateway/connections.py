@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from common.auth import scoped
 from common.clock import now
-from common.database import Db
+from common.database import STATEMENT_FAILED, Db
 from common.events import ConnectionReport, ConnectionsReported
 from common.problems import NotFound
 from csms_gateway import tables
@@ -285,9 +285,7 @@ class Held:
                 await self.gateway.publisher.report(
                     ConnectionsReported, _changed(charger, connected=False)
                 )
-            except (
-                OSError, asyncpg.PostgresError, asyncpg.InterfaceError, Overloaded,
-            ) as error:  # fmt: skip
+            except (*STATEMENT_FAILED, Overloaded) as error:
                 if self.gateway.pool.is_closing():
                     return
                 log.warning("the end of a connection is not stored yet: %s", error)

@@ -19,6 +19,7 @@ import orjson
 from prometheus_client import Counter
 
 from common.clock import now
+from common.database import STATEMENT_FAILED
 from csms_gateway.masking import masked
 from csms_gateway.settings import Settings
 
@@ -123,7 +124,7 @@ class MessageLog:
                 # It will never be taken; behind it the log would stand still.
                 log.exception("%d rows of the message log were refused", len(rows))
                 DROPPED.labels("refused").inc(len(rows))
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except STATEMENT_FAILED:
                 self._put_back(rows)
                 raise
 

@@ -7,7 +7,7 @@ from functools import partial
 
 import asyncpg
 
-from common.database import OPERATOR_SETTING, PLATFORM, server_settings
+from common.database import OPERATOR_SETTING, PLATFORM, STATEMENT_FAILED, server_settings
 from common.service import Parts
 from csms_gateway import replicas
 from csms_gateway.gateway import Gateway
@@ -56,6 +56,6 @@ async def running(parts: Parts) -> AsyncIterator[Gateway]:
         try:
             await gateway.log.flush()
             await replicas.leave(gateway)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except STATEMENT_FAILED as error:
             log.warning("the end of the message log could not be written: %r", error)
         await pool.close()

@@ -13,6 +13,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
+from common.database import STATEMENT_FAILED
 from csms_gateway import masking, password_rotation, schemas, secrets_in
 from csms_gateway.charger import Call, CallFailed, Charger, NoAnswer, Unsupported
 from csms_gateway.commands.all_kinds import KINDS, RAW
@@ -105,7 +106,7 @@ async def _finish(gateway: Gateway, command_id: UUID, state: str, *parts: str) -
             await gateway.pool.execute(FINISH, command_id, state, *parts)
         except asyncpg.DataError:
             raise  # it will never be taken
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except STATEMENT_FAILED as error:
             if gateway.pool.is_closing():
                 raise
             log.warning("the end of command %s is not stored yet: %s", command_id, error)
