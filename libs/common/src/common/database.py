@@ -89,14 +89,16 @@ class Connections:
         self.emitted = asyncio.Event()
 
     @asynccontextmanager
-    async def begin(self, operator: Operator) -> AsyncIterator[AsyncSession]:
-        """One transaction that sees one operator's rows, or every one's for PLATFORM.
+    async def begin(self, operator: Operator | None) -> AsyncIterator[AsyncSession]:
+        """One transaction that sees one operator's rows, every one's for PLATFORM, or nobody's.
 
-        Commits at the end; then wakes the outbox relay if an event was emitted, and calls what
-        was left with after_commit.
+        None is for the tables that stand outside the walls, or to set_operator later. Commits at
+        the end; then wakes the outbox relay if an event was emitted, and calls what was left with
+        after_commit.
         """
         async with self._make.begin() as db:
-            await set_operator(db, operator)
+            if operator is not None:
+                await set_operator(db, operator)
             yield db
         if db.info.pop("emitted", False):
             self.emitted.set()

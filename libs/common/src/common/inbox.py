@@ -81,24 +81,43 @@ async def handle(
     Raises if the database cannot be reached: then nothing was done.
     """
     by_subject = {event.subject: (event, handler) for event, handler in handlers.items()}
+    try:
+        # Savepoints would be two more round trips an event, and hardly any handler ever fails.
+        async with connections.begin(None) as db:
+            work = await _work(db, by_subject, received)
+            await _run_together(db, [(handler, event) for _, handler, event in work])
+    except Exception as error:
+        if _is_collision(error):
+            raise  # with another replica, not with an event: the whole batch comes again
+        log.info("a batch of %d failed (%s); each is handled alone", len(received), error)
+    else:
+        for _, _, event in work:
+            HANDLED.labels(event.subject).inc()
+        return [True] * len(received)
     settled = [True] * len(received)
-    async with connections.begin(PLATFORM) as db:
-        parsed: list[Event | None] = []
-        for subject, body in received:
-            parsed.append(await _parse(db, by_subject[subject][0], subject, body))
-        fresh = await _claim(db, [event.id for event in parsed if event])
-        work: list[tuple[int, Handler, Event]] = []
-        for place, (event, (subject, _)) in enumerate(zip(parsed, received, strict=True)):
-            if event is not None and event.id in fresh:
-                fresh.discard(event.id)
-                work.append((place, by_subject[subject][1], event))
-        if not await _run_together(db, [(handler, event) for _, handler, event in work]):
-            for place, handler, event in work:
-                error = await _run(db, handler, event)
-                if error is not None:
-                    subject, body = received[place]
-                    settled[place] = await _failed(db, event.id, subject, body, error)
+    async with connections.begin(None) as db:
+        for place, handler, event in await _work(db, by_subject, received):
+            failure = await _run(db, handler, event)
+            if failure is not None:
+                subject, body = received[place]
+                settled[place] = await _failed(db, event.id, subject, body, failure)
     return settled
+
+
+async def _work(
+    db: AsyncSession,
+    by_subject: Mapping[str, tuple[type[Event], Handler]],
+    received: Sequence[tuple[str, bytes]],
+) -> list[tuple[int, Handler, Event]]:
+    """What was not handled before, claimed, by its place in received."""
+    parsed = [await _parse(db, by_subject[subject][0], subject, body) for subject, body in received]
+    fresh = await _claim(db, [event.id for event in parsed if event])
+    work: list[tuple[int, Handler, Event]] = []
+    for place, (event, (subject, _)) in enumerate(zip(parsed, received, strict=True)):
+        if event is not None and event.id in fresh:
+            fresh.discard(event.id)
+            work.append((place, by_subject[subject][1], event))
+    return work
 
 
 async def _parse(db: AsyncSession, kind: type[Event], subject: str, body: bytes) -> Event | None:
@@ -127,30 +146,14 @@ async def _claim(db: AsyncSession, ids: Iterable[UUID]) -> set[UUID]:
     return {UUID(str(event_id)) for event_id in claimed}
 
 
-async def _run_together(db: AsyncSession, work: Sequence[tuple[Handler, Event]]) -> bool:
-    """False: nothing was done, since one of them failed, or there are no two of them.
-
-    A savepoint each would be three more statements an event.
-    """
-    if len(work) < 2:
-        return False
-    operator: Operator = PLATFORM
-    try:
-        async with undone_on_failure(db):
-            for handler, event in work:
-                wanted: Operator = event.operator_id or PLATFORM
-                if wanted != operator:
-                    await set_operator(db, wanted)
-                    operator = wanted
-                await handler(db, event)
-    except Exception as error:
-        if _is_collision(error):
-            raise
-        log.info("one of %d events failed (%s); each is handled alone", len(work), error)
-        return False
-    for _, event in work:
-        HANDLED.labels(event.subject).inc()
-    return True
+async def _run_together(db: AsyncSession, work: Sequence[tuple[Handler, Event]]) -> None:
+    operator: Operator | None = None
+    for handler, event in work:
+        wanted: Operator = event.operator_id or PLATFORM
+        if wanted != operator:
+            await set_operator(db, wanted)
+            operator = wanted
+        await handler(db, event)
 
 
 async def _run(db: AsyncSession, handler: Handler, event: Event) -> Exception | None:
@@ -160,7 +163,7 @@ async def _run(db: AsyncSession, handler: Handler, event: Event) -> Exception | 
             await handler(db, event)
     except Exception as error:
         if _is_collision(error):
-            raise  # with another replica, not with the event: the whole batch comes again
+            raise
         FAILED.labels(event.subject).inc()
         log.exception("handling %s %s failed", event.subject, event.id)
         return error
@@ -178,7 +181,6 @@ async def _failed(
     db: AsyncSession, event_id: UUID, subject: str, body: bytes, error: Exception
 ) -> bool:
     """Note the failure and give the claim back; return whether the event is dead."""
-    await set_operator(db, PLATFORM)
     attempts = await _keep(db, event_id, subject, body, error, attempts=1)
     if attempts >= ATTEMPTS_MAX:
         return True

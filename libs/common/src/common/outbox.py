@@ -13,22 +13,21 @@ from nats.errors import MaxPayloadError
 from nats.js import JetStreamContext
 from prometheus_client import Counter
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
     Column,
     DateTime,
     Identity,
+    Row,
     Table,
     Text,
     Uuid,
-    bindparam,
     insert,
-    select,
     text,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.database import PLATFORM, Connections, new_metadata
+from common.clock import now
+from common.database import Connections, new_metadata
 from common.events import Event
 
 log = logging.getLogger(__name__)
@@ -51,10 +50,20 @@ outbox = Table(
     Column("dead_at", DateTime(timezone=True)),
 )
 
-# An array, for an IN list of another length is another statement, to be prepared anew.
-SEQS = bindparam("seqs", type_=ARRAY(BigInteger))
-FORGET = text("delete from outbox where seq = any(:seqs)").bindparams(SEQS)
-BURY = text("update outbox set dead_at = now() where seq = any(:seqs)").bindparams(SEQS)
+# The order of what a delete returns is not promised.
+TAKE = text(
+    "with taken as (delete from outbox where seq in ("
+    "  select seq from outbox where dead_at is null order by seq limit :most"
+    "  for update skip locked"
+    ") returning *) select seq, event_id, subject, body from taken order by seq"
+)
+# Deleted before they are sent, and for good once all have arrived: one round trip less than to
+# read and then delete. The order of what a delete returns is not promised.
+TAKE = text(
+    "with taken as (delete from outbox where seq in ("
+    "select seq from outbox where dead_at is null order by seq limit :most for update skip locked"
+    ") returning *) select seq, event_id, subject, body from taken order by seq"
+)
 
 
 async def emit(db: AsyncSession, *events: Event) -> None:
@@ -70,27 +79,28 @@ async def emit(db: AsyncSession, *events: Event) -> None:
 
 
 async def relay_once(connections: Connections, stream: JetStreamContext) -> int:
-    """Send the oldest waiting events; return how many were sent. Replicas skip each other's."""
-    async with connections.begin(PLATFORM) as db:
-        alive = outbox.c.dead_at.is_(None)
-        waiting = select(outbox).where(alive).order_by(outbox.c.seq).limit(BATCH_MAX)
-        rows = (await db.execute(waiting.with_for_update(skip_locked=True))).all()
+    """Send the oldest waiting events; return how many were taken. Replicas skip each other's."""
+    async with connections.begin(None) as db:
+        rows = (await db.execute(TAKE, {"most": BATCH_MAX})).all()
         if not rows:
             return 0
         sending = (_send(stream, row.subject, row.body, str(row.event_id)) for row in rows)
         errors = await asyncio.gather(*sending, return_exceptions=True)
-        outcomes = list(zip(rows, errors, strict=True))
-        sent = [row.seq for row, error in outcomes if error is None]
-        too_large = [row.seq for row, error in outcomes if isinstance(error, MaxPayloadError)]
-        await db.execute(FORGET, {"seqs": sent})
-        if too_large:
-            # It would fail for ever, and everything behind it would wait for it.
-            log.error("%s events are larger than NATS takes; kept in the outbox", len(too_large))
-            await db.execute(BURY, {"seqs": too_large})
-    for _, error in outcomes:
-        if error is not None and not isinstance(error, MaxPayloadError):
+        unsent = [(row, error) for row, error in zip(rows, errors, strict=True) if error]
+        if unsent:
+            await db.execute(insert(outbox), [_kept(row, error) for row, error in unsent])
+    for _, error in unsent:
+        if not isinstance(error, MaxPayloadError):
             raise error
     return len(rows)
+
+
+def _kept(row: Row[Any], error: BaseException) -> dict[str, Any]:
+    too_large = isinstance(error, MaxPayloadError)
+    if too_large:
+        # It would fail for ever, and everything behind it would wait for it.
+        log.error("event %s is larger than NATS takes; kept in the outbox", row.event_id)
+    return {**row._mapping, "dead_at": now() if too_large else None}  # noqa: SLF001
 
 
 async def _send(stream: JetStreamContext, subject: str, body: str, event_id: str) -> None:

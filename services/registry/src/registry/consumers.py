@@ -6,67 +6,73 @@ StationChanged), so news of it is dropped and logged.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import Any, TypeVar
-from uuid import UUID
+from typing import Final
 
-from sqlalchemy import (
-    ARRAY,
-    BigInteger,
-    Boolean,
-    ColumnElement,
-    DateTime,
-    Integer,
-    Text,
-    Uuid,
-    and_,
-    any_,
-    case,
-    column,
-    delete,
-    func,
-    literal,
-    or_,
-    select,
-    tuple_,
-)
-from sqlalchemy.dialects.postgresql import Insert, insert
+from sqlalchemy import TextClause, delete, func, text
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.types import TypeEngine
 
 from common import inbox
 from common.events import (
-    BootReport,
     BootsReported,
-    ConnectionReport,
     ConnectionsReported,
     GatewayBeat,
     SessionEnded,
     SessionStarted,
     StationDiscovered,
     StatusesReported,
-    StatusReport,
 )
 from registry import pending_stations
 from registry.fields import CONNECTOR_ID_MAX, EVSE_ID_MAX
 from registry.liveness import News, newest_by_station, news, plausible
-from registry.tables import ConnectorLive, EvseSession, GatewayReplica, Station, StationLive
+from registry.tables import GatewayReplica
 
 log = logging.getLogger(__name__)
 
 REPLICA_KEEP = timedelta(days=90)  # a gateway that restarts has a new id; the old tells last_seen
-R = TypeVar("R", BootReport, ConnectionReport, StatusReport)
 
 TEXT_MAX = 500  # a charger's own words; OCPP allows 50 to 255
 
+Rows = Sequence[Sequence[object]]
 
-async def _operator_of(db: AsyncSession, station_id: str) -> UUID | None:
-    """None, and a line in the log, if the event's operator has no such station."""
-    operator_id = await db.scalar(select(Station.operator_id).where(Station.id == station_id))
-    if operator_id is None:
-        log.warning("news of an unknown station %r is dropped", station_id)
-    return operator_id
+
+class Upsert:
+    """News of many stations in one statement: what is newer is stored, strangers are counted.
+
+    One array a column, so that text and plan are the same for every number of rows; made once,
+    since to put a statement together costs more than to send it. In the order of the keys, so
+    that replicas that write the same rows cannot wait for each other in a circle.
+    """
+
+    def __init__(
+        self, table: str, columns: dict[str, str], keys: int, changes: str, news: str
+    ) -> None:
+        """columns: with their types, keys first; changes and news: of the row and of excluded."""
+        self._columns = list(columns)
+        names, key = ", ".join(columns), ", ".join(self._columns[:keys])
+        arrays = ", ".join(f"cast(:{name} as {kind}[])" for name, kind in columns.items())
+        at_home = "station.operator_id = told.operator_id and station.id = told.station_id"
+        self._statement: TextClause = text(
+            f"with told as (select * from unnest({arrays}) as told ({names})), "  # noqa: S608
+            f"written as (insert into {table} as was ({names}) "
+            f"select told.* from told join station on {at_home} order by {key} "
+            f"on conflict ({key}) do update set {changes} where {news}) "
+            f"select count(*) from told where not exists (select from station where {at_home})"
+        )
+
+    async def __call__(self, db: AsyncSession, rows: Rows) -> None:
+        if not rows:
+            return
+        columns = zip(*rows, strict=True)
+        values = {name: list(found) for name, found in zip(self._columns, columns, strict=True)}
+        if strangers := await db.scalar(self._statement, values):
+            log.warning("%d reports of unknown stations are dropped", strangers)
+
+
+def _as_told(columns: Iterable[str]) -> str:
+    return ", ".join(f"{name} = excluded.{name}" for name in columns)
 
 
 def _stored(words: str | None) -> str | None:
@@ -84,143 +90,81 @@ async def note_beat(db: AsyncSession, event: GatewayBeat) -> None:
     await db.execute(delete(GatewayReplica).where(gone))
 
 
-CONNECTION_COLUMNS: dict[str, TypeEngine[Any]] = {
-    "operator_id": Uuid(),
-    "station_id": Text(),
-    "generation": BigInteger(),
-    "replica": Uuid(),
-    "connected": Boolean(),
-    "protocol": Text(),
-    "connection_since_at": DateTime(timezone=True),
-}
+STATION: Final = {"operator_id": "uuid", "station_id": "text"}
+CONNECTION: Final = {
+    "generation": "bigint", "replica": "uuid", "connected": "boolean", "protocol": "text",
+    "connection_since_at": "timestamptz",
+}  # fmt: skip
+# A connection opens once and closes once, so within a generation closed is the later word.
+upsert_connections = Upsert(
+    "station_live", STATION | CONNECTION, len(STATION), _as_told(CONNECTION),
+    "was.generation is null or was.generation < excluded.generation or "
+    "was.generation = excluded.generation and was.connected and not excluded.connected",
+)  # fmt: skip
 
 
 async def note_connections(db: AsyncSession, event: ConnectionsReported) -> None:
-    # A connection opens once and closes once, so within a generation closed is the later word.
     newest = newest_by_station(event.reports, lambda one: (one.generation, not one.connected))
     rows = [
         (
-            one.operator_id,
-            one.station_id,
-            one.generation,
-            one.replica,
-            one.connected,
-            _stored(one.protocol),
-            one.at,
+            one.operator_id, one.station_id,
+            one.generation, one.replica, one.connected, _stored(one.protocol), one.at,
         )
-        for one in await _known(db, newest)
-    ]
-    if not rows:
-        return
-    new = _insert(StationLive, CONNECTION_COLUMNS, rows)
-    is_news = or_(
-        StationLive.generation.is_(None),
-        StationLive.generation < new.excluded.generation,
-        and_(
-            StationLive.generation == new.excluded.generation,
-            StationLive.connected.is_(True),
-            ~new.excluded.connected,
-        ),
-    )
-    await _upsert(db, new, CONNECTION_COLUMNS, is_news)
+        for one in newest
+    ]  # fmt: skip
+    await upsert_connections(db, rows)
 
 
-BOOT_COLUMNS: dict[str, TypeEngine[Any]] = {
-    "operator_id": Uuid(),
-    "station_id": Text(),
-    "boot_generation": BigInteger(),
-    "booted_at": DateTime(timezone=True),
-    "vendor": Text(),
-    "model": Text(),
-    "serial_number": Text(),
-    "firmware_version": Text(),
-}
+BOOT: Final = {
+    "boot_generation": "bigint", "booted_at": "timestamptz", "vendor": "text", "model": "text",
+    "serial_number": "text", "firmware_version": "text",
+}  # fmt: skip
+upsert_boots = Upsert(
+    "station_live", STATION | BOOT, len(STATION), _as_told(BOOT),
+    "was.boot_generation is null or "
+    "(was.boot_generation, was.booted_at) < (excluded.boot_generation, excluded.booted_at)",
+)  # fmt: skip
 
 
 async def note_boots(db: AsyncSession, event: BootsReported) -> None:
     newest = newest_by_station(event.reports, lambda one: (one.generation, one.at))
     rows = [
         (
-            one.operator_id,
-            one.station_id,
-            one.generation,
-            one.at,
-            _stored(one.vendor),
-            _stored(one.model),
-            _stored(one.serial_number),
-            _stored(one.firmware_version),
+            one.operator_id, one.station_id, one.generation, one.at,
+            _stored(one.vendor), _stored(one.model),
+            _stored(one.serial_number), _stored(one.firmware_version),
         )
-        for one in await _known(db, newest)
-    ]
-    if not rows:
-        return
-    new = _insert(StationLive, BOOT_COLUMNS, rows)
-    known = tuple_(StationLive.boot_generation, StationLive.booted_at)
-    told = tuple_(new.excluded.boot_generation, new.excluded.booted_at)
-    is_news = or_(StationLive.boot_generation.is_(None), known < told)
-    await _upsert(db, new, BOOT_COLUMNS, is_news)
+        for one in newest
+    ]  # fmt: skip
+    await upsert_boots(db, rows)
 
 
-async def _known(db: AsyncSession, reports: list[R]) -> list[R]:
-    """Those of stations that their operator has; the others are counted in the log."""
-    stations = literal(list({report.station_id for report in reports}), ARRAY(Text))
-    query = select(Station.operator_id, Station.id).where(Station.id == any_(stations))
-    known = {(operator_id, station_id) for operator_id, station_id in await db.execute(query)}
-    kept = [report for report in reports if (report.operator_id, report.station_id) in known]
-    if dropped := len(reports) - len(kept):
-        log.warning("%d reports of unknown stations are dropped", dropped)
-    return kept
-
-
-def _insert(table: Any, columns: dict[str, TypeEngine[Any]], rows: list[Any]) -> Insert:
-    """One statement with one array a column, so its text and plan are the same for every size."""
-    arrays: list[ColumnElement[Any]] = [
-        literal(list(values), ARRAY(kind))
-        for kind, values in zip(columns.values(), zip(*rows, strict=True), strict=True)
-    ]
-    told = (
-        func.unnest(*arrays)
-        .table_valued(*(column(name, kind) for name, kind in columns.items()))
-        .render_derived(name="told")
-    )
-    return insert(table).from_select(list(columns), select(told))
-
-
-async def _upsert(
-    db: AsyncSession, new: Insert, columns: dict[str, TypeEngine[Any]], is_news: Any
-) -> None:
-    keys = ["operator_id", "station_id"]
-    values = {name: new.excluded[name] for name in columns if name not in keys}
-    await db.execute(new.on_conflict_do_update(index_elements=keys, set_=values, where=is_news))
+CONNECTOR: Final = STATION | {"evse_id": "integer", "connector_id": "integer"}
+STATUS: Final = {
+    "generation": "bigint", "status": "text", "previous_status": "text", "since_at": "timestamptz",
+    "error_code": "text", "vendor_error_code": "text", "info": "text",
+    "reported_at": "timestamptz", "received_at": "timestamptz",
+}  # fmt: skip
+_BEFORE: Final = "coalesce(excluded.previous_status, was.status)"
+_TURNED: Final = f"{_BEFORE} <> excluded.status"
+upsert_statuses = Upsert(
+    "connector_live", CONNECTOR | STATUS, len(CONNECTOR),
+    _as_told(name for name in STATUS if name not in {"since_at", "previous_status"})
+    + f", since_at = case when {_TURNED} then excluded.since_at else was.since_at end"
+    f", previous_status = case when {_TURNED} then {_BEFORE} else was.previous_status end",
+    "(was.generation, was.received_at) <= (excluded.generation, excluded.received_at)",
+)  # fmt: skip
 
 
 async def note_statuses(db: AsyncSession, event: StatusesReported) -> None:
     reports = [report for report in event.reports if plausible(report)]
     if dropped := len(event.reports) - len(reports):
         log.warning("%d status reports of connectors that cannot be are dropped", dropped)
-    if kept := await _known(db, reports):
-        await _write_statuses(db, news(kept))
-
-
-STATUS_COLUMNS: dict[str, TypeEngine[Any]] = {
-    "operator_id": Uuid(),
-    "station_id": Text(),
-    "evse_id": Integer(),
-    "connector_id": Integer(),
-    "generation": BigInteger(),
-    "status": Text(),
-    "previous_status": Text(),
-    "since_at": DateTime(timezone=True),
-    "error_code": Text(),
-    "vendor_error_code": Text(),
-    "info": Text(),
-    "reported_at": DateTime(timezone=True),
-    "received_at": DateTime(timezone=True),
-}
+    await upsert_statuses(db, _status_rows(news(reports)))
 
 
 def _status_rows(batch: Iterable[News]) -> list[tuple[object, ...]]:
-    """In the order of STATUS_COLUMNS."""
+    """In the order of CONNECTOR and STATUS."""
     return [
         (
             told.report.operator_id,
@@ -241,50 +185,29 @@ def _status_rows(batch: Iterable[News]) -> list[tuple[object, ...]]:
     ]
 
 
-async def _write_statuses(db: AsyncSession, batch: list[News]) -> None:
-    new = _insert(ConnectorLive, STATUS_COLUMNS, _status_rows(batch))
-    was, now = ConnectorLive, new.excluded
-    before = func.coalesce(now.previous_status, was.status)
-    turned = before != now.status
-    changes = {name: now[name] for name in list(STATUS_COLUMNS)[4:]} | {
-        "since_at": case((turned, now.since_at), else_=was.since_at),
-        "previous_status": case((turned, before), else_=was.previous_status),
-    }
-    is_news = tuple_(was.generation, was.received_at) <= tuple_(now.generation, now.received_at)
-    await db.execute(
-        new.on_conflict_do_update(
-            index_elements=list(STATUS_COLUMNS)[:4], set_=changes, where=is_news
-        )
-    )
+EVSE: Final = STATION | {"evse_id": "integer"}
+SESSION: Final = {
+    "connector_id": "integer", "session_id": "uuid", "started_at": "timestamptz",
+    "ended_at": "timestamptz",
+}  # fmt: skip
+# Of one session the end is the last word, whatever order they come in.
+upsert_sessions = Upsert(
+    "evse_session", EVSE | SESSION, len(EVSE), _as_told(SESSION),
+    "case when was.session_id = excluded.session_id then excluded.ended_at is not null "
+    "else (was.started_at, was.session_id) < (excluded.started_at, excluded.session_id) end",
+)  # fmt: skip
 
 
 async def note_session(db: AsyncSession, event: SessionStarted | SessionEnded) -> None:
     if not (0 <= event.evse_id <= EVSE_ID_MAX and 0 <= event.connector_id <= CONNECTOR_ID_MAX):
         log.warning("session %s is at no connector that can be", event.session_id)
         return
-    operator_id = await _operator_of(db, event.station_id)
-    if operator_id is None:
-        return
-    ended = isinstance(event, SessionEnded)
-    values = {
-        "connector_id": event.connector_id,
-        "session_id": event.session_id,
-        "started_at": event.started_at,
-        "ended_at": event.ended_at if isinstance(event, SessionEnded) else None,
-    }
-    new = insert(EvseSession).values(
-        operator_id=operator_id, station_id=event.station_id, evse_id=event.evse_id, **values
-    )
-    same = EvseSession.session_id == new.excluded.session_id
-    known = tuple_(EvseSession.started_at, EvseSession.session_id)
-    later = known < tuple_(new.excluded.started_at, new.excluded.session_id)
-    # Of one session the end is the last word, whatever order they come in.
-    is_news = or_(same, later) if ended else and_(~same, later)
-    await db.execute(
-        new.on_conflict_do_update(
-            index_elements=["operator_id", "station_id", "evse_id"], set_=values, where=is_news
-        )
-    )
+    ended_at = event.ended_at if isinstance(event, SessionEnded) else None
+    row = (
+        event.operator_id, event.station_id, event.evse_id,
+        event.connector_id, event.session_id, event.started_at, ended_at,
+    )  # fmt: skip
+    await upsert_sessions(db, [row])
 
 
 HANDLERS: inbox.Handlers = {
