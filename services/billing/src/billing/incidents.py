@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -13,6 +13,8 @@ from billing import tables
 from common.events import Incident, IncidentOpened
 
 Review = Literal["pending", "none"]
+
+NEW: Final = insert(tables.Incident).on_conflict_do_nothing()
 
 
 class IncidentOut(BaseModel):
@@ -42,7 +44,7 @@ async def open_incidents(
         for incident in incidents
     ]
     if rows:
-        await db.execute(insert(tables.Incident).values(rows).on_conflict_do_nothing())
+        await db.execute(NEW, rows)
 
 
 async def note_incident(db: AsyncSession, event: IncidentOpened) -> None:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -25,7 +25,11 @@ from common.problems import NotFound
 router = APIRouter(prefix="/v1/records", tags=["records"])
 
 DEFAULT_TIME_ZONE: Final = "Europe/Berlin"  # until identity has told the operator's
-CLOSE_AT_ONCE: Final = 500  # rows a statement; a row has some 30 parameters of 32,767
+# Made once: to put a statement together costs more than to send it.
+TIME_ZONE: Final = select(tables.Operator.time_zone).where(
+    tables.Operator.operator_id == bindparam("operator_id")
+)
+NEW: Final = insert(tables.Record).on_conflict_do_nothing().returning(tables.Record.id)
 
 # Copied as they are from the session: what is true of it when it is closed.
 SNAPSHOT: Final = (
@@ -141,17 +145,10 @@ async def close_records(
     ready = [session for session in sessions if _can_be_priced(session)]
     if not ready:
         return
-    zone = select(tables.Operator.time_zone).where(
-        tables.Operator.operator_id == tariff.operator_id
-    )
-    time_zone = await db.scalar(zone) or DEFAULT_TIME_ZONE
-    for start in range(0, len(ready), CLOSE_AT_ONCE):
-        rows = [
-            _row(session, tariff, time_zone) for session in ready[start : start + CLOSE_AT_ONCE]
-        ]
-        new = insert(tables.Record).values(rows).on_conflict_do_nothing()
-        ids = set((await db.scalars(new.returning(tables.Record.id))).all())
-        await outbox.emit(db, *(_closed(row) for row in rows if row["id"] in ids))
+    time_zone = await db.scalar(TIME_ZONE, {"operator_id": tariff.operator_id})
+    rows = [_row(session, tariff, time_zone or DEFAULT_TIME_ZONE) for session in ready]
+    ids = set((await db.scalars(NEW, rows)).all())
+    await outbox.emit(db, *(_closed(row) for row in rows if row["id"] in ids))
 
 
 def _can_be_priced(session: tables.Session) -> bool:

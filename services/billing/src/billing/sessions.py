@@ -38,6 +38,17 @@ TOLD_AT_START: Final = (
 )  # fmt: skip
 TOLD_AT_END: Final = ("ended_at", "meter_stop_wh", "energy_wh", "stop_reason")
 
+# Made once: to put a statement together costs more than to send it.
+BEGIN: Final = insert(tables.Session).on_conflict_do_nothing()
+_END: Final = insert(tables.Session)
+END: Final = _END.on_conflict_do_update(
+    index_elements=["id"],
+    set_={name: _END.excluded[name] for name in ("state", *TOLD_AT_START, *TOLD_AT_END)}
+    # The price is locked at the start; an end that comes later does not choose another.
+    | {"tariff_id": func.coalesce(tables.Session.tariff_id, _END.excluded.tariff_id)},
+    where=tables.Session.state == "running",
+).returning(tables.Session)
+
 
 class SessionOut(BaseModel):
     id: UUID
@@ -193,8 +204,7 @@ async def begin_session(db: AsyncSession, event: SessionStarted) -> None:
     tariff = await tariffs.find_valid(db, event.operator_id, event.started_at)
     row = _row(event, TOLD_AT_START)
     row |= {"state": "running", "tariff_id": tariff.id if tariff else None}
-    new = insert(tables.Session).values(row)
-    await db.execute(new.on_conflict_do_nothing())
+    await db.execute(BEGIN, row)
     await _open_all(db, event, tariff)
 
 
@@ -204,16 +214,7 @@ async def end_session(db: AsyncSession, event: SessionEnded) -> None:
     valid = await tariffs.find_valid(db, event.operator_id, event.started_at)
     row = _row(event, TOLD_AT_START + TOLD_AT_END)
     row |= {"state": "ended", "tariff_id": valid.id if valid else None}
-    new = insert(tables.Session).values(row)
-    changed: dict[str, Any] = {
-        name: new.excluded[name] for name in row if name not in {"id", "operator_id"}
-    }
-    # The price is locked at the start; an end that comes later does not choose another.
-    changed["tariff_id"] = func.coalesce(tables.Session.tariff_id, new.excluded.tariff_id)
-    ended = new.on_conflict_do_update(
-        index_elements=["id"], set_=changed, where=tables.Session.state == "running"
-    ).returning(tables.Session)
-    session = await db.scalar(ended, execution_options={"populate_existing": True})
+    session = await db.scalar(END, row, execution_options={"populate_existing": True})
     tariff = valid
     if session is not None and session.tariff_id not in {None, valid and valid.id}:
         tariff = await db.get_one(tables.Tariff, session.tariff_id)

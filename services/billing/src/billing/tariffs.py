@@ -14,7 +14,7 @@ from pydantic import (
     Field,
     WithJsonSchema,
 )
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -33,6 +33,16 @@ router = APIRouter(prefix="/v1/tariffs", tags=["tariffs"])
 
 PRICE: Final = "^[0-9]{1,6}([.][0-9]{1,4})?$"
 PERCENT: Final = "^[0-9]{1,3}([.][0-9]{1,2})?$"
+
+VALID: Final = (
+    select(tables.Tariff)
+    .where(
+        tables.Tariff.operator_id == bindparam("operator_id"),
+        tables.Tariff.valid_from <= bindparam("at"),
+    )
+    .order_by(tables.Tariff.valid_from.desc())
+    .limit(1)
+)
 
 
 class TariffOverlap(Problem):
@@ -191,16 +201,10 @@ async def find_valid(db: AsyncSession, operator_id: UUID, at: datetime) -> table
     None is certain until the caller's transaction ends: a first tariff that is being set
     meanwhile waits, and then finds the session that the caller is about to write.
     """
-    tariff = tables.Tariff
-    valid = (
-        select(tariff)
-        .where(tariff.operator_id == operator_id, tariff.valid_from <= at)
-        .order_by(tariff.valid_from.desc())
-        .limit(1)
-    )
-    found = await db.scalar(valid)
+    asked = {"operator_id": operator_id, "at": at}
+    found = await db.scalar(VALID, asked)
     if found is None:
         # Taken before any of the operator's waiting sessions is touched, so it cannot deadlock.
         await db.execute(select(func.pg_advisory_xact_lock_shared(_lock_key(operator_id))))
-        found = await db.scalar(valid)
+        found = await db.scalar(VALID, asked)
     return found
