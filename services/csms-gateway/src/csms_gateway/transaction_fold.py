@@ -164,6 +164,19 @@ def missing(known: Known, seq_nos: Iterable[int]) -> list[int]:
     return absent[:MISSING_MAX]
 
 
+def begins_at_one(known: Known, in_arrival_order: list[int]) -> bool:
+    """Whether nothing is to be waited for although the number 0 is missing.
+
+    Some stations call their first event Updated and number it 1. A bill needs the register, the
+    driver and the time of the start: this holds if the events say all that and came one after the
+    other, so that a 0 would have come before them. Otherwise it may still be in the queue.
+    """
+    if known.start_seen or known.meter_start_wh is None or known.token is None:
+        return False
+    assert known.end_seq_no is not None
+    return known.end_seq_no > 1 and in_arrival_order == list(range(1, len(in_arrival_order) + 1))
+
+
 def register(
     meter_values: list[dict[str, Any]], context: str, *, any_context: bool = False
 ) -> int | None:
