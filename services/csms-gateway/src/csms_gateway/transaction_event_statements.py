@@ -90,7 +90,8 @@ where t.station_id = $1 and t.ocpp_id = $2
 """
 # In the order in which they came.
 SEQ_NOS: Final = """
-select array_agg(seq_no order by received_at) from transaction_event where station_id = $1 and ocpp_id = $2
+select array_agg(seq_no order by received_at) from transaction_event
+where station_id = $1 and ocpp_id = $2
 """
 # Where Started or Ended came without a reading, the first and last of what came between.
 READINGS: Final = """
