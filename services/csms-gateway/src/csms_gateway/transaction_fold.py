@@ -17,6 +17,7 @@ from csms_gateway.integers import INTEGER_END
 
 BEGIN: Final = "Transaction.Begin"
 END: Final = "Transaction.End"
+LOCAL: Final = "Local"  # what it means when no reason is given (2.0.1, E06.FR.09)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)  # of a reading whose time does not matter
 # Who shows a card to end a session need not be who began it.
 STOPS: Final = {"StopAuthorized", "Deauthorized", "RemoteStop"}
@@ -108,7 +109,7 @@ def news(
             "ended_raw": raw,
             "end_seq_no": seq_no,
             "meter_stop_wh": register(found[::-1], END, any_context=True),
-            "stop_reason": readings.short(info.get("stoppedReason")),
+            "stop_reason": readings.short(info.get("stoppedReason", LOCAL)),
         }
     return {name: value for name, value in new.items() if value != getattr(known, name)}
 
