@@ -156,8 +156,8 @@ async def test_R3_what_a_held_station_tells_of_sessions_is_kept(gateway: Gateway
         (kept,) = await gateway.rows(UnmatchedMessage, staff.station_id)
         assert kept.payload["idTag"] == "GOOD"
         # Of a session that ran when it was held; what names none is the station's, and is not kept.
-        for transaction in ({"transactionId": 17}, {}):
-            assert (await staff.wire.meter(**transaction))[0] == "SecurityError"
+        for refused_too in (staff.wire.meter(transactionId=17), staff.wire.meter()):
+            assert (await refused_too)[0] == "SecurityError"
         _, kept = await gateway.rows(UnmatchedMessage, staff.station_id)
         assert (kept.action, kept.payload["transactionId"]) == ("MeterValues", 17)
 

@@ -20,7 +20,8 @@ from common.database import Db
 from common.events import SessionCostUpdated
 from common.problems import NotFound
 from csms_gateway import schemas, tables
-from csms_gateway.charger import CallFailed, Charger, NoAnswer
+from csms_gateway.awaited_answers import CallFailed, NoAnswer
+from csms_gateway.charger import Charger
 from csms_gateway.connections import Held, StationPath
 from csms_gateway.gateway import Gateway
 

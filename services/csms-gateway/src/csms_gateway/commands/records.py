@@ -15,7 +15,8 @@ import orjson
 
 from common.database import STATEMENT_FAILED
 from csms_gateway import masking, password_rotation, schemas, secrets_in
-from csms_gateway.charger import Call, CallFailed, Charger, NoAnswer, Unsupported
+from csms_gateway.awaited_answers import CallFailed, NoAnswer
+from csms_gateway.charger import Call, Charger, Unsupported
 from csms_gateway.commands.all_kinds import KINDS, RAW
 from csms_gateway.commands.verdict import start_of, taken
 from csms_gateway.gateway import Gateway
