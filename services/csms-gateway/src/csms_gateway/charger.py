@@ -105,6 +105,13 @@ class Version:
     keep: Callable[["Charger", str, dict[str, Any]], Awaitable[None]]
     refused: Mapping[str, Refused] = field(default_factory=dict)  # by our call's action
 
+    def lacks(self, command: Any) -> str | None:
+        """What it does not have of a version-neutral command, in words; None: it can be asked."""
+        if command.type not in self.commands:
+            return f"{self.name} has no {command.type}"
+        why: str | None = command.missing_in(self.schemas)
+        return why
+
 
 class Unsupported(Exception):
     """The charger's version of OCPP has no such command, or not with these parameters."""
