@@ -18,8 +18,19 @@ def reading(value: int, context: str, seconds_ago: float) -> list[dict[str, Any]
     return [{"timestamp": stamp(seconds_ago), "sampledValue": [sampled]}]
 
 
-@pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
-async def test_TC_I_01_and_02_running_and_final_cost_are_shown(suite: Suite, version: str) -> None:
+@pytest.mark.parametrize(
+    ("version", "metered", "energy_wh", "so_far", "at_last"),
+    [
+        # 3 kWh at 0.49, 45 minutes at 0.01, the start fee of 0.35; then 4 kWh and 60 minutes
+        ("ocpp2.0.1", True, 4000, 2.27, 2.91),
+        ("ocpp2.1", True, 4000, 2.27, 2.91),
+        # Without a register at its start it counts from the first there is, before and at the end.
+        ("ocpp2.0.1", False, 2000, 1.29, 1.93),
+    ],
+)
+async def test_TC_I_01_and_02_running_and_final_cost_are_shown(
+    suite: Suite, version: str, metered: bool, energy_wh: int, so_far: float, at_last: float
+) -> None:
     station, card = suite.demo["stations"][2], suite.demo["cards"][0]
     basic = base64.b64encode(f"{station['id']}:{station['password']}".encode()).decode()
     transaction = str(uuid4())
@@ -40,14 +51,15 @@ async def test_TC_I_01_and_02_running_and_final_cost_are_shown(suite: Suite, ver
         # Kept while it was offline for an hour: so its times count, and there is time to charge.
         answer = await wire.event(
             "Started", 0, "Authorized", **said, token=card, evse=EVSE,
-            timestamp=stamp(3600), meterValue=reading(5000, "Transaction.Begin", 3600),
+            timestamp=stamp(3600),
+            **{"meterValue": reading(5000, "Transaction.Begin", 3600)} if metered else {},
         )  # fmt: skip
         assert answer["idTokenInfo"]["status"] == "Accepted"
-        await wire.event(
-            "Updated", 1, "MeterValuePeriodic", **said, timestamp=stamp(1800),
-            meterValue=reading(7000, "Sample.Periodic", 1800),
-        )  # fmt: skip
-        seq_no = 1
+        for seq_no, wh, ago_s in ((1, 7000, 1800), (2, 8000, 900)):
+            await wire.event(
+                "Updated", seq_no, "MeterValuePeriodic", **said, timestamp=stamp(ago_s),
+                meterValue=reading(wh, "Sample.Periodic", ago_s),
+            )  # fmt: skip
 
         async def shown() -> Any:
             nonlocal seq_no
@@ -56,11 +68,9 @@ async def test_TC_I_01_and_02_running_and_final_cost_are_shown(suite: Suite, ver
                 "Updated", seq_no, "MeterValuePeriodic", transaction=transaction
             )
 
-        # 2 kWh at 0.49, 30 minutes at 0.01, the start fee of 0.35
         async def running() -> bool:
             answer = await shown()
-
-            return bool(answer.get("totalCost") == 1.63)
+            return bool(answer.get("totalCost") == so_far)
 
         await eventually(running, 20)
         answer = await wire.event(
@@ -74,7 +84,9 @@ async def test_TC_I_01_and_02_running_and_final_cost_are_shown(suite: Suite, ver
         :1
     ]
     record = await suite.record_of(row["session_id"])
-    assert record["energy_wh"] == 4000
-    # 4 kWh at 0.49, 60 minutes at 0.01, the start fee of 0.35
-    assert answer == {"totalCost": 2.91}
-    assert record["total_gross"] == {"amount": "2.91", "currency": "EUR"}
+    assert record["energy_wh"] == energy_wh
+    assert answer == {"totalCost": at_last}
+    assert record["total_gross"] == {"amount": str(at_last), "currency": "EUR"}
+    session = await suite.get("billing", f"sessions/{row['session_id']}")
+    odd = [] if metered else ["meter_reading_missing"]
+    assert [incident["kind"] for incident in session["incidents"]] == odd

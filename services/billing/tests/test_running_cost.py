@@ -89,12 +89,22 @@ async def test_what_is_unknown_or_over_is_not_told(billing: Billing) -> None:
         await asyncio.sleep(1)
         await billing.tariff(valid_from=(START - timedelta(hours=1)).isoformat())
         over, last = billing.ended(), billing.started()
-        readings = [
-            billing.report(one.session_id, [register("11000", 600)]) for one in (unmetered, over)
-        ]
-        await billing.handle(unmetered, over, MeterValuesReported(reports=tuple(readings)), last)
+        reading = billing.report(over.session_id, [register("11000", 600)])
+        await billing.handle(unmetered, over, MeterValuesReported(reports=(reading,)), last)
         await cost(told, last.session_id, "0.00")
         assert {one.session_id for one in told} == {last.session_id}
+
+
+async def test_I02_a_session_whose_start_was_not_metered_costs_what_its_registers_prove(
+    billing: Billing,
+) -> None:
+    await billing.tariff()
+    start = billing.started(meter_start_wh=None)
+    async with heard(billing) as told:
+        readings = [register("900000"), register("910000", 600)]
+        reports = tuple(billing.report(start.session_id, [one]) for one in readings)
+        await billing.handle(start, MeterValuesReported(reports=reports))
+        await cost(told, start.session_id, "4.90")
 
 
 async def test_a_session_is_told_at_most_once_in_a_while_with_the_newest(billing: Billing) -> None:

@@ -132,13 +132,39 @@ async def test_the_first_end_stays(billing: Billing) -> None:
     assert record["energy_wh"] == 10_000
 
 
-async def test_an_unmetered_start_has_no_cost_until_its_end(billing: Billing) -> None:
+async def test_an_unmetered_start_counts_from_the_first_register_and_says_so(
+    billing: Billing,
+) -> None:
     await billing.tariff()
     start = billing.started(meter_start_wh=None)
-    report = billing.report(start.session_id, [register("900000")])
-    await billing.handle(start, MeterValuesReported(reports=(report,)))
-    shown = await billing.get(f"sessions/{start.session_id}")
-    assert (shown["energy_wh"], shown["cost"]) == (None, None), "never the whole odometer"
+    await billing.handle(start)
+    url = f"sessions/{start.session_id}"
+    shown = await billing.get(url)
+    assert (shown["energy_wh"], shown["cost"]) == (None, None), "not known is not free"
+
+    async def read(*samples: MeterSample) -> tuple[int, int]:
+        report = billing.report(start.session_id, samples)
+        await billing.handle(MeterValuesReported(reports=(report,)))
+        shown = await billing.get(url)
+        assert shown["meter_start_wh"] is None
+        return shown["meter_start_assumed_wh"], shown["energy_wh"]
+
+    # What is read by the clock may be of the station, not of its session: only if nothing else is.
+    assert await read(register("900000", context="Sample.Clock")) == (900_000, 0)
+    assert await read(register("903000.4", 180)) == (903_000, 0), "never the whole odometer"
+    # A phase is not the sum, and an outlet not the inlet.
+    others = (register("5", 121, phase="L1"), register("6", 122, location="Inlet"))
+    assert await read(register("902000.5", 120), *others) == (902_001, 999)
+    # As the gateway does at the end, whatever came before.
+    begin = register("902500", 200, context="Transaction.Begin")
+    assert await read(begin, register("906500", 600)) == (902_500, 4000)
+    assert (await billing.get(url))["cost"] == {"amount": "1.96", "currency": "EUR"}
+
+    end = billing.ended(session_id=start.session_id, meter_start_wh=902_500, energy_wh=4000)
+    await billing.handle(end)
+    shown = await billing.get(url)
+    assert (shown["meter_start_wh"], shown["meter_start_assumed_wh"]) == (902_500, None)
+    assert shown["cost"] == {"amount": "1.96", "currency": "EUR"}
 
 
 async def test_sessions_are_listed_newest_first_by_station_user_card_and_state(

@@ -482,6 +482,30 @@ async def test_TC_M_01_to_05_and_TC_075_1_and_078_roots_are_installed(
             assert refused.json()["result"]["code"] == "NotSupported"
 
 
+@pytest.mark.parametrize(("protocol", "use"), [("ocpp2.0.1", "v2g20"), ("ocpp1.6", "v2g")])
+async def test_a_certificate_for_a_use_that_the_version_does_not_have_is_refused_when_asked_for(
+    gateway: Gateway, protocol: str, use: str
+) -> None:
+    chain = pki.pem(pki.Authority("SECC").certificate).decode()
+    body = {"type": "certificate_signed", "chain": chain, "use": use}
+    station = await gateway.add_station()
+    # Nobody knows yet which version it will speak.
+    waiting = asyncio.ensure_future(command(gateway, station, body))
+    await asyncio.sleep(0.3)
+    async with gateway.connect(station, subprotocols=[protocol]) as socket:
+        result = (await waiting).json()["result"]
+        assert result["code"] == "NotSupported"
+        refused = await command(gateway, station, body)
+        assert refused.status_code == 422
+        problem = refused.json()
+        assert problem["type"].endswith(":not-in-this-version")
+        assert problem["detail"] == result["description"]
+        if protocol == "ocpp2.0.1":
+            allowed = body | {"use": "v2g"}
+            (call,), _ = await exchange(gateway, station, socket, allowed, {"status": "Accepted"})
+            assert call[1]["certificateType"] == "V2GCertificate"
+
+
 def hash_data(serial: str, algorithm: str = "SHA256") -> dict[str, str]:
     return {
         "hashAlgorithm": algorithm,

@@ -144,13 +144,19 @@ async def test_I02_FR_01_a_station_that_shows_costs_is_told_each_but_not_too_oft
             with pytest.raises(TimeoutError):
                 await received(socket, 0.7)  # nobody has said that it shows any
             await put_display(gateway, station, True)
-            for gross in ("0.20", "0.30"):
+            for gross in ("0.20", "0.30", "0.35"):
                 await tell(gateway, cost(station, session_id, gross))
             call = await received(socket)
             assert call[2:] == ["CostUpdated", {"totalCost": 0.2, "transactionId": transaction}]
             await socket.send(json.dumps([3, call[1], {}]))
             with pytest.raises(TimeoutError):
-                await received(socket, 0.6)
+                await received(socket, 0.2)
+            # The newest, though nothing more is told: once, when the time is over.
+            call = await received(socket, 1)
+            assert call[3]["totalCost"] == 0.35
+            await socket.send(json.dumps([3, call[1], {}]))
+            with pytest.raises(TimeoutError):
+                await received(socket, 0.7)
             await tell(gateway, cost(station, session_id, "0.40"))
             call = await received(socket)
             assert call[3]["totalCost"] == 0.4
@@ -159,6 +165,26 @@ async def test_I02_FR_01_a_station_that_shows_costs_is_told_each_but_not_too_oft
             await tell(gateway, cost(station, session_id, "0.50"))
             with pytest.raises(TimeoutError):
                 await received(socket, 0.5)  # it has said that it cannot
+
+
+async def test_I02_what_came_too_soon_is_not_told_once_the_session_is_over(
+    servers: Servers, issuer: Issuer
+) -> None:
+    async with running_gateway(
+        servers, issuer, cost_update_every_s=0.5, final_cost_wait_s=0
+    ) as gateway:
+        station, transaction = await gateway.add_station(), str(uuid4())
+        async with connect_v2(gateway, station) as socket:
+            wire = Wire(socket)
+            session_id = await started(gateway, wire, station, transaction)
+            await put_display(gateway, station, True)
+            for gross in ("0.20", "0.30"):
+                await tell(gateway, cost(station, session_id, gross))
+            call = await received(socket)
+            await socket.send(json.dumps([3, call[1], {}]))
+            await wire.event("Ended", 1, "EVDeparted", transaction=transaction, wh=1800)
+            with pytest.raises(TimeoutError):
+                await received(socket, 0.7)
 
 
 async def test_I02_what_a_station_says_of_itself_decides_whether_it_is_told(

@@ -50,7 +50,7 @@ async def test_members_that_are_null_are_left_out(gateway: Gateway) -> None:
         # What is required is still missed.
         assert (await wire.start(idTag=None))[0] == "OccurenceConstraintViolation"
     (end,) = await gateway.told(SessionEnded, station_id=station)
-    assert (end.energy_wh, end.stop_reason, kinds(end)) == (500, None, [])
+    assert (end.energy_wh, end.stop_reason, kinds(end)) == (500, "Local", [])
     (sample,) = await samples(gateway, station)
     assert (sample.unit, sample.phase) == ("Wh", "")
     (told,) = await gateway.reported(StatusesReported, station)

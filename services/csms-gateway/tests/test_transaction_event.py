@@ -200,6 +200,7 @@ async def test_E12_an_offline_session_keeps_its_own_times(gateway: Gateway) -> N
                 timestamp=stamp(ago), **({"token": "GOOD"} if seq_no == 0 else {}),
             )  # fmt: skip
     (over,) = await gateway.told(SessionEnded, station_id=station)
+    assert over.stop_reason == "Local", "E06.FR.09: it may be left out then"
     assert 3595 < (over.ended_at - over.started_at).total_seconds() < 3605
     assert (over.energy_wh, kinds(over)) == (9000, [])
 

@@ -155,6 +155,20 @@ async def test_R3_what_a_held_station_tells_of_sessions_is_kept(gateway: Gateway
         assert code == "SecurityError"
         (kept,) = await gateway.rows(UnmatchedMessage, staff.station_id)
         assert kept.payload["idTag"] == "GOOD"
+        # Of a session that ran when it was held; what names none is the station's, and is not kept.
+        for refused_too in (staff.wire.meter(transactionId=17), staff.wire.meter()):
+            assert (await refused_too)[0] == "SecurityError"
+        _, kept = await gateway.rows(UnmatchedMessage, staff.station_id)
+        assert (kept.action, kept.payload["transactionId"]) == ("MeterValues", 17)
+
+
+async def test_R3_readings_that_a_station_gets_wrong_every_minute_are_in_the_log_alone(
+    gateway: Gateway,
+) -> None:
+    async with staffed(gateway, V16) as staff:
+        answer = await staff.wire.meter(transactionId=17, meterValue=[{"sampledValue": []}])
+        assert answer[0] == "OccurenceConstraintViolation"
+        assert await gateway.rows(UnmatchedMessage, staff.station_id) == []
 
 
 async def test_a_hold_cuts_nobody_off_and_outlives_the_socket(gateway: Gateway) -> None:

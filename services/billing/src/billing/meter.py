@@ -5,12 +5,14 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import ScalarSelect, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing import tables
 from common.events import MeterReport, MeterSample, MeterValuesReported
 
+BEGIN: Final = "Transaction.Begin"
+CLOCK: Final = "Sample.Clock"
 REGISTER: Final = "Energy.Active.Import.Register"
 # Where the car is; OCPP leaves the default, Outlet, out. Inlet counts the whole station.
 REGISTER_LOCATIONS: Final = ("", "Outlet")
@@ -70,6 +72,31 @@ def is_register(sample: MeterSample) -> bool:
         and sample.unit == "Wh"
         and not sample.phase
         and sample.location in REGISTER_LOCATIONS
+    )
+
+
+def assumed_start_wh() -> ScalarSelect[Decimal]:
+    """Of a session in the same query whose start was told without a reading; null of any other.
+
+    As the gateway does at the end: the reading that says it is of the start, else the first. What
+    a station reads by the clock it may tell apart from its session, so the gateway need not know
+    it at the end: with another reading there, it would make the driver see more than is owed.
+    """
+    sample, session = tables.MeterSample, tables.Session
+    return (
+        select(sample.value)
+        .where(
+            session.meter_start_wh.is_(None),
+            sample.session_id == session.id,
+            sample.measurand == REGISTER,
+            sample.unit == "Wh",
+            sample.phase == "",
+            sample.location.in_(REGISTER_LOCATIONS),
+        )
+        .order_by(sample.context != BEGIN, sample.context == CLOCK, sample.sampled_at, sample.value)
+        .limit(1)
+        .correlate(session)
+        .scalar_subquery()
     )
 
 

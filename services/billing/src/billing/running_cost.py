@@ -10,6 +10,7 @@ import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from decimal import Decimal
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -19,7 +20,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing import rating, records, tables
-from billing.meter import keep_readings
+from billing.meter import assumed_start_wh, keep_readings
 from billing.sessions import begin_session, energy_so_far_wh
 from common.database import PLATFORM, after_commit
 from common.events import MeterValuesReported, SessionCostUpdated, SessionStarted
@@ -91,7 +92,7 @@ async def costs_of(db: AsyncSession, session_ids: list[UUID]) -> list[SessionCos
     """Of those that run and whose cost is known; one that is not known is not told as 0."""
     session, register, tariff = tables.Session, tables.Register, tables.Tariff
     query = (
-        select(session, register, tariff)
+        select(session, register, tariff, assumed_start_wh())
         .join(tariff, tariff.id == session.tariff_id)
         .outerjoin(register, register.session_id == session.id)
         .where(session.id.in_(session_ids), session.state == "running")
@@ -101,9 +102,12 @@ async def costs_of(db: AsyncSession, session_ids: list[UUID]) -> list[SessionCos
 
 
 def _cost(
-    session: tables.Session, register: tables.Register | None, tariff: tables.Tariff
+    session: tables.Session,
+    register: tables.Register | None,
+    tariff: tables.Tariff,
+    assumed_wh: Decimal | None,
 ) -> SessionCostUpdated | None:
-    energy_wh = energy_so_far_wh(session, register)
+    energy_wh = energy_so_far_wh(session, register, assumed_wh)
     if energy_wh is None:
         return None
     facts = rating.Facts(

@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from billing import rating, records, tables, tariffs
+from billing import meter, rating, records, tables, tariffs
 from billing.filters import OfStation
 from billing.incidents import IncidentOut, Review, open_incidents
 from common import paging
@@ -66,6 +66,10 @@ class SessionOut(BaseModel):
     ended_at: AwareDatetime | None
     meter_start_wh: int | None
     meter_stop_wh: int | None
+    meter_start_assumed_wh: int | None = Field(
+        description="while it runs: the first register that is known, where its start was told "
+        "without; energy_wh and cost so far rest on it. The end says what counts, and is reviewed"
+    )
     energy_wh: int | None = Field(description="so far, while it runs; null: not known")
     metered_at: AwareDatetime | None = Field(description="the charger's time of its last register")
     cost: Money | None = Field(description="gross; so far, while it runs; null: not known")
@@ -118,6 +122,7 @@ async def _outs(db: AsyncSession, sessions: Sequence[tables.Session]) -> list[Se
     """One query a kind of detail, not one a session."""
     ids = [session.id for session in sessions]
     registers = await _by_key(db, tables.Register, tables.Register.session_id, ids)
+    assumed = await _assumed_starts(db, sessions)
     closed = await _by_key(db, tables.Record, tables.Record.session_id, ids)
     wanted = {session.tariff_id for session in sessions if session.tariff_id}
     priced_by = await _by_key(db, tables.Tariff, tables.Tariff.id, list(wanted))
@@ -130,6 +135,7 @@ async def _outs(db: AsyncSession, sessions: Sequence[tables.Session]) -> list[Se
         _out(
             session,
             registers.get(session.id),
+            assumed.get(session.id),
             closed.get(session.id),
             priced_by.get(session.tariff_id),
             incidents[session.id],
@@ -137,6 +143,16 @@ async def _outs(db: AsyncSession, sessions: Sequence[tables.Session]) -> list[Se
         )
         for session in sessions
     ]
+
+
+async def _assumed_starts(
+    db: AsyncSession, sessions: Sequence[tables.Session]
+) -> dict[UUID, Decimal | None]:
+    ids = [one.id for one in sessions if one.state == "running" and one.meter_start_wh is None]
+    if not ids:
+        return {}
+    query = select(tables.Session.id, meter.assumed_start_wh()).where(tables.Session.id.in_(ids))
+    return {row[0]: row[1] for row in await db.execute(query)}
 
 
 async def _by_key(db: AsyncSession, table: Any, column: Any, keys: list[UUID]) -> dict[Any, Any]:
@@ -147,13 +163,14 @@ async def _by_key(db: AsyncSession, table: Any, column: Any, keys: list[UUID]) -
 def _out(
     session: tables.Session,
     register: tables.Register | None,
+    assumed_wh: Decimal | None,
     record: tables.Record | None,
     tariff: tables.Tariff | None,
     incidents: list[IncidentOut],
     moment: datetime,
 ) -> SessionOut:
     running = session.state == "running"
-    energy_wh = energy_so_far_wh(session, register) if running else session.energy_wh
+    energy_wh = energy_so_far_wh(session, register, assumed_wh) if running else session.energy_wh
     cost = None
     if record is not None:
         cost = Money(amount=record.total_gross, currency=record.currency)
@@ -167,6 +184,7 @@ def _out(
     return SessionOut(
         **fields
         | {
+            "meter_start_assumed_wh": None if assumed_wh is None else _whole(assumed_wh),
             "energy_wh": energy_wh,
             "metered_at": register.sampled_at if register else None,
             "cost": cost,
@@ -176,14 +194,24 @@ def _out(
     )
 
 
-def energy_so_far_wh(session: tables.Session, register: tables.Register | None) -> int | None:
-    """None: the start was not metered. A register that went back (it may reset) counts as 0."""
-    if session.meter_start_wh is None:
+def energy_so_far_wh(
+    session: tables.Session, register: tables.Register | None, assumed_wh: Decimal | None
+) -> int | None:
+    """None: the start was not metered, and nothing since. A register that went back (it may reset)
+    counts as 0.
+
+    assumed_wh: meter.assumed_start_wh.
+    """
+    start_wh = session.meter_start_wh
+    if start_wh is None and assumed_wh is not None:
+        start_wh = _whole(assumed_wh)
+    if start_wh is None:
         return None
-    if register is None:
-        return 0
-    reading_wh = int(register.value_wh.quantize(Decimal(1), rounding=ROUND_HALF_UP))
-    return max(reading_wh - session.meter_start_wh, 0)
+    return 0 if register is None else max(_whole(register.value_wh) - start_wh, 0)
+
+
+def _whole(wh: Decimal) -> int:
+    return int(wh.quantize(Decimal(1), rounding=ROUND_HALF_UP))
 
 
 def _cost_so_far(

@@ -22,7 +22,7 @@ from cryptography import x509
 
 from common.clock import now
 from csms_gateway import client_certificates, notifications
-from csms_gateway.charger import Admitted
+from csms_gateway.admitted import Admitted
 from csms_gateway.client_certificates import Untrusted
 from csms_gateway.door import Headers
 from csms_gateway.peers import Peer

@@ -9,16 +9,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from prometheus_client import Counter, Histogram
 
 from common.clock import now
 from common.logs import station_id as logged_station
 from csms_gateway import frames, schemas
+from csms_gateway.admitted import Admitted
+from csms_gateway.awaited_answers import STRANGE, Awaited, CallFailed, NoAnswer
 from csms_gateway.clocks import wire_time
 from csms_gateway.sockets import Closed, Socket
-from csms_gateway.standing import Registration, Standing
+from csms_gateway.standing import Standing
 from csms_gateway.transaction_fold import Known
 
 if TYPE_CHECKING:
@@ -35,7 +37,6 @@ SECONDS = Histogram(
 DEVIATIONS = Counter(
     "csms_gateway_deviations_total", "Harmless breaches of the schema", ["action", "deviation"]
 )
-STRANGE = Counter("csms_gateway_strange_frames_total", "Frames that are none", ["what"])
 
 # Looking a label up costs more than counting; there are only as many as actions and outcomes.
 _messages = cache(MESSAGES.labels)
@@ -104,43 +105,16 @@ class Version:
     keep: Callable[["Charger", str, dict[str, Any]], Awaitable[None]]
     refused: Mapping[str, Refused] = field(default_factory=dict)  # by our call's action
 
+    def lacks(self, command: Any) -> str | None:
+        """What it does not have of a version-neutral command, in words; None: it can be asked."""
+        if command.type not in self.commands:
+            return f"{self.name} has no {command.type}"
+        why: str | None = command.missing_in(self.schemas)
+        return why
+
 
 class Unsupported(Exception):
     """The charger's version of OCPP has no such command, or not with these parameters."""
-
-
-class CallFailed(Exception):
-    """The charger answered with CALLERROR, or would have to: it is held (standing.forbids)."""
-
-    def __init__(self, code: str, description: str, details: dict[str, Any]) -> None:
-        super().__init__(f"{code}: {description}")
-        self.code = code
-        self.description = description
-        self.details = details
-
-
-class NoAnswer(Exception):
-    """The charger did not answer in time, or its connection closed."""
-
-    def __init__(self, why: str, *, timed_out: bool = False) -> None:
-        super().__init__(why)
-        self.timed_out = timed_out
-
-
-@dataclass(frozen=True, slots=True)
-class Admitted:
-    """A station that may connect; max power in W by EVSE, where known."""
-
-    station_id: str
-    operator_id: UUID
-    power_by_evse: Mapping[int, int]
-    # Of the station and its password, as they were when it connected.
-    versions: tuple[int, int]
-    # What its newest BootNotification was answered.
-    boot_answer: Registration = "accepted"
-    security_profile: int = 1
-    # What it proved itself with, described; see client_certificates.
-    certificate: dict[str, Any] | None = None
 
 
 class Charger:
@@ -174,8 +148,7 @@ class Charger:
         self.delivery_waits = False  # a delivery of commands waits for that lock
         self.socket = socket
         self._calls = asyncio.Lock()
-        # Our calls under way, by message id: the action and who waits for the answer.
-        self._pending: dict[str, tuple[str, asyncio.Future[dict[str, Any]]]] = {}
+        self._awaited = Awaited()
         self._bad_frames = 0
         self._leaving = False
         self._idle = asyncio.Event()  # no message of the charger is in work
@@ -202,9 +175,7 @@ class Charger:
         finally:
             self._idle.set()
             CLOSED.labels(self._close_code()).inc()
-            for _, future in self._pending.values():
-                if not future.done():
-                    future.set_exception(NoAnswer("the connection closed"))
+            self._awaited.lose_all()
 
     def _close_code(self) -> str:
         """Ours if we closed; 1006: nobody did, the network is gone."""
@@ -246,9 +217,7 @@ class Charger:
             raise CallFailed("SecurityError", why, {})
         schemas.check_outgoing(self.version.schemas, action, payload)
         async with self._calls:
-            message_id = str(uuid4())
-            future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-            self._pending[message_id] = (action, future)
+            message_id, future = self._awaited.add(action)
             # Before it is sent: what it triggers may come before we have seen its answer.
             self.standing.asked(action, payload, time.monotonic())
             try:
@@ -261,7 +230,7 @@ class Charger:
             except Closed:
                 raise NoAnswer("the connection closed") from None
             finally:
-                del self._pending[message_id]
+                self._awaited.remove(message_id)
         try:
             for deviation in schemas.check_answer(self.version.schemas, action, answer):
                 DEVIATIONS.labels(f"{action}Response", deviation).inc()
@@ -297,12 +266,14 @@ class Charger:
                 self._note("call", frame.action, frame.message_id, text)
                 await self._answer(frame)
             case frames.CallResult():
-                self._note("result", self._asked(frame.message_id), frame.message_id, text)
-                self._settle(frame.message_id, frame.payload)
+                action = self._awaited.action_of(frame.message_id)
+                self._note("result", action, frame.message_id, text)
+                self._awaited.settle(frame.message_id, frame.payload)
             case frames.CallError():
-                self._note("error", self._asked(frame.message_id), frame.message_id, text)
+                action = self._awaited.action_of(frame.message_id)
+                self._note("error", action, frame.message_id, text)
                 failed = CallFailed(frame.code, frame.description, frame.details)
-                self._settle(frame.message_id, failed)
+                self._awaited.settle(frame.message_id, failed)
             case frames.Send():
                 self._note("send", frame.action, frame.message_id, text)
                 await self._take(frame)
@@ -326,21 +297,6 @@ class Charger:
         elif code := bad.code(self.version.schemas):
             error = frames.error(bad.message_id, code, str(bad))
             await self._send("error", None, bad.message_id, error)
-
-    def _asked(self, message_id: str) -> str | None:
-        """The action of the call of ours that this answers; None: not one under way."""
-        action, _ = self._pending.get(message_id, (None, None))
-        return action
-
-    def _settle(self, message_id: str, answer: dict[str, Any] | CallFailed) -> None:
-        _, future = self._pending.get(message_id, (None, None))
-        if future is None or future.done():
-            # Late, or an answer to a call never made: known and harmless.
-            STRANGE.labels("answer").inc()
-        elif isinstance(answer, CallFailed):
-            future.set_exception(answer)
-        else:
-            future.set_result(answer)
 
     async def _answer(self, call: frames.Call) -> None:
         started = time.perf_counter()

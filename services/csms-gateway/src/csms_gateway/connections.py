@@ -19,7 +19,8 @@ from common.database import STATEMENT_FAILED, Db
 from common.events import ConnectionReport, ConnectionsReported
 from common.problems import NotFound
 from csms_gateway import tables
-from csms_gateway.charger import Admitted, Charger
+from csms_gateway.admitted import Admitted
+from csms_gateway.charger import Charger
 from csms_gateway.gateway import Gateway
 from csms_gateway.publishing import Overloaded
 

@@ -4,6 +4,7 @@ A station is told only if it is known to show a cost: staff said so here, or its
 did (TariffCostCtrlr.Enabled for Cost). Others get the cost in TransactionEvent's answer alone.
 """
 
+import asyncio
 import logging
 import time
 from collections import OrderedDict
@@ -19,7 +20,8 @@ from common.database import Db
 from common.events import SessionCostUpdated
 from common.problems import NotFound
 from csms_gateway import schemas, tables
-from csms_gateway.charger import CallFailed, Charger, NoAnswer
+from csms_gateway.awaited_answers import CallFailed, NoAnswer
+from csms_gateway.charger import Charger
 from csms_gateway.connections import Held, StationPath
 from csms_gateway.gateway import Gateway
 
@@ -41,6 +43,8 @@ class CostUpdates:
         self._every_s = gateway.settings.cost_update_every_s
         # By session, when it may be told again (time.monotonic).
         self._not_before: OrderedDict[UUID, float] = OrderedDict()
+        # The newest of those that came too soon: sent when its time has come.
+        self._held_back: dict[UUID, SessionCostUpdated] = {}
 
     def told(self, event: SessionCostUpdated) -> None:
         """What billing told; called by costs.py, so it must not wait."""
@@ -50,13 +54,26 @@ class CostUpdates:
         if not schemas.known(charger.version.schemas, "CostUpdated"):
             return
         at = time.monotonic()
-        if self._not_before.get(event.session_id, at) > at:
-            return  # the next one after that is newer anyway
+        wait_s = self._not_before.get(event.session_id, at) - at
+        if wait_s > 0:
+            if event.session_id in self._held_back or len(self._held_back) < REMEMBERED_MAX:
+                self._hold_back(event, wait_s)
+            return
         self._not_before[event.session_id] = at + self._every_s
         self._not_before.move_to_end(event.session_id)
         if len(self._not_before) > REMEMBERED_MAX:
             self._not_before.popitem(last=False)
         self._gateway.tasks.spawn(self._send(charger, event), f"cost {event.station_id}")
+
+    def _hold_back(self, event: SessionCostUpdated, wait_s: float) -> None:
+        """There need not be another for a long time: a car that is full takes nothing more."""
+        if event.session_id not in self._held_back:
+            asyncio.get_running_loop().call_later(wait_s, self._catch_up, event.session_id)
+        self._held_back[event.session_id] = event
+
+    def _catch_up(self, session_id: UUID) -> None:
+        self._not_before.pop(session_id, None)  # which may be a clock's tick away
+        self.told(self._held_back.pop(session_id))
 
     async def _send(self, charger: Charger, event: SessionCostUpdated) -> None:
         ocpp_id = await self._gateway.pool.fetchval(

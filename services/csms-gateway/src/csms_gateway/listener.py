@@ -19,7 +19,8 @@ from common.clock import now
 from common.run import bind
 from csms_gateway import connections, peers
 from csms_gateway.admission import Admission, Refused, Unknown
-from csms_gateway.charger import Admitted, Charger, Version
+from csms_gateway.admitted import Admitted
+from csms_gateway.charger import Charger, Version
 from csms_gateway.commands import records
 from csms_gateway.door import Come, Door, Refusal, Request
 from csms_gateway.gateway import Gateway

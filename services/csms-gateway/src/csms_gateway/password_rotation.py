@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from common import credentials
 from csms_gateway import secrets_in
-from csms_gateway.charger import Call, CallFailed
+from csms_gateway.awaited_answers import CallFailed
+from csms_gateway.charger import Call
 
 if TYPE_CHECKING:
     from csms_gateway.charger import Charger

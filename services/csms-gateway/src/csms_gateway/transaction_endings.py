@@ -1,7 +1,9 @@
 """Sessions of OCPP 2.x that have ended: what they took, and that they are told in the end.
 
 A session is told as ended once all its events are there; if some stay away, GRACE later, with an
-incident, for a bill must not wait for ever for what a station has lost.
+incident, for a bill must not wait for ever for what a station has lost. One that never had a first
+event (transaction_fold.begins_at_one) is told at once, with the same incident: its driver waits for
+the cost.
 """
 
 import asyncio
@@ -52,6 +54,12 @@ async def concluded(
     )
     odd = tuple(incident.model_dump() for incident in (*found, *energy.incidents))
     return known._replace(incidents=known.incidents + odd, end_told=True), energy
+
+
+def with_missing(known: Known, absent: list[int]) -> Known:
+    detail = f"events {', '.join(map(str, absent))} of the station never came"
+    lost = Incident(kind="missing_events", detail=detail).model_dump()
+    return known._replace(incidents=(*known.incidents, lost))
 
 
 async def _with_nearest(
@@ -134,9 +142,7 @@ async def _tell_anyway(gateway: Gateway, row: asyncpg.Record) -> None:
     seq_nos = await gateway.pool.fetchval(sql.SEQ_NOS, row["station_id"], known.ocpp_id)
     # None, if the last came while the end was written by another socket of the station.
     if absent := missing(known, seq_nos or []):
-        detail = f"events {', '.join(map(str, absent))} of the station never came"
-        lost = Incident(kind="missing_events", detail=detail).model_dump()
-        known = known._replace(incidents=(*known.incidents, lost))
+        known = with_missing(known, absent)
     evses = orjson.loads(row["evses"] or "[]")
     power = {evse["evse_id"]: evse.get("max_power_w") for evse in evses}
     known, energy = await concluded(

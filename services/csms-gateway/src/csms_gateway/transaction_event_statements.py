@@ -22,7 +22,15 @@ COLUMNS: Final = (
     "newest_seq_no",
 )  # fmt: skip
 FIXED: Final = ("session_id", "operator_id", "station_id", "ocpp_id", "start_received_at")
-_CHANGED: Final = [name for name in COLUMNS if name not in FIXED]
+# Known once, by the event that ends it: what comes later does not have them.
+AT_THE_END: Final = ("stop_received_at", "energy_wh")
+_CHANGED: Final = [
+    f"{name} = coalesce(t.{name}, excluded.{name})"
+    if name in AT_THE_END
+    else f"{name} = excluded.{name}"
+    for name in COLUMNS
+    if name not in FIXED
+]
 _N: Final = len(COLUMNS)
 
 # One statement, so one round trip and one commit: the transaction if nobody changed it meanwhile
@@ -33,7 +41,7 @@ with tx as (
     insert into transaction as t ({", ".join(COLUMNS)}, start_payload)
     values ({", ".join(f"${n + 1}" for n in range(_N))}, '{{}}')
     on conflict (station_id, ocpp_id) where ocpp_id is not null do update set
-        {", ".join(f"{name} = excluded.{name}" for name in _CHANGED)}
+        {", ".join(_CHANGED)}
     where t.revision = excluded.revision - 1
     returning id, session_id, evse_id, connector_id, remote_start_id, id_token_key
 ), event as (
@@ -80,8 +88,10 @@ left join transaction_event e
     on e.station_id = t.station_id and e.ocpp_id = t.ocpp_id and e.seq_no = $3
 where t.station_id = $1 and t.ocpp_id = $2
 """
+# In the order in which they came.
 SEQ_NOS: Final = """
-select array_agg(seq_no) from transaction_event where station_id = $1 and ocpp_id = $2
+select array_agg(seq_no order by received_at) from transaction_event
+where station_id = $1 and ocpp_id = $2
 """
 # Where Started or Ended came without a reading, the first and last of what came between.
 READINGS: Final = """

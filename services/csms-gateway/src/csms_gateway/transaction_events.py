@@ -19,7 +19,15 @@ from csms_gateway.charger import Charger
 from csms_gateway.event_batches import Update
 from csms_gateway.kept_messages import keep_unmatched
 from csms_gateway.stored_json import as_json
-from csms_gateway.transaction_fold import Known, Token, begins, complete_to, missing, news
+from csms_gateway.transaction_fold import (
+    Known,
+    Token,
+    begins,
+    begins_at_one,
+    complete_to,
+    missing,
+    news,
+)
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +48,7 @@ class Stored:
     token: AuthorizeAnswer | None
     reserved: bool  # the station has or had a reservation that it may use
     ended: bool  # and told so, so that billing closes it now
-    incomplete: bool  # it has ended, and events before its end have not come
+    incomplete: bool  # it has ended, and events before its end may yet come
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,12 +194,14 @@ async def _gone_on(
     return after._replace(revision=after.revision + 1) if changes else after
 
 
-async def _incomplete(charger: Charger, known: Known, arrived: _Arrived) -> bool:
-    """Whether events of a transaction that has ended are still missing."""
+async def _missing(charger: Charger, known: Known, arrived: _Arrived) -> tuple[list[int], bool]:
+    """The events that have not come of a transaction that has ended, and whether they may yet."""
     if known.complete_to is not None and known.complete_to == known.end_seq_no:
-        return False
-    seq_nos = await charger.gateway.pool.fetchval(sql.SEQ_NOS, charger.station_id, known.ocpp_id)
-    return bool(missing(known, [*(seq_nos or []), arrived.seq_no]))
+        return [], False
+    stored = await charger.gateway.pool.fetchval(sql.SEQ_NOS, charger.station_id, known.ocpp_id)
+    seq_nos = [*(stored or []), arrived.seq_no]
+    absent = missing(known, seq_nos)
+    return absent, bool(absent) and not begins_at_one(known, seq_nos)
 
 
 def _late(charger: Charger, arrived: _Arrived, known: Known) -> list[Event]:
@@ -249,9 +259,12 @@ async def _write(
         told.append(transaction_endings.started(charger.operator_id, charger.station_id, known))
         known = known._replace(start_told=True)
     if _waits(known):
-        if await _incomplete(charger, known, arrived):
+        absent, awaited = await _missing(charger, known, arrived)
+        if awaited:
             tell_by = arrived.received_at + transaction_endings.GRACE
         else:
+            if absent:
+                known = transaction_endings.with_missing(known, absent)
             power_w = charger.station.power_by_evse.get(known.evse_id)
             known, energy = await transaction_endings.concluded(
                 charger.gateway, charger.station_id, known, power_w, arrived.payload

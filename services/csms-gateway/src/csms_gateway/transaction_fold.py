@@ -17,6 +17,7 @@ from csms_gateway.integers import INTEGER_END
 
 BEGIN: Final = "Transaction.Begin"
 END: Final = "Transaction.End"
+LOCAL: Final = "Local"  # what it means when no reason is given (2.0.1, E06.FR.09)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)  # of a reading whose time does not matter
 # Who shows a card to end a session need not be who began it.
 STOPS: Final = {"StopAuthorized", "Deauthorized", "RemoteStop"}
@@ -108,7 +109,7 @@ def news(
             "ended_raw": raw,
             "end_seq_no": seq_no,
             "meter_stop_wh": register(found[::-1], END, any_context=True),
-            "stop_reason": readings.short(info.get("stoppedReason")),
+            "stop_reason": readings.short(info.get("stoppedReason", LOCAL)),
         }
     return {name: value for name, value in new.items() if value != getattr(known, name)}
 
@@ -162,6 +163,19 @@ def missing(known: Known, seq_nos: Iterable[int]) -> list[int]:
         if len(absent) >= MISSING_MAX:
             break
     return absent[:MISSING_MAX]
+
+
+def begins_at_one(known: Known, in_arrival_order: list[int]) -> bool:
+    """Whether nothing is to be waited for although the number 0 is missing.
+
+    Some stations call their first event Updated and number it 1. A bill needs the register, the
+    driver and the time of the start: this holds if the events say all that and came one after the
+    other, so that a 0 would have come before them. Otherwise it may still be in the queue.
+    """
+    if known.start_seen or known.meter_start_wh is None or known.token is None:
+        return False
+    assert known.end_seq_no is not None
+    return known.end_seq_no > 1 and in_arrival_order == list(range(1, len(in_arrival_order) + 1))
 
 
 def register(

@@ -43,6 +43,10 @@ class Kind(_Part):
 
     type: str
 
+    def missing_in(self, _: str, /) -> str | None:
+        """What it asks for that a version of OCPP (v16, v201, v21) does not have, in words."""
+        return None
+
 
 # --- sessions ---------------------------------------------------------------------------------
 
@@ -349,6 +353,13 @@ class CertificateSigned(Kind):
     request_id: int | None = Field(
         default=None, ge=0, le=2**31 - 1, description="OCPP 2.1: of its SignCertificate"
     )
+
+    def missing_in(self, version: str, /) -> str | None:
+        if version == "v16" and self.use not in {None, "station"}:
+            return "OCPP 1.6 knows the charge point's certificate only"
+        if version == "v201" and self.use == "v2g20":
+            return "OCPP 2.0.1 has no certificates for v2g20"
+        return None
 
 
 class RotatePassword(Kind):

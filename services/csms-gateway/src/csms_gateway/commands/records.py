@@ -15,7 +15,8 @@ import orjson
 
 from common.database import STATEMENT_FAILED
 from csms_gateway import masking, password_rotation, schemas, secrets_in
-from csms_gateway.charger import Call, CallFailed, Charger, NoAnswer, Unsupported
+from csms_gateway.awaited_answers import CallFailed, NoAnswer
+from csms_gateway.charger import Call, Charger, Unsupported
 from csms_gateway.commands.all_kinds import KINDS, RAW
 from csms_gateway.commands.verdict import start_of, taken
 from csms_gateway.gateway import Gateway
@@ -187,10 +188,10 @@ async def _calls(charger: Charger, kind: str, parameters: dict[str, Any]) -> lis
         if not schemas.known(charger.version.schemas, parameters["action"]):
             raise Unsupported(f"{charger.version.name} has no action {parameters['action']}")
         return [Call(parameters["action"], parameters["payload"])]
-    translate = charger.version.commands.get(kind)
-    if translate is None:
-        raise Unsupported(f"{charger.version.name} has no {kind}")
-    return await translate(charger, KINDS[kind].model_validate({"type": kind, **parameters}))
+    command = KINDS[kind].model_validate({"type": kind, **parameters})
+    if why := charger.version.lacks(command):
+        raise Unsupported(why)
+    return await charger.version.commands[kind](charger, command)
 
 
 async def abandon(gateway: Gateway, replica: UUID) -> None:

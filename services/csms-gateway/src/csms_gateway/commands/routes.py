@@ -247,8 +247,8 @@ async def _check(db: AsyncSession, station_id: str, body: Kind | Raw) -> None:
             schemas.check_outgoing(version.schemas, body.ocpp.action, body.ocpp.payload)
         except schemas.Violation as violation:
             raise InvalidPayload(str(violation)) from None
-    elif body.type not in version.commands:
-        raise NotInThisVersion(f"{version.name} has no {body.type}")
+    elif why := version.lacks(body):
+        raise NotInThisVersion(why)
 
 
 def _by_key(station: tables.Station, key: str) -> Any:

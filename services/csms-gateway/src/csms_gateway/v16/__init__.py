@@ -55,7 +55,10 @@ TELL_OF_SESSIONS = ("StartTransaction", "StopTransaction")
 
 
 async def keep(charger: Charger, action: str, payload: dict[str, Any]) -> None:
-    if action in TELL_OF_SESSIONS:
+    # What a station gets wrong every minute is in the log; what it gets right is kept for it.
+    held = charger.standing.registration != "accepted"
+    read = held and action == "MeterValues" and "transactionId" in payload
+    if read or action in TELL_OF_SESSIONS:
         await kept_messages.keep_unmatched(charger, action, payload, now())
 
 

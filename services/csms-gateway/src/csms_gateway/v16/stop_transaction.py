@@ -1,6 +1,6 @@
 """StopTransaction (OCPP 1.6, 4.10)."""
 
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from csms_gateway import transactions
@@ -10,6 +10,8 @@ from csms_gateway.readings import short
 from csms_gateway.v16 import meter_values
 from csms_gateway.v16.id_tag import id_tag_info
 from csms_gateway.v16.start_transaction import ID_TOKEN_MAX, TIMESTAMP_MAX, register
+
+LOCAL: Final = "Local"  # what it means when no reason is given (4.10, 6.49)
 
 
 async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
@@ -28,7 +30,7 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
             id_token=id_tag,
             meter_stop_wh=register(payload, "meterStop"),
             at=payload["timestamp"][:TIMESTAMP_MAX],
-            reason=short(payload.get("reason")),
+            reason=short(payload.get("reason", LOCAL)),
             payload=payload,
         ),
         readings,
