@@ -29,7 +29,7 @@ from csms_gateway import (
     transaction_endings,
     variables,
 )
-from csms_gateway.commands import records, requests, routes
+from csms_gateway.commands import asking, reading, records, requests, stream
 from csms_gateway.consumers import HANDLERS
 from csms_gateway.settings import Settings
 
@@ -57,7 +57,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         [
             connections.router,
             cost_updates.router,
-            routes.router,
+            asking.router,
+            reading.router,
+            stream.router,
             messages.router,
             notifications.router,
             progress.router,
