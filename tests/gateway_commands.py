@@ -78,7 +78,9 @@ class Staffed:
     async def register(self, registration: str) -> dict[str, Any]:
         async with self.gateway.service.as_(OPERATOR, "stations:write") as api:
             answer = await api.patch(
-                f"/v1/stations/{self.station_id}/registration", json={"registration": registration}
+                f"/v1/stations/{self.station_id}/registration",
+                json={"registration": registration},
+                headers={"If-Match": "*"},
             )
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()

@@ -4,6 +4,8 @@ import asyncio
 
 import pytest
 from alembic import command
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from stack import Issuer, Servers, eventually, one_service
 
 from common import migrate
@@ -24,6 +26,10 @@ async def test_a_service_starts_alone_and_its_tables_match_its_migrations(
         assert f'csms_request_seconds_count{{service="{name}",status="404"}}' in figures
         given = await service.http.get("/livez", headers={"X-Request-Id": "from-outside"})
         assert given.headers["x-request-id"] == "from-outside"
+        with pytest.raises(DBAPIError) as failed:
+            async with service.app.state.connections.begin("*") as db:
+                await db.execute(text("select 1 / 0, cast(:name as text)"), {"name": "Jane Roe"})
+        assert "Jane Roe" not in str(failed.value)
         service.nats_server.kill()
 
         async def not_ready() -> bool:

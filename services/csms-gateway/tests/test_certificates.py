@@ -516,9 +516,45 @@ def hash_data(serial: str, algorithm: str = "SHA256") -> dict[str, str]:
 
 
 async def listed(gateway: Gateway, station: str) -> list[tuple[str, str]]:
+    return [(one["use"], one["serial_number"]) for one in await paged(gateway, station, 500)]
+
+
+async def paged(gateway: Gateway, station: str, limit: int) -> list[dict[str, Any]]:
+    """The station's certificates, read page by page."""
+    path, found = f"/v1/stations/{station}/installed-certificates", []
+    cursor: dict[str, str] = {}
     async with gateway.service.as_(OPERATOR, "stations:read") as api:
-        answer = await api.get(f"/v1/stations/{station}/installed-certificates")
-    return [(one["use"], one["serial_number"]) for one in answer.json()["items"]]
+        while True:
+            page = (await api.get(path, params={"limit": str(limit)} | cursor)).json()
+            assert len(page["items"]) <= limit
+            found += page["items"]
+            if page["next_cursor"] is None:
+                return found
+            cursor = {"cursor": page["next_cursor"]}
+
+
+async def test_installed_certificates_are_read_page_by_page(gateway: Gateway) -> None:
+    station = await gateway.add_station()
+    async with gateway.connect(station, subprotocols=["ocpp2.0.1"]) as socket:
+        long = "e" * 400  # longer than allowed, and kept as it was told
+        chains = [
+            *(chain("V2GRootCertificate", f"{number:02x}") for number in range(5)),
+            chain("V2GRootCertificate", long),
+            chain("CSMSRootCertificate", "07"),
+            {"certificateType": "CSMSRootCertificate",
+             "certificateHashData": hash_data("07", "SHA384")},
+        ]  # fmt: skip
+        answer = {"status": "Accepted", "certificateHashDataChain": chains}
+        await exchange(gateway, station, socket, {"type": "get_installed_certificate_ids"}, answer)
+    whole = await paged(gateway, station, 500)
+    assert [one["use"] for one in whole] == ["csms_root"] * 2 + ["v2g_root"] * 6
+    assert len({(one["serial_number"], one["hash_algorithm"]) for one in whole}) == 8
+    for limit in (1, 2, 3, 8):
+        assert await paged(gateway, station, limit) == whole
+    async with gateway.service.as_(OPERATOR, "stations:read") as api:
+        path = f"/v1/stations/{station}/installed-certificates"
+        for cursor in ("bm9uZQ", "WzFd", "%"):
+            assert (await api.get(path, params={"cursor": cursor})).status_code == 422
 
 
 def chain(use: str, serial: str, **more: Any) -> dict[str, Any]:

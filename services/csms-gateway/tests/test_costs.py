@@ -124,8 +124,14 @@ async def put_display(gateway: Gateway, station: str, shows: bool | None) -> Non
     async with gateway.service.as_(OPERATOR, "commands:write", "status:read") as api:
         url = f"/v1/stations/{station}/cost-display"
         body = {"shows_cost": shows}
-        assert (await api.put(url, json=body)).json() == body
+        assert (await api.put(url, json=body)).status_code == 428
+        read = {"If-Match": (await api.get(url)).headers["ETag"]}
+        put = await api.put(url, json=body, headers=read)
+        assert put.json() == body
         assert (await api.get(url)).json() == body
+        assert (await api.get(url)).headers["ETag"] == put.headers["ETag"]
+        late = await api.put(url, json={"shows_cost": not shows}, headers=read)
+        assert late.status_code == 412
 
 
 async def received(socket: Any, timeout_s: float = 5) -> Any:

@@ -1,11 +1,12 @@
 """No secret gets into the message log: typed and raw, both directions, every version."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from csms_gateway import masking
+from csms_gateway import masking, schemas
 
 SECRET = "s3cr3t-V4lue"
 PEM = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE\n-----END EC PRIVATE KEY-----\n"
@@ -37,6 +38,10 @@ CARRIERS: list[tuple[str, dict[str, Any]]] = [
     ("UpdateFirmware", {"location": f"https://:{SECRET}@files.example/1.bin"}),
     ("InstallCertificate", {"certificate": PEM.replace("MHcCAQEE", SECRET)}),
     ("DataTransfer", {"vendorId": "x", "data": PEM.replace("MHcCAQEE", SECRET)}),
+    ("DataTransfer", {"vendorId": "x", "data": json.dumps({"wifi": [{"password": SECRET}]})}),
+    ("DataTransfer", {"vendorId": "x", "data": {"psk": SECRET}}),
+    ("DataTransfer", {"vendorId": "x", "data": {"passwords": [SECRET]}}),
+    ("ChangeConfiguration", {"key": "AuthorizationKey", "value": [SECRET]}),
     ("Authorize", {"idToken": {"idToken": SECRET, "type": "KeyCode"}}),
     ("TransactionEvent", {"idToken": {"idToken": SECRET, "type": "KeyCode"}, "seqNo": 1}),
     ("NotifyReport", {"reportData": [
@@ -54,6 +59,59 @@ def test_a_call_is_stored_without_its_secret(action: str, payload: dict[str, Any
     # Everything else is there: the frame is still one, with the same members.
     assert json.loads(hidden)[:3] == [2, "id", action]
     assert json.loads(hidden)[3].keys() == payload.keys()
+
+
+TOLD = [one for one in CARRIERS if one[0] in ("DataTransfer", "NotifyReport", "NotifyEvent")]
+
+
+@pytest.mark.parametrize(("action", "payload"), TOLD)
+def test_what_is_kept_of_a_notification_shows_no_secret(
+    action: str, payload: dict[str, Any]
+) -> None:
+    kept = masking.kept(action, payload)
+    assert SECRET not in json.dumps(kept) and masking.MASK in json.dumps(kept)
+    assert kept.keys() == payload.keys()
+
+
+LONG = SECRET * 50
+# Payloads that break their schema at the very place of the secret.
+WRONG: list[tuple[str, str, dict[str, Any]]] = [
+    ("v16", "ChangeConfiguration", {"key": "AuthorizationKey", "value": LONG}),
+    ("v16", "ChangeConfiguration", {"key": "AuthorizationKey", "value": [SECRET]}),
+    ("v16", "DataTransfer", {"vendorId": {"x": SECRET}}),
+    ("v16", "BootNotification", {"chargePointVendor": "V",
+                                 "chargePointModel": {"password": SECRET}}),
+    ("v16", "GetConfigurationResponse", {"configurationKey": [
+        {"key": "AuthorizationKey", "readonly": False, "value": [SECRET]}]}),
+    ("v201", "SetVariables", {"setVariableData": [
+        variable("BasicAuthPassword", attributeValue=[SECRET])]}),
+    ("v201", "SetNetworkProfile", profile(basicAuthPassword=[SECRET])),
+    ("v21", "NotifyReport", {"reportData": SECRET}),
+    ("v21", "Authorize", {"idToken": {"idToken": [SECRET], "type": "KeyCode"}}),
+]  # fmt: skip
+
+
+def said(check: Callable[[str, str, Any], Any], version: str, name: str, payload: Any) -> str:
+    """Why a payload is refused; nothing if it is not."""
+    try:
+        check(version, name, json.loads(json.dumps(payload)))
+    except schemas.Violation as refused:
+        return str(refused)
+    return ""
+
+
+@pytest.mark.parametrize(("version", "name", "payload"), WRONG)
+def test_what_is_said_of_a_broken_payload_quotes_no_secret(
+    version: str, name: str, payload: dict[str, Any]
+) -> None:
+    sent = said(schemas.check_outgoing, version, name, payload)
+    assert sent and SECRET not in sent
+    assert SECRET not in said(schemas.check_incoming, version, name, payload)
+
+
+def test_what_is_said_of_a_broken_payload_quotes_what_is_no_secret() -> None:
+    with pytest.raises(schemas.Violation, match='"Warm" is not one of'):
+        schemas.check_outgoing("v16", "Reset", {"type": "Warm"})
 
 
 ANSWERS: list[tuple[str | None, dict[str, Any]]] = [

@@ -171,6 +171,40 @@ async def test_secrets_are_masked_in_both_directions_typed_and_raw(gateway: Gate
     ] * 2
 
 
+async def test_no_notification_refusal_or_record_shows_a_secret(gateway: Gateway) -> None:
+    station = await gateway.add_station()
+    async with (
+        gateway.connect(station) as socket,
+        gateway.service.as_(OPERATOR, "commands:write", "messages:read") as api,
+    ):
+        wire = Wire(socket)
+        data = json.dumps({"wifi": {"ssid": "depot", "password": SECRET}})
+        await wire.send("DataTransfer", {"vendorId": "V", "data": data})
+        assert SECRET not in str(await wire.send("DataTransfer", {"vendorId": [SECRET]}))
+        shown = (await api.get(f"/v1/stations/{station}/notifications")).json()["items"]
+        assert [json.loads(one["payload"]["data"]) for one in shown] == [
+            {"wifi": {"ssid": "depot", "password": "***"}}
+        ]
+        commands = f"/v1/stations/{station}/commands"
+        for value in (SECRET * 50, [SECRET]):
+            payload = {"key": "AuthorizationKey", "value": value}
+            ocpp = {"action": "ChangeConfiguration", "payload": payload}
+            refused = await api.post(commands, json={"ocpp": ocpp})
+            assert refused.status_code == 422 and SECRET not in refused.text
+        asking = asyncio.ensure_future(
+            api.post(
+                commands,
+                json={"type": "get_variables", "variables": []},
+                params={"wait_s": 10},
+            )
+        )
+        call = json.loads(await asyncio.wait_for(socket.recv(), 5))
+        key = {"key": "AuthorizationKey", "readonly": False, "value": [SECRET]}
+        await socket.send(json.dumps([3, call[1], {"configurationKey": [key]}]))
+        failed = await asking
+        assert failed.json()["state"] == "failed" and SECRET not in failed.text
+
+
 async def test_the_log_can_be_followed_and_taken_up_again(gateway: Gateway) -> None:
     station = await gateway.add_station()
     path = f"/v1/stations/{station}/messages/stream"

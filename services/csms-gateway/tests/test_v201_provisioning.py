@@ -196,12 +196,34 @@ async def test_registrations_of_other_operators_and_unknown_stations_are_not_the
         async with gateway.service.as_(operator, "stations:read", "stations:write") as api:
             path = f"/v1/stations/{name}/registration"
             assert (await api.get(path)).status_code == 404
+            api.headers["If-Match"] = '"1"'
             changed = await api.patch(path, json={"registration": "rejected"})
             assert changed.status_code == 404
             assert (await api.patch(path, json={"registration": "x"})).status_code == 422
     async with gateway.service.as_(OPERATOR, "stations:read") as api:
         seen = (await api.get(f"/v1/stations/{station}/registration")).json()
     assert (seen["registration"], seen["boot_answer"]) == ("accepted", "accepted")
+
+
+async def test_two_people_do_not_undo_each_other_s_registration_unseen(gateway: Gateway) -> None:
+    station = await gateway.add_station()
+    path = f"/v1/stations/{station}/registration"
+    async with gateway.service.as_(OPERATOR, "stations:read", "stations:write") as api:
+        read = (await api.get(path)).headers["ETag"]
+
+        async def change(registration: str, **headers: str) -> Any:
+            return await api.patch(path, json={"registration": registration}, headers=headers)
+
+        assert (await change("pending")).status_code == 428
+        pending = await change("pending", **{"If-Match": read})
+        assert (pending.status_code, pending.json()["registration"]) == (200, "pending")
+        assert pending.headers["ETag"] == (await api.get(path)).headers["ETag"] != read
+        late = await change("rejected", **{"If-Match": read})
+        assert (late.status_code, late.json()["type"].rpartition(":")[2]) == (
+            412, "version-changed",
+        )  # fmt: skip
+        assert (await api.get(path)).json()["registration"] == "pending"
+        assert (await change("accepted", **{"If-Match": "*"})).headers["ETag"] == read
 
 
 def test_a_trigger_is_no_licence_for_ever() -> None:

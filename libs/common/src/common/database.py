@@ -67,7 +67,10 @@ def server_settings(service: str) -> dict[str, str]:
 def engine(url: str, service: str, *, pool_size: int = 10) -> AsyncEngine:
     url = url.replace("postgresql://", "postgresql+asyncpg://", 1)
     arguments = {"server_settings": server_settings(service)}
-    made = create_async_engine(url, connect_args=arguments, pool_size=pool_size, max_overflow=0)
+    # An error of a statement ends in the log, its parameters may be anybody's name or secret.
+    made = create_async_engine(
+        url, connect_args=arguments, pool_size=pool_size, max_overflow=0, hide_parameters=True
+    )
     event.listen(made.sync_engine, "checkout", _refuse_closed)
     return made
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 import prometheus_client
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from nats.aio.client import Client
 from nats.js import JetStreamContext
@@ -18,7 +18,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from common import auth, bus, database, ids, inbox, logs, outbox, problems
+from common import auth, bus, database, ids, inbox, logs, outbox, problems, storable
 from common.settings import Settings
 from common.tasks import Tasks
 
@@ -88,7 +88,11 @@ def create(
         await engine.dispose()
 
     app = FastAPI(
-        title=f"OpenLade {title}", version="1", lifespan=lifespan, responses=problems.RESPONSES
+        title=f"OpenLade {title}",
+        version="1",
+        lifespan=lifespan,
+        responses=problems.RESPONSES,
+        dependencies=[Depends(storable.address)],
     )
     app.state.service = name
     app.state.handlers = handlers

@@ -24,12 +24,13 @@ from csms_gateway import (
     reports,
     reservations,
     running,
+    signed_readings,
     station_certificates,
     station_security,
     transaction_endings,
     variables,
 )
-from csms_gateway.commands import records, requests, routes
+from csms_gateway.commands import asking, reading, records, requests, stream
 from csms_gateway.consumers import HANDLERS
 from csms_gateway.settings import Settings
 
@@ -57,11 +58,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         [
             connections.router,
             cost_updates.router,
-            routes.router,
+            asking.router,
+            reading.router,
+            stream.router,
             messages.router,
             notifications.router,
             progress.router,
             reports.router,
+            signed_readings.router,
             variables.router,
             registrations.router,
             customer_information.router,

@@ -11,14 +11,16 @@ from collections import OrderedDict
 from typing import Any, Final
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import select, update
+from sqlalchemy import Select, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.auth import scoped
 from common.database import Db
 from common.events import SessionCostUpdated
 from common.problems import NotFound
+from common.versions import Expected, require, tag
 from csms_gateway import schemas, tables
 from csms_gateway.awaited_answers import CallFailed, NoAnswer
 from csms_gateway.charger import Charger
@@ -106,6 +108,9 @@ async def from_variables(charger: Charger, _: dict[str, Any], answer: dict[str, 
 
 router = APIRouter(tags=["stations"])
 
+# It is its own version: who read that it is not known may say it, and the station may in between.
+VERSIONS: Final = {None: 0, False: 1, True: 2}
+
 
 class CostDisplay(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -121,12 +126,9 @@ class CostDisplay(BaseModel):
     summary="Whether a station shows what a session costs",
     dependencies=[scoped("status:read")],
 )
-async def get_cost_display(station_id: StationPath, db: Db) -> CostDisplay:
+async def get_cost_display(station_id: StationPath, db: Db, response: Response) -> CostDisplay:
     query = select(tables.Station.shows_cost).where(tables.Station.station_id == station_id)
-    row = (await db.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound(f"no station {station_id!r}")
-    return CostDisplay(shows_cost=row.shows_cost)
+    return await _shown(db, station_id, query, response)
 
 
 @router.put(
@@ -134,11 +136,25 @@ async def get_cost_display(station_id: StationPath, db: Db) -> CostDisplay:
     summary="Say whether a station shows what a session costs",
     dependencies=[scoped("commands:write")],
 )
-async def put_cost_display(station_id: StationPath, body: CostDisplay, db: Db) -> CostDisplay:
-    changed = update(tables.Station).where(tables.Station.station_id == station_id)
-    found = await db.scalar(
-        changed.values(shows_cost=body.shows_cost).returning(tables.Station.station_id)
-    )
-    if found is None:
-        raise NotFound(f"no station {station_id!r}")
+async def put_cost_display(
+    station_id: StationPath, body: CostDisplay, db: Db, expected: Expected, response: Response
+) -> CostDisplay:
+    of_it = tables.Station.station_id == station_id
+    locked = select(tables.Station.shows_cost).where(of_it).with_for_update()
+    found = await _shown(db, station_id, locked, response)
+    require(expected, VERSIONS[found.shows_cost])
+    changed = update(tables.Station).where(of_it).values(shows_cost=body.shows_cost)
+    await db.execute(changed)
+    tag(response, VERSIONS[body.shows_cost])
     return body
+
+
+async def _shown(
+    db: AsyncSession, station_id: str, query: Select[Any], response: Response
+) -> CostDisplay:
+    """Raises NotFound."""
+    row = (await db.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound(f"no station {station_id!r}")
+    tag(response, VERSIONS[row.shows_cost])
+    return CostDisplay(shows_cost=row.shows_cost)

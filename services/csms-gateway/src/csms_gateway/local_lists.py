@@ -18,8 +18,8 @@ from common.ids import uuid7
 from common.problems import Problem
 from common.versions import Expected, require, tag
 from csms_gateway import tables
+from csms_gateway.commands.asking import DEADLINE_S_MAX, UnknownStation
 from csms_gateway.commands.kinds import ListedToken
-from csms_gateway.commands.routes import DEADLINE_S_MAX, UnknownStation
 from csms_gateway.connections import StationPath
 
 ENTRIES_MAX: Final = 10_000

@@ -2,7 +2,11 @@
 
 Only the actions that can carry one are looked into, so MeterValues and Heartbeats cost nothing. An
 answer carries the action of its call; one without is looked into as well, for it may be a late
-GetConfiguration.conf. A DataTransfer's own passwords cannot be known; private keys in it are.
+GetConfiguration.conf. A DataTransfer's own passwords are known by their names alone, also in JSON
+that it carries as text; private keys in it are known as such.
+
+What is evidence stays whole (R3): transactions, their events and what fits none of them show the
+token that began them, a typed PIN too, to those who may read sessions.
 """
 
 import re
@@ -61,6 +65,20 @@ def masked(action: str | None, frame: str) -> str:
     return frame
 
 
+def may_be_quoted(action: str, words: str) -> bool:
+    """Whether an error of this action's payload may show the words, which quote from it."""
+    looked_into = NAMED | ADDRESSED | KEYED | TOKENED | {PERSONAL}
+    return action not in looked_into and not SECRET.search(words)
+
+
+def kept(action: str, value: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of a call whose payload says something that nothing hangs on."""
+    if action in NAMED or action in ADDRESSED or action in KEYED:
+        found: dict[str, Any] = _hidden(value)
+        return found
+    return value
+
+
 def hidden(value: Any) -> Any:
     """The same for JSON that is no frame: what a command asked for, and its answer."""
     return _hidden(value)
@@ -84,10 +102,22 @@ def _without_secrets(frame: str) -> str:
     return frame if without == parts else orjson.dumps(without).decode()
 
 
-def _text(value: str) -> str:
+def _text(value: str, depth: int = 0) -> str:
     if "PRIVATE KEY" in value:
         value = PRIVATE_KEY.sub(MASK, value)
+    if value[:1] in ("{", "[") and SECRET.search(value):
+        return _json_text(value, depth)
     return USER_OF_ADDRESS.sub(rf"\1{MASK}", value) if "@" in value else value
+
+
+def _json_text(value: str, depth: int) -> str:
+    """Text that is JSON: 1.6 has no other place for what a vendor's message carries."""
+    try:
+        parts = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return value
+    without = _hidden(parts, depth + 1)
+    return value if without == parts else orjson.dumps(without).decode()
 
 
 def _hidden(value: Any, depth: int = 0, *, named: bool = False) -> Any:
@@ -96,7 +126,7 @@ def _hidden(value: Any, depth: int = 0, *, named: bool = False) -> Any:
         return MASK
     match value:
         case str():
-            return _text(value)
+            return _text(value, depth)
         case list():
             return [_hidden(item, depth + 1, named=named) for item in value]
         case dict():
@@ -120,10 +150,12 @@ def _name(value: dict[str, Any]) -> str:
 
 
 def _is_secret(member: str, inner: Any, *, named: bool, key_code: bool) -> bool:
-    if isinstance(inner, dict | list | bool) or inner in (None, ""):
+    if isinstance(inner, bool) or inner in (None, "", [], {}):
         return False
     if member in VALUES:
         return named
+    if isinstance(inner, dict):
+        return False  # of a password's policy, say; what is secret in it has a name again
     if member == "idToken":
         return key_code
     return bool(SECRET.search(member))

@@ -24,6 +24,7 @@ from common.auth import Caller, scoped
 from common.clock import now
 from common.database import PLATFORM, Connections, Db, Operator
 from common.problems import Problem
+from csms_gateway import unsettled
 from csms_gateway.connections import StationPath
 from csms_gateway.message_log import Direction, Kind
 from csms_gateway.tables import Message
@@ -209,31 +210,44 @@ async def stream_messages(
         direction=direction,
     )  # fmt: skip
     operator: Operator = caller.operator_id or PLATFORM
-    return sse.response(_followed(request.app.state.connections, operator, sought, last_event_id))
+    connected = request.app.state.connections
+    last = last_event_id
+    if last is None:
+        last = await _newest(connected, operator, sought)
+    return sse.response(_followed(connected, operator, sought, last))
+
+
+async def _newest(connections: Connections, operator: Operator, sought: Sought) -> int:
+    """Nothing that is logged from now on has this number or a lower one."""
+    async with connections.begin(operator) as db:
+        rows = await _found(db, _recent(sought).order_by(Message.id.desc()).limit(1))
+    await unsettled.gone(connections, Message)
+    return rows[0].id if rows else 0
 
 
 async def _followed(
-    connections: Connections, operator: Operator, sought: Sought, last: int | None
+    connections: Connections, operator: Operator, sought: Sought, last: int
 ) -> AsyncGenerator[sse.Event | None]:
     quiet_since = now()
-    if last is None:
-        async with connections.begin(operator) as db:
-            newest = _recent(sought).order_by(Message.id.desc()).limit(1)
-            rows = await _found(db, newest)
-            last = rows[0].id if rows else 0
     while True:
         query = _recent(sought).where(Message.id > last).order_by(Message.id)
         async with connections.begin(operator) as db:
             rows = await _found(db, query.limit(paging.LIMIT_MAX))
-        for row in rows:
-            last = row.id
-            yield sse.Event(row.id, "message", MessageOut.model_validate(row).model_dump_json())
+        full = len(rows) == paging.LIMIT_MAX
         if rows:
+            # A lower number may not be committed yet: of the station's replica before this one.
+            until = rows[-1].id
+            await unsettled.gone(connections, Message)
+            async with connections.begin(operator) as db:
+                rows = await _found(db, query.where(Message.id <= until))
+            for row in rows:
+                yield sse.Event(row.id, "message", MessageOut.model_validate(row).model_dump_json())
+            last = until
             quiet_since = now()
         elif now() - quiet_since > timedelta(seconds=sse.KEEP_ALIVE_S):
             quiet_since = now()
             yield None
-        if len(rows) < paging.LIMIT_MAX:
+        if not full:
             await asyncio.sleep(POLL_S)
 
 

@@ -1,4 +1,5 @@
-"""What chargers tell of themselves that is no session, status or reading: kept whole as it came.
+"""What chargers tell of themselves that is no session, status or reading: kept whole as it came,
+but for secrets, which are masked as in the message log.
 
 Reports, events, alarms, progress of firmware and logs. Answered when stored; a repeat is kept
 twice, which harms nobody.
@@ -18,7 +19,7 @@ from common import paging
 from common.auth import scoped
 from common.clock import now
 from common.database import Db
-from csms_gateway import customer_information, tables
+from csms_gateway import customer_information, masking, tables
 from csms_gateway.charger import Charger, Handler
 from csms_gateway.clocks import wire_time
 from csms_gateway.gateway import Gateway
@@ -47,7 +48,7 @@ async def keep(charger: Charger, action: str, payload: dict[str, Any]) -> None:
     known = isinstance(request_id, int) and abs(request_id) < INTEGER_END
     await charger.gateway.pool.execute(
         INSERT, charger.operator_id, charger.station_id, action, request_id if known else None,
-        as_json(payload), now(),
+        as_json(masking.kept(action, payload)), now(),
     )  # fmt: skip
 
 

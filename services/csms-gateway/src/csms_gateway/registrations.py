@@ -5,20 +5,26 @@ learn of it (2.0.1, B02.FR.09); one that is in the middle of a session is not cu
 BootNotification to have it at once; a rejected station asks again by itself.
 """
 
-from typing import Annotated
+from typing import Annotated, Final, get_args
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.auth import scoped
 from common.database import Db
 from common.problems import NotFound
+from common.versions import Expected, require, tag
 from csms_gateway import connections, tables
 from csms_gateway.standing import Registration
 
 router = APIRouter(tags=["registrations"])
+
+# One word is all that staff edit, so it is its own version: who read "pending" may change that,
+# whoever set it and how often.
+VERSIONS: Final[dict[str, int]] = {
+    word: number for number, word in enumerate(get_args(Registration), 1)
+}
 
 
 class NoSuchStation(NotFound):
@@ -44,8 +50,12 @@ class RegistrationOut(BaseModel):
     summary="Whether a station may work",
     dependencies=[scoped("stations:read")],
 )
-async def get_registration(station_id: connections.StationPath, db: Db) -> RegistrationOut:
-    return _out(station_id, await db.get(tables.Station, station_id))
+async def get_registration(
+    station_id: connections.StationPath, db: Db, response: Response
+) -> RegistrationOut:
+    row = await _station(db, station_id)
+    tag(response, VERSIONS[row.registration])
+    return RegistrationOut.model_validate(row)
 
 
 @router.patch(
@@ -54,25 +64,26 @@ async def get_registration(station_id: connections.StationPath, db: Db) -> Regis
     dependencies=[scoped("stations:write")],
 )
 async def change_registration(
-    station_id: connections.StationPath, body: Annotated[RegistrationIn, Body()], db: Db
+    station_id: connections.StationPath,
+    body: Annotated[RegistrationIn, Body()],
+    db: Db,
+    expected: Expected,
+    response: Response,
 ) -> RegistrationOut:
     """From the station's next BootNotification on. While pending it answers commands, but starts
     and stops no session; while rejected nothing is sent to it.
     """
-    return _out(station_id, await _changed(db, station_id, body.registration))
+    row = await _station(db, station_id, lock=True)
+    require(expected, VERSIONS[row.registration])
+    row.registration = body.registration
+    await db.flush()
+    tag(response, VERSIONS[row.registration])
+    return RegistrationOut.model_validate(row)
 
 
-async def _changed(
-    db: AsyncSession, station_id: str, registration: Registration
-) -> tables.Station | None:
-    of_it = update(tables.Station).where(tables.Station.station_id == station_id)
-    found: tables.Station | None = await db.scalar(
-        of_it.values(registration=registration).returning(tables.Station)
-    )
-    return found
-
-
-def _out(station_id: str, row: tables.Station | None) -> RegistrationOut:
+async def _station(db: AsyncSession, station_id: str, *, lock: bool = False) -> tables.Station:
+    """Raises NoSuchStation."""
+    row = await db.get(tables.Station, station_id, with_for_update=lock or None)
     if row is None:
         raise NoSuchStation(f"there is no station {station_id!r}")
-    return RegistrationOut.model_validate(row)
+    return row

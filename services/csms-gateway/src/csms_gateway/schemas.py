@@ -5,6 +5,7 @@ jsonschema-rs: 2.4 µs a MeterValues where the library's own validator takes 340
 """
 
 import json
+from collections.abc import Iterator
 from functools import cache
 from importlib import resources
 from typing import Any, Final
@@ -12,6 +13,7 @@ from typing import Any, Final
 import jsonschema_rs
 
 from csms_gateway.frames import DEPTH_MAX
+from csms_gateway.masking import MASK, may_be_quoted
 
 # What chargers in the field get wrong without doing harm: extra members, units and contexts the
 # schema does not list, readings and descriptions longer than allowed (OCMF is), empty lists.
@@ -83,13 +85,24 @@ class Violation(Exception):
 
 
 @cache
-def _validator(version: str, name: str, *, formats: bool) -> Any:
+def _validator(version: str, name: str, *, formats: bool, mask: str | None = None) -> Any:
     folder = resources.files("ocpp") / version / "schemas"
     file = folder / f"{name}.json"
     if not file.is_file():
         file = folder / f"{name}Request.json"  # as OCPP 2.x names them
     text = file.read_text("utf-8-sig")
-    return jsonschema_rs.validator_for(json.loads(text), validate_formats=formats)
+    return jsonschema_rs.validator_for(json.loads(text), validate_formats=formats, mask=mask)
+
+
+def _errors(
+    version: str, name: str, payload: dict[str, Any], *, formats: bool
+) -> Iterator[tuple[Any, str]]:
+    """Each error and what to say of it, which quotes the payload but for what may be secret."""
+    errors = _validator(version, name, formats=formats).iter_errors(payload)
+    masked = _validator(version, name, formats=formats, mask=MASK).iter_errors(payload)
+    action = name.removesuffix("Response")
+    for error, without in zip(errors, masked, strict=True):
+        yield error, error.message if may_be_quoted(action, error.message) else without.message
 
 
 @cache
@@ -122,11 +135,11 @@ def check_incoming(version: str, name: str, payload: dict[str, Any]) -> list[str
     if validator.is_valid(payload):
         return []
     deviations = _nulls_left_out(payload)
-    for error in validator.iter_errors(payload):
+    for error, words in _errors(version, name, payload, formats=False):
         kind = type(error.kind).__name__
         if not _harmless(name, kind, error.instance_path):
             where = "/".join(map(str, error.instance_path))
-            raise Violation(_code(version, kind), f"{where or 'payload'}: {error.message}")
+            raise Violation(_code(version, kind), f"{where or 'payload'}: {words}")
         # Without positions: this becomes a label of a counter.
         names = [step for step in error.instance_path if isinstance(step, str)]
         deviations.append(" ".join([kind, *names[-1:]]))
@@ -143,11 +156,11 @@ def check_answer(version: str, action: str, payload: dict[str, Any]) -> list[str
     if validator.is_valid(payload):
         return []
     deviations = _nulls_left_out(payload)
-    for error in validator.iter_errors(payload):
+    for error, words in _errors(version, f"{action}Response", payload, formats=False):
         kind = type(error.kind).__name__
         if kind == "Type":
             where = "/".join(map(str, error.instance_path))
-            raise Violation(CODE_BY_KIND[kind], f"{where or 'payload'}: {error.message}")
+            raise Violation(CODE_BY_KIND[kind], f"{where or 'payload'}: {words}")
         deviations.append(kind)
     return deviations
 
@@ -206,5 +219,5 @@ def check_outgoing(version: str, name: str, payload: dict[str, Any]) -> None:
     """Raises Violation: what we send is always valid."""
     validator = _validator(version, name, formats=True)
     if not validator.is_valid(payload):
-        first = next(validator.iter_errors(payload))
-        raise Violation("InternalError", f"{name}: {first.message}")
+        _, words = next(_errors(version, name, payload, formats=True))
+        raise Violation("InternalError", f"{name}: {words}")

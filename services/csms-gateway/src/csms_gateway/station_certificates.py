@@ -1,12 +1,13 @@
 """Certificates of stations by REST: those signed for them, and those they say they have."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 from uuid import UUID
 
+import orjson
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import select
+from sqlalchemy import Text, func, select, tuple_
 
 from common import paging
 from common.auth import scoped
@@ -18,7 +19,22 @@ from csms_gateway.connections import StationPath
 
 router = APIRouter(prefix="/v1/stations/{station_id}", tags=["certificates"])
 
-INSTALLED_MAX = 500  # as installed_certificates keeps them
+# A station's certificates are found by five members, and what a station says may be long: so long
+# that a cursor of all of them would be none.
+_INSTALLED = tables.InstalledCertificate
+PLACE: Final = (
+    func.left(_INSTALLED.use, 20),
+    func.left(_INSTALLED.serial_number, 40),
+    func.md5(
+        func.jsonb_build_array(
+            _INSTALLED.use,
+            _INSTALLED.hash_algorithm,
+            _INSTALLED.issuer_name_hash,
+            _INSTALLED.issuer_key_hash,
+            _INSTALLED.serial_number,
+        ).cast(Text)
+    ),
+)
 
 
 class IssuedOut(BaseModel):
@@ -92,11 +108,33 @@ async def revoke_certificate(station_id: StationPath, certificate_id: UUID, db: 
     summary="Certificates a station says it has",
     dependencies=[scoped("stations:read")],
 )
-async def list_installed_certificates(station_id: StationPath, db: Db) -> paging.Page[InstalledOut]:
-    """As of its last answer to get_installed_certificate_ids, and what was installed since."""
+async def list_installed_certificates(
+    station_id: StationPath,
+    db: Db,
+    limit: paging.Limit = paging.LIMIT_DEFAULT,
+    cursor: paging.Cursor = None,
+) -> paging.Page[InstalledOut]:
+    """As of its last answer to get_installed_certificate_ids, and what was installed since. By use
+    and serial number.
+    """
     table = tables.InstalledCertificate
-    query = select(table).where(table.station_id == station_id)
-    query = query.order_by(table.use, table.serial_number).limit(INSTALLED_MAX)
-    rows = await db.scalars(query)
-    items = [InstalledOut.model_validate(row) for row in rows]
-    return paging.Page(items=items, next_cursor=None)
+    query = select(table, *PLACE).where(table.station_id == station_id)
+    if cursor is not None:
+        query = query.where(tuple_(*PLACE) > tuple_(*_place(cursor)))
+    rows = (await db.execute(query.order_by(*PLACE).limit(limit + 1))).all()
+    items = [InstalledOut.model_validate(row[0]) for row in rows[:limit]]
+    place = list(rows[limit - 1][1:]) if len(rows) > limit else None
+    after = paging.encode(orjson.dumps(place).decode()) if place else None
+    return paging.Page(items=items, next_cursor=after)
+
+
+def _place(cursor: str) -> list[str]:
+    """Raises InvalidCursor."""
+    try:
+        place = orjson.loads(paging.decode(cursor, str))
+    except orjson.JSONDecodeError:
+        place = None
+    match place:
+        case [str(use), str(serial), str(digest)]:
+            return [use, serial, digest]
+    raise paging.InvalidCursor("use next_cursor of an earlier page, unchanged")

@@ -10,7 +10,7 @@ from common import bus
 from common.commanding import SUBJECT, CommandAnswer, CommandQuestion, CommandRefused
 from common.problems import Problem
 from csms_gateway.commands.all_kinds import CommandIn
-from csms_gateway.commands.routes import store
+from csms_gateway.commands.asking import store
 from csms_gateway.gateway import Gateway
 
 if TYPE_CHECKING:

@@ -1,29 +1,26 @@
-"""Commands by REST: asked for once, followed until a charger has answered."""
+"""Commands asked for by REST: stored, then sent, and waited for if the caller likes."""
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
-from datetime import datetime, timedelta
-from typing import Annotated, Any, Final, Literal
-from uuid import UUID, uuid4
+from datetime import timedelta
+from typing import Annotated, Any, Final
+from uuid import uuid4
 
 import orjson
 from fastapi import APIRouter, Body, Header, Query, Request, Response
-from fastapi.responses import StreamingResponse
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from sqlalchemy import Select, select, update
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import paging, sse
 from common.auth import Caller, Principal, scoped
 from common.clock import now
-from common.database import PLATFORM, Db
+from common.database import PLATFORM
 from common.problems import NotFound, Problem
 from csms_gateway import connections, masking, schemas, secrets_in, tables
 from csms_gateway.commands.all_kinds import RAW, CommandIn, Raw
 from csms_gateway.commands.feed import FINISHED
 from csms_gateway.commands.kinds import Kind, RemoteStop
+from csms_gateway.commands.shown import CommandOut
 from csms_gateway.sealing import Sealer
 from csms_gateway.versions import VERSIONS
 
@@ -33,7 +30,6 @@ DEADLINE_S_MAX: Final = 7 * 86_400
 WAIT_S_MAX: Final = 60
 LOOK_EVERY_S: Final = 1.0  # a notice may be lost
 
-State = Literal["queued", "sent", "accepted", "rejected", "failed", "timed_out", "cancelled"]
 Key = Annotated[
     str | None,
     Header(
@@ -71,39 +67,6 @@ class InvalidPayload(Problem):
 class NoSecretKey(Problem):
     status = 503
     title = "Passwords cannot be kept without a secret key"
-
-
-class AlreadySent(Problem):
-    status = 409
-    title = "The command is no longer queued"
-
-
-# Passwords are never shown, also while a command that sets one waits.
-Hidden = Annotated[dict[str, Any], AfterValidator(masking.hidden)]
-
-
-class CommandOut(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
-
-    id: UUID
-    station_id: str
-    type: str = Field(description="ocpp: one OCPP call, exactly as given")
-    parameters: Hidden
-    state: State
-    change: int = Field(description="grows with each change of any command")
-    requested_by: str
-    requested_at: datetime
-    deadline_at: datetime
-    sent_at: datetime | None
-    finished_at: datetime | None
-    calls: list[dict[str, Any]] | None = Field(
-        description="action, payload and answer of each OCPP call it became"
-    )
-    result: dict[str, Any] | None = Field(
-        description="the charger's own answer; of several calls {answers}; of an error "
-        "{code, description}"
-    )
-    session_id: UUID | None = Field(description="the session that came of it or was stopped by it")
 
 
 @router.post(
@@ -255,146 +218,3 @@ def _by_key(station: tables.Station, key: str) -> Any:
     return select(tables.Command).where(
         tables.Command.operator_id == station.operator_id, tables.Command.idempotency_key == key
     )
-
-
-def _filtered(station_id: str | None, state: State | None, kind: str | None) -> Select[Any]:
-    query = select(tables.Command)
-    for column, value in (
-        (tables.Command.station_id, station_id),
-        (tables.Command.state, state),
-        (tables.Command.type, kind),
-    ):
-        if value is not None:
-            query = query.where(column == value)
-    return query
-
-
-StationFilter = Annotated[str | None, Query(max_length=48)]
-TypeFilter = Annotated[str | None, Query(max_length=64)]
-
-
-@router.get(
-    "/commands",
-    summary="Commands to any station, newest first",
-    dependencies=[scoped("commands:read")],
-)
-async def list_all_commands(
-    db: Db,
-    station_id: StationFilter = None,
-    state: State | None = None,
-    type: TypeFilter = None,  # noqa: A002 - the filter is named as the member
-    limit: paging.Limit = paging.LIMIT_DEFAULT,
-    cursor: paging.Cursor = None,
-) -> paging.Page[CommandOut]:
-    rows, after = await paging.rows(
-        db,
-        _filtered(station_id, state, type),
-        tables.Command.id,
-        limit=limit,
-        cursor=cursor,
-        newest_first=True,
-    )
-    return paging.Page(items=[CommandOut.model_validate(row) for row in rows], next_cursor=after)
-
-
-@router.get(
-    "/commands/stream",
-    summary="Every change of a command, as server-sent events",
-    dependencies=[scoped("commands:read")],
-    response_class=StreamingResponse,
-    responses={200: {"content": {"text/event-stream": {}}}},
-)
-async def stream_commands(
-    request: Request,
-    caller: Caller,
-    station_id: StationFilter = None,
-    last_event_id: sse.LastEventId = None,
-) -> StreamingResponse:
-    """Each event is a command as it now is, its id the command's change. Without Last-Event-ID it
-    begins with what changes from now on.
-    """
-    follow = _changes(request, caller.operator_id, station_id, last_event_id)
-    return sse.response(follow)
-
-
-async def _changes(
-    request: Request, operator_id: UUID | None, station_id: str | None, last: int | None
-) -> AsyncGenerator[sse.Event | None]:
-    connected = request.app.state.connections
-    with request.app.state.beside.gateway.feed.following() as told:
-        if last is None:
-            async with connected.begin(operator_id or PLATFORM) as db:
-                newest = select(tables.Command.change).order_by(tables.Command.change.desc())
-                last = await db.scalar(newest.limit(1)) or 0
-        while True:
-            query = _filtered(station_id, None, None).where(tables.Command.change > last)
-            query = query.order_by(tables.Command.change).limit(paging.LIMIT_MAX)
-            async with connected.begin(operator_id or PLATFORM) as db:
-                rows = (await db.scalars(query)).all()
-            for row in rows:
-                last = row.change
-                yield sse.Event(last, "command", CommandOut.model_validate(row).model_dump_json())
-            if not rows:
-                try:
-                    await asyncio.wait_for(told.get(), sse.KEEP_ALIVE_S)
-                except TimeoutError:
-                    yield None
-
-
-@router.get(
-    "/stations/{station_id}/commands",
-    summary="Commands to a station, newest first",
-    dependencies=[scoped("commands:read")],
-)
-async def list_commands(
-    station_id: connections.StationPath,
-    db: Db,
-    state: State | None = None,
-    type: TypeFilter = None,  # noqa: A002 - the filter is named as the member
-    limit: paging.Limit = paging.LIMIT_DEFAULT,
-    cursor: paging.Cursor = None,
-) -> paging.Page[CommandOut]:
-    return await list_all_commands(db, station_id, state, type, limit, cursor)
-
-
-@router.get(
-    "/stations/{station_id}/commands/{command_id}",
-    summary="One command and what came of it",
-    dependencies=[scoped("commands:read")],
-)
-async def get_command(station_id: connections.StationPath, command_id: UUID, db: Db) -> CommandOut:
-    return CommandOut.model_validate(await _command(db, station_id, command_id))
-
-
-async def _command(db: AsyncSession, station_id: str, command_id: UUID) -> tables.Command:
-    row = await db.get(tables.Command, command_id)
-    if row is None or row.station_id != station_id:
-        raise NotFound(f"no command {command_id} to {station_id!r}")
-    return row
-
-
-@router.delete(
-    "/stations/{station_id}/commands/{command_id}",
-    summary="Cancel a command that is still queued",
-    dependencies=[scoped("commands:write")],
-)
-async def cancel_command(
-    station_id: connections.StationPath, command_id: UUID, request: Request, caller: Caller
-) -> CommandOut:
-    async with request.app.state.connections.begin(caller.operator_id or PLATFORM) as db:
-        row = await _command(db, station_id, command_id)
-        queued = update(tables.Command).where(
-            tables.Command.id == row.id, tables.Command.state.in_(("queued", "cancelled"))
-        )
-        change = tables.CHANGE.next_value()
-        parameters = masking.hidden(row.parameters)
-        cancelling = queued.values(
-            state="cancelled", finished_at=now(), secrets=None, change=change, parameters=parameters
-        )
-        cancelled = await db.scalar(cancelling.returning(tables.Command))
-        if cancelled is None:
-            raise AlreadySent(f"the command is {row.state}", state=row.state)
-        out = CommandOut.model_validate(cancelled)
-    feed = request.app.state.beside.gateway.feed
-    await feed.tell(station_id, command_id, "cancelled")
-    return out

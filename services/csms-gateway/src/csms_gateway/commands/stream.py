@@ -1,0 +1,73 @@
+"""Every change of a command as server-sent events."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from fastapi import APIRouter, Request
+from fastapi.responses import StreamingResponse
+from sqlalchemy import select
+
+from common import paging, sse
+from common.auth import Caller, scoped
+from common.database import PLATFORM, Connections, Operator
+from csms_gateway import tables, unsettled
+from csms_gateway.commands.shown import CommandOut, StationFilter, filtered
+
+router = APIRouter(prefix="/v1", tags=["commands"])
+
+
+@router.get(
+    "/commands/stream",
+    summary="Every change of a command, as server-sent events",
+    dependencies=[scoped("commands:read")],
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {}}}},
+)
+async def stream_commands(
+    request: Request,
+    caller: Caller,
+    station_id: StationFilter = None,
+    last_event_id: sse.LastEventId = None,
+) -> StreamingResponse:
+    """Each event is a command as it now is, its id the command's change. Without Last-Event-ID it
+    begins with what changes from now on.
+    """
+    connected = request.app.state.connections
+    last = await _newest(connected) if last_event_id is None else last_event_id
+    return sse.response(_changes(request, caller.operator_id or PLATFORM, station_id, last))
+
+
+async def _newest(connected: Connections) -> int:
+    """Nothing that is committed from now on has this number or a lower one."""
+    async with connected.begin(PLATFORM) as db:
+        newest = select(tables.Command.change).order_by(tables.Command.change.desc())
+        last: int = await db.scalar(newest.limit(1)) or 0
+    await unsettled.gone(connected, tables.Command)
+    return last
+
+
+async def _changes(
+    request: Request, operator: Operator, station_id: str | None, last: int
+) -> AsyncGenerator[sse.Event | None]:
+    connected = request.app.state.connections
+    with request.app.state.beside.gateway.feed.following() as told:
+        while True:
+            query = filtered(station_id, None, None).where(tables.Command.change > last)
+            query = query.order_by(tables.Command.change)
+            async with connected.begin(operator) as db:
+                rows = (await db.scalars(query.limit(paging.LIMIT_MAX))).all()
+            if rows:
+                # A lower number may not be committed yet, and the client goes on from the highest.
+                until = rows[-1].change
+                await unsettled.gone(connected, tables.Command)
+                async with connected.begin(operator) as db:
+                    rows = (await db.scalars(query.where(tables.Command.change <= until))).all()
+                for row in rows:
+                    command = CommandOut.model_validate(row)
+                    yield sse.Event(row.change, "command", command.model_dump_json())
+                last = until
+            else:
+                try:
+                    await asyncio.wait_for(told.get(), sse.KEEP_ALIVE_S)
+                except TimeoutError:
+                    yield None
