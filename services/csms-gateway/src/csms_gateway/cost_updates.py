@@ -22,6 +22,7 @@ from csms_gateway import schemas, tables
 from csms_gateway.charger import CallFailed, Charger, NoAnswer
 from csms_gateway.connections import Held, StationPath
 from csms_gateway.gateway import Gateway
+from csms_gateway.remembering import remember
 
 log = logging.getLogger(__name__)
 
@@ -52,10 +53,7 @@ class CostUpdates:
         at = time.monotonic()
         if self._not_before.get(event.session_id, at) > at:
             return  # the next one after that is newer anyway
-        self._not_before[event.session_id] = at + self._every_s
-        self._not_before.move_to_end(event.session_id)
-        if len(self._not_before) > REMEMBERED_MAX:
-            self._not_before.popitem(last=False)
+        remember(self._not_before, event.session_id, at + self._every_s, REMEMBERED_MAX)
         self._gateway.tasks.spawn(self._send(charger, event), f"cost {event.station_id}")
 
     async def _send(self, charger: Charger, event: SessionCostUpdated) -> None:
@@ -94,7 +92,8 @@ class CostDisplay(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     shows_cost: bool | None = Field(
-        description="whether the station is told what a running session costs (CostUpdated); "
+        description="whether the station is told what a running session costs (CostUpdated), and "
+        "drivers the tariff, unless its device model says whether it shows tariffs; "
         "null: not known, so it is not"
     )
 
