@@ -1,4 +1,4 @@
-"""What an EV that tells its needs is offered (ISO 15118; OCPP 2.0.1, K15 to K17; 2.1, K18)."""
+"""What an EV that tells its needs is offered (OCPP 2.0.1, K15 to K17; 2.1, K18 to K20)."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -224,20 +224,115 @@ async def test_K18_and_K20_FR_02_needs_by_15118_20_are_answered_with_a_schedule_
         assert again["chargingProfile"]["id"] == profile["id"]
 
 
-async def test_K18_FR_04_without_an_offer_a_session_by_15118_20_goes_on(
-    gateway: Gateway, for_evs: None
+@pytest.mark.parametrize("mode", ["ScheduledControl", "DynamicControl"])
+async def test_K18_FR_04_and_K19_FR_04_without_an_offer_a_session_by_15118_20_goes_on(
+    gateway: Gateway, for_evs: None, mode: str
 ) -> None:
     async with station(gateway, "ocpp2.1") as charger:
         await plugged_in(charger)
-        without = {"requestedEnergyTransfer": "DC", "controlMode": "ScheduledControl"}
-        dynamic = SCHEDULED | {"controlMode": "DynamicControl"}
+        without = {"requestedEnergyTransfer": "DC", "controlMode": mode}
         figureless = without | {"v2xChargingParameters": {"maxVoltage": 400}}
-        for asked, why in ((dynamic, "dynamic"), (without, "neither"), (figureless, "neither")):
+        for asked, why in ((without, "neither"), (figureless, "neither")):
             told = {"evseId": 1, "chargingNeeds": asked}
             answer = await charger.send("NotifyEVChargingNeeds", told)
             assert answer["status"] == "NoChargingProfile"
             assert why in answer["statusInfo"]["additionalInfo"]
         await charger.quiet()
+
+
+@pytest.fixture
+async def three_for_evs(gateway: Gateway) -> Any:
+    """The operator lets EVs choose among three schedules: 8, 12 and 16 kW."""
+    schedules = [
+        {
+            "unit": "W",
+            "start_at": "2026-01-01T00:00:00Z",
+            "periods": [
+                {"start_s": hour * 3600, "limit": limit - hour % 2 * 1000} for hour in range(24)
+            ],
+        }
+        for limit in (8_000, 12_000, 16_000)
+    ]
+    body = {
+        "name": "a choice", "for_evs": True, "kind": "recurring", "recurrency": "daily",
+        "purpose": "tx", "schedules": schedules, "stack_level": 3,
+    }  # fmt: skip
+    async with gateway.service.as_(OPERATOR, *SCOPES) as api:
+        made = await api.post("/v1/charging-profiles", json=body)
+        assert made.status_code == 201, made.text
+        yield
+        await api.delete(f"/v1/charging-profiles/{made.json()['id']}")
+
+
+@pytest.mark.usefixtures("three_for_evs")
+@pytest.mark.parametrize(
+    ("periods_of_evse", "tuples_max", "most"), [(None, 4, 4), ("3", 12, 3), (None, None, 30)]
+)
+async def test_K19_FR_02_FR_03_and_07_a_car_in_dynamic_control_is_made_to_follow_one_schedule(
+    gateway: Gateway, periods_of_evse: str | None, tuples_max: int | None, most: int
+) -> None:
+    async with station(gateway, "ocpp2.1") as charger:
+        if periods_of_evse:
+            await tell_periods(charger, periods_of_evse)
+        transaction = await plugged_in(charger)
+        mode = {"requestedEnergyTransfer": "AC_three_phase", "controlMode": "DynamicControl"}
+        dynamic = SCHEDULED | mode
+        told: dict[str, Any] = {"evseId": 1, "chargingNeeds": dynamic}
+        if tuples_max:
+            told["maxScheduleTuples"] = tuples_max
+        assert await charger.send("NotifyEVChargingNeeds", told) == ACCEPTED
+        action, offer = await charger.called(ACCEPTED)
+        profile = offer["chargingProfile"]
+        assert (action, profile["transactionId"]) == ("SetChargingProfile", transaction)
+        assert profile["chargingProfilePurpose"] == "TxProfile"
+        (schedule,) = profile["chargingSchedule"]  # the first of the three
+        limits = [one["limit"] for one in schedule["chargingSchedulePeriod"]]
+        assert 1 <= len(limits) <= most
+        assert set(limits) <= {7_000.0, 8_000.0}
+        await charger.eventually(
+            f"/v1/stations/{charger.id}/charging-profiles", lambda found: found["items"]
+        )
+        # K19.FR.10: what comes back is the schedule that we gave, whatever the car would do.
+        follows = plan(offer, selectedChargingScheduleId=schedule["id"])
+        assert await charger.send("NotifyEVChargingSchedule", follows) == ACCEPTED
+        assert await charger.notified("NotifyEVChargingNeeds") == [told]
+
+
+@pytest.mark.usefixtures("three_for_evs")
+async def test_K20_FR_03_K17_FR_19_a_car_in_dynamic_control_that_leaves_later_is_charged_slower(
+    gateway: Gateway,
+) -> None:
+    async with station(gateway, "ocpp2.1") as charger:
+        await plugged_in(charger)
+        wants = SCHEDULED["v2xChargingParameters"]
+        offered = []
+        for hours in (4, 10):
+            dynamic = SCHEDULED | {
+                "requestedEnergyTransfer": "DC", "controlMode": "DynamicControl",
+                "departureTime": stamp(-3600 * hours), "v2xChargingParameters": wants,
+            }  # fmt: skip
+            told = {"evseId": 1, "chargingNeeds": dynamic}
+            assert await charger.send("NotifyEVChargingNeeds", told) == ACCEPTED
+            _, offer = await charger.called(ACCEPTED)
+            offered.append(offer["chargingProfile"])
+        # 20 kWh in four hours, then in ten: the profile keeps its number and place.
+        limits = [
+            {one["limit"] for one in profile["chargingSchedule"][0]["chargingSchedulePeriod"]}
+            for profile in offered
+        ]
+        assert [len(one) for one in limits] == [1, 1]
+        assert limits[0].pop() == pytest.approx(5_000, abs=5)
+        assert limits[1].pop() == pytest.approx(2_000, abs=5)
+        assert offered[0]["id"] == offered[1]["id"]
+
+
+async def tell_periods(charger: Station, value: str) -> None:
+    about = {
+        "component": {"name": "SmartChargingCtrlr"}, "variable": {"name": "PeriodsPerSchedule"},
+        "variableAttribute": [{"value": value}],
+    }  # fmt: skip
+    report = {"requestId": 1, "seqNo": 0, "generatedAt": stamp(), "reportData": [about]}
+    assert await charger.send("NotifyReport", report) == {}
 
 
 @TWO
@@ -289,8 +384,9 @@ def test_needs_of_ac_and_dc() -> None:
     silent = needs_of({"requestedEnergyTransfer": "AC_single_phase"})
     assert (silent.power_max_w, silent.energy_wh, silent.phases) == (Decimal(14_490), None, 1)
     assert needs_of({"requestedEnergyTransfer": "WPT"}).phases is None
-    with pytest.raises(NoOffer):
-        needs_of({"requestedEnergyTransfer": "DC", "controlMode": "DynamicControl"})
+    for mode in ("ScheduledControl", "DynamicControl"):
+        with pytest.raises(NoOffer):
+            needs_of({"requestedEnergyTransfer": "DC", "controlMode": mode})
 
 
 def test_needs_of_15118_20() -> None:

@@ -6,15 +6,17 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from gateway_tariffs import set_tariffs
 from gateway_wire import EVSE, OPERATOR, V21, Gateway, Wire, accepted, connect_v2
 from hypothesis import given
 from hypothesis import strategies as st
 from stack import eventually
 
 from common.clock import now
-from common.events import TariffChanged, TariffPrices
+from common.events import TariffChanged
 from csms_gateway import schemas
-from csms_gateway.v21.tariff_type import Prices, describe, tariff_type
+from csms_gateway.tariff_texts import Prices, describe
+from csms_gateway.v21.tariff_type import tariff_type
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 
@@ -67,33 +69,9 @@ def test_I07_a_station_that_reckons_with_it_is_never_a_cent_off(
 
 async def priced(gateway: Gateway, operator: UUID) -> list[TariffChanged]:
     """The tariffs of an operator whose prices the gateway knows by then; the second holds now."""
-    told = [
-        TariffChanged(
-            operator_id=operator,
-            tariff_id=uuid4(),
-            name=name,
-            valid_from=now() + timedelta(hours=hours),
-            prices=TariffPrices(
-                currency="EUR",
-                tax_included=True,
-                vat_percent=Decimal(19),
-                energy_price=Decimal(price),
-                time_price=Decimal(0),
-                start_fee=Decimal(0),
-            ),
-        )
-        for name, hours, price in (("old", -2, "0.59"), ("new", -1, "0.49"), ("next", 1, "0.99"))
-    ]
     unpriced = TariffChanged(operator_id=operator, tariff_id=uuid4(), name="x", valid_from=now())
-    await gateway.service.publish(*told, unpriced)
-
-    async def known() -> bool:
-        count = "select count(*) from csms_gateway.tariff where operator_id = $1"
-        pool = gateway.service.app.state.beside.gateway.pool
-        return int(await pool.fetchval(count, operator)) == 3
-
-    await eventually(known)
-    return told
+    await gateway.service.publish(unpriced)
+    return await set_tariffs(gateway, operator, {-7200: "0.59", -3600: "0.49", 3600: "0.99"})
 
 
 async def test_I07_a_default_tariff_that_is_not_given_is_the_operators_own(

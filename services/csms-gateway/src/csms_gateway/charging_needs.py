@@ -1,9 +1,9 @@
 """Pure: what an EV that tells its needs is offered, and whether its own plan keeps to that.
 
-ISO 15118 by OCPP 2.x (2.0.1, K15 to K17; 2.1, K18). The offer is the operator's profile, cut down
-to what the EVSE, the limits on the station and the EV itself allow. With a departure time and an
-amount of energy it is levelled: the least constant power that is enough until then, so that the
-grid sees no more than it must. Never less than the EV's least power, which would stop it.
+ISO 15118 by OCPP 2.x (2.0.1, K15 to K17; 2.1, K18 to K20). The offer is the operator's profile,
+cut down to what the EVSE, the limits on the station and the EV itself allow. With a departure time
+and an amount of energy it is levelled: the least constant power that is enough until then, so that
+the grid sees no more than it must. Never less than the EV's least power, which would stop it.
 """
 
 from collections.abc import Iterable
@@ -51,8 +51,6 @@ def needs_of(told: dict[str, Any]) -> Needs:
     a schedule, and one within our own limits can be given (K15.FR.03).
     """
     departure_at = clocks.read(told.get("departureTime", ""))
-    if told.get("controlMode") == "DynamicControl":
-        raise NoOffer("a schedule is no answer to dynamic control")
     mode = told["requestedEnergyTransfer"]
     if ac := told.get("acChargingParameters"):
         phases = PHASES.get(mode, 3)

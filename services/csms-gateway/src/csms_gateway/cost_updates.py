@@ -26,6 +26,7 @@ from csms_gateway.awaited_answers import CallFailed, NoAnswer
 from csms_gateway.charger import Charger
 from csms_gateway.connections import Held, StationPath
 from csms_gateway.gateway import Gateway
+from csms_gateway.remembering import remember
 
 log = logging.getLogger(__name__)
 
@@ -61,10 +62,7 @@ class CostUpdates:
             if event.session_id in self._held_back or len(self._held_back) < REMEMBERED_MAX:
                 self._hold_back(event, wait_s)
             return
-        self._not_before[event.session_id] = at + self._every_s
-        self._not_before.move_to_end(event.session_id)
-        if len(self._not_before) > REMEMBERED_MAX:
-            self._not_before.popitem(last=False)
+        remember(self._not_before, event.session_id, at + self._every_s, REMEMBERED_MAX)
         self._gateway.tasks.spawn(self._send(charger, event), f"cost {event.station_id}")
 
     def _hold_back(self, event: SessionCostUpdated, wait_s: float) -> None:
@@ -116,7 +114,8 @@ class CostDisplay(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     shows_cost: bool | None = Field(
-        description="whether the station is told what a running session costs (CostUpdated); "
+        description="whether the station is told what a running session costs (CostUpdated), and "
+        "drivers the tariff, unless its device model says whether it shows tariffs; "
         "null: not known, so it is not"
     )
 

@@ -18,6 +18,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from common.events import RecordClosed, SessionCostUpdated
+from csms_gateway.remembering import remember
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +78,8 @@ class Costs:
         # Two replicas of billing may tell in either order; what is over has its final sum.
         if event.session_id in self._final or (before and before.at > event.occurred_at):
             return
-        _remember(self._running, event.session_id, _Told(event.total_gross, event.occurred_at))
+        told = _Told(event.total_gross, event.occurred_at)
+        remember(self._running, event.session_id, told, REMEMBERED_MAX)
         if self.on_running:
             self.on_running(event)
 
@@ -88,13 +90,7 @@ class Costs:
             log.exception("a record could not be read")
             return
         self._running.pop(event.session_id, None)
-        _remember(self._final, event.session_id, _Told(event.total_gross, event.occurred_at))
+        told = _Told(event.total_gross, event.occurred_at)
+        remember(self._final, event.session_id, told, REMEMBERED_MAX)
         if (future := self._waiting.get(event.session_id)) and not future.done():
             future.set_result(None)
-
-
-def _remember(sums: OrderedDict[UUID, _Told], session_id: UUID, told: _Told) -> None:
-    sums[session_id] = told
-    sums.move_to_end(session_id)
-    if len(sums) > REMEMBERED_MAX:
-        sums.popitem(last=False)

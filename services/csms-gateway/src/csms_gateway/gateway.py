@@ -18,6 +18,7 @@ from csms_gateway.publishing import Publisher
 from csms_gateway.sealing import Sealer
 from csms_gateway.settings import Settings
 from csms_gateway.station_passwords import Passwords
+from csms_gateway.tariffs_told import TariffsTold
 
 
 class Gateway:
@@ -39,6 +40,7 @@ class Gateway:
         self.authority_made = asyncio.Event()  # a new one that TLS must trust
         self.events = EventBatches(pool)
         self.costs = Costs(self.settings.final_cost_wait_s)
+        self.tariffs = TariffsTold(pool)
         self.feed = Feed(parts.nats)
         self.log = MessageLog(pool, self.settings)
         self.started_at = now()

@@ -83,6 +83,7 @@ async def store(charger: Charger, told: Iterable[Told]) -> None:
             UPSERT, charger.operator_id, charger.station_id, as_json(list(rows.values())), now(),
             WRITE_ONLY,
         )  # fmt: skip
+        charger.gateway.tariffs.forget_display(charger.station_id)
 
 
 async def forget(charger: Charger, keys: list[str]) -> None:

@@ -73,7 +73,11 @@ class RemoteStart(Kind):
 
     type: Literal["remote_start"]
     id_token: IdToken
-    id_token_type: IdTokenKind = Field(default="Central", description="OCPP 2.x")
+    id_token_type: IdTokenKind = Field(
+        default="Central",
+        description="OCPP 2.x; DirectPayment: the token is the reference of a payment taken "
+        "elsewhere, and no card",
+    )
     group_id_token: IdToken | None = Field(default=None, description="OCPP 2.x")
     evse_id: EvseId | None = Field(default=None, description="null: charger's choice")
     charging_profile: ChargingProfile | None = None

@@ -1,4 +1,4 @@
-"""Authorize (OCPP 2.0.1, C01; with a contract certificate C07)."""
+"""Authorize (OCPP 2.0.1, C01; with a contract certificate C07, with what it costs I01)."""
 
 from typing import Any
 
@@ -20,7 +20,8 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
         decision = await gateway.authorizer.decide(
             charger.operator_id, charger.station_id, None, token["idToken"]
         )
-    answer: dict[str, Any] = {"idTokenInfo": id_token_info(decision)}
+    costs = await gateway.tariffs.to_driver(charger, token["idToken"], decision)
+    answer: dict[str, Any] = {"idTokenInfo": id_token_info(decision) | costs}
     if certificate is not None:
         cancelled = decision.status in contracts.NOT_WANTED
         answer["certificateStatus"] = "ContractCancelled" if cancelled else certificate

@@ -1,4 +1,4 @@
-"""NotifyEVChargingNeeds (OCPP 2.0.1, K15 and K17; 2.1, K18): what an EV wants, by ISO 15118.
+"""NotifyEVChargingNeeds (OCPP 2.0.1, K15 and K17; 2.1, K18 to K20): what an EV wants, by ISO 15118.
 
 If the operator keeps a charging profile for EVs, the answer is Accepted and a schedule follows as a
 command. It takes no time to compute, so nothing is ever answered Processing.
@@ -15,6 +15,7 @@ from csms_gateway.commands import ours
 from csms_gateway.commands.charging_profile import ChargingProfile
 
 DEADLINE_S: Final = 55.0  # the EV gives up after 60 (K15.FR.08)
+DYNAMIC: Final = "DynamicControl"
 BOTH_WAYS: Final = "BPT"  # in the names of the transfers that 2.1 has and 2.0.1 has not
 FOR_EVS: Final = "select profile from charging_profile where operator_id = $1 and for_evs"
 STARTED: Final = "select started_at from transaction where station_id = $1 and session_id = $2"
@@ -34,7 +35,8 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
         return _no("NoChargingProfile", "NoProfile", "a V2X profile is on the station")
     basis = await charger.gateway.pool.fetchval(FOR_EVS, charger.operator_id)
     # A session by ISO 15118-20 goes on without a profile of ours; Rejected would be that nothing
-    # is to be charged at all (2.1, K18.FR.04 and FR.22). By ISO 15118-2 it goes on either way.
+    # is to be charged at all (2.1, K18.FR.04 and FR.22, K19.FR.04 and FR.15). By ISO 15118-2 it
+    # goes on either way.
     of_20 = charger.version.schemas == "v21" and is_of_20(payload["chargingNeeds"])
     none = "NoChargingProfile" if of_20 else "Rejected"
     if basis is None:
@@ -75,9 +77,13 @@ async def _profile(
     # K15.FR.07: what the EV and what the station can take.
     own_max = await variables.number(charger, "SmartChargingCtrlr", "PeriodsPerSchedule", "")
     periods_max = [one for one in (payload.get("maxScheduleTuples"), own_max) if one]
+    basis_2 = profile_2(wanted, 0, at)
+    if payload["chargingNeeds"].get("controlMode") == DYNAMIC:
+        # Nobody chooses: the station makes the EV follow the one (2.1, K17.FR.19, K19.FR.07).
+        basis_2["chargingSchedule"] = basis_2["chargingSchedule"][:1]
     schedules = offers(
         needs,
-        profile_2(wanted, 0, at),
+        basis_2,
         await charging_profile_sending.limits_on(charger, evse_id),
         charger.station.power_by_evse.get(evse_id),
         at,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from common.clock import now
-from csms_gateway import transaction_limits
+from csms_gateway import ad_hoc_payments, transaction_limits
 from csms_gateway.charger import Call, Charger
 from csms_gateway.charging_profile_forms import for_a_start, profile_2
 from csms_gateway.commands import request_ids
@@ -16,7 +16,10 @@ async def calls(charger: Charger, command: RemoteStart) -> list[Call]:
         await transaction_limits.check(charger, command.limits)
     found: dict[str, Any] = {
         "remoteStartId": await request_ids.following(charger),
-        "idToken": {"idToken": command.id_token, "type": command.id_token_type},
+        "idToken": {
+            "idToken": command.id_token,
+            "type": ad_hoc_payments.token_type(charger, command.id_token_type),
+        },
     }
     if command.evse_id is not None:
         found["evseId"] = command.evse_id

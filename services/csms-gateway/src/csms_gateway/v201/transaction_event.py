@@ -55,6 +55,8 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
             )  # fmt: skip
     else:
         cost = costs.running(stored.session_id)
+        known = charger.transactions[payload["transactionInfo"]["transactionId"]]
+        reply |= await charger.gateway.tariffs.in_session(charger, known, payload)
     if cost is not None:
         # A number on the wire and nowhere else (2.0.1, TransactionEventResponse.totalCost).
         reply["totalCost"] = float(cost)

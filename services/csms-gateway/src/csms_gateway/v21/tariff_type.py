@@ -1,31 +1,16 @@
 """Pure: a tariff of billing's as OCPP 2.1 has it (TariffType, 2.1 Part 2, chapter I)."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
-from uuid import UUID
 
-from common.money import plain
 from csms_gateway.clocks import wire_time
+from csms_gateway.tariff_texts import LANGUAGES, Prices, describe
 
 # OCPP's prices are without tax (TariffEnergyPriceType.priceKwh). A millionth of a euro a kWh is
 # less than a hundredth of a cent in a session.
 DIGITS: Final = Decimal("0.000001")
 HUNDRED: Final = Decimal(100)
-
-
-@dataclass(frozen=True, slots=True)
-class Prices:
-    tariff_id: UUID
-    name: str
-    valid_from: datetime
-    currency: str
-    tax_included: bool
-    vat_percent: Decimal
-    energy_price: Decimal  # per kWh
-    time_price: Decimal  # per minute
-    start_fee: Decimal
 
 
 def tariff_type(prices: Prices, at: datetime) -> dict[str, Any]:
@@ -38,7 +23,10 @@ def tariff_type(prices: Prices, at: datetime) -> dict[str, Any]:
     found: dict[str, Any] = {
         "tariffId": str(prices.tariff_id),
         "currency": prices.currency,
-        "description": [{"format": "UTF8", "language": "en", "content": describe(prices)}],
+        "description": [
+            {"format": "UTF8", "language": one, "content": describe(prices, one)}
+            for one in LANGUAGES
+        ],
         "energy": {"prices": [{"priceKwh": _net(prices.energy_price, prices)}], "taxRates": tax},
     }
     if prices.time_price:
@@ -50,18 +38,6 @@ def tariff_type(prices: Prices, at: datetime) -> dict[str, Any]:
     if prices.valid_from > at:
         found["validFrom"] = wire_time(prices.valid_from)
     return found
-
-
-def describe(prices: Prices) -> str:
-    """For people, in AFIR's order: kWh, minute, session."""
-    money = prices.currency
-    parts = [f"{plain(prices.energy_price)} {money}/kWh"]
-    if prices.time_price:
-        parts.append(f"{plain(prices.time_price)} {money}/min")
-    if prices.start_fee:
-        parts.append(f"{plain(prices.start_fee)} {money} per session")
-    tax = "incl." if prices.tax_included else "plus"
-    return f"{', '.join(parts)}, {tax} {plain(prices.vat_percent)} % VAT"
 
 
 def _net(price: Decimal, prices: Prices) -> float:

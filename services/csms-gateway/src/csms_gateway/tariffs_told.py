@@ -1,0 +1,178 @@
+"""What charging costs, told to stations that show it (OCPP 2.x, I01 and I06).
+
+Billing prices a session by the operator's tariff at the moment it began, and tells every tariff by
+event; so the price is known here and nobody is asked while a driver waits. A price is told only if
+there is no other that billing could apply. When the session has begun there is just one, which the
+answer to its first event tells: it then corrects whatever the driver read before.
+"""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from common.authorize import AuthorizeAnswer
+from common.clock import now
+from common.database import STATEMENT_FAILED
+from csms_gateway.charger import Charger
+from csms_gateway.clocks import TOLERANCE
+from csms_gateway.remembering import remember
+from csms_gateway.tariff_texts import Display, Prices, display, messages
+from csms_gateway.transaction_fold import STOPS, Known
+
+log = logging.getLogger(__name__)
+
+REMEMBERED_MAX: Final = 50_000  # sessions, and stations; some 50 MB
+# A text that is not there in time is left out; the answer is what the driver waits for.
+LATEST_S: Final = 0.5
+# Before it is looked up again, among thousands of variables, what a station can show. What it
+# tells counts at once, what staff say of it after that time.
+DISPLAY_S: Final = 300.0
+# Our copy of a tariff may be a moment behind billing, so what was told is checked again.
+CHECK_S: Final = 60.0
+ACCEPTED: Final = "Accepted"
+# Between a card at the station and the start of its session: most wait a minute or two for the
+# cable. Whoever takes longer learns the price from the answer to the start.
+SOON: Final = timedelta(minutes=5)
+
+DISPLAY: Final = """
+select s.shows_cost, (
+    select json_object_agg(
+        lower(component) || '.' || lower(variable) || '.' || lower(variable_instance), value
+    )
+    from variable v
+    where v.station_id = s.station_id and v.attribute = 'Actual' and v.evse_id = 0
+    and lower(v.component) in ('tariffcostctrlr', 'displaymessagectrlr', 'ocppcommctrlr')
+) as variables
+from station s where s.station_id = $1
+"""
+VALID: Final = """
+select * from tariff where operator_id = $1 and valid_from <= $2 order by valid_from desc limit 1
+"""
+# A card may be shown to begin a session, to join one that began with the cable, or to end one.
+COULD_BE: Final = """
+select distinct t.*
+from (
+    values ($2::timestamptz), ($3::timestamptz)
+    union
+    select started_at from transaction
+    where station_id = $4 and ended_at is null and id_token_key in ('', $5)
+    and started_at > $2 - interval '2 days'
+) as began(at)
+left join lateral (
+    select * from tariff where operator_id = $1 and valid_from <= began.at
+    order by valid_from desc limit 1
+) t on true
+"""
+
+
+@dataclass(slots=True)
+class _Told:
+    """What the driver of a session was told last."""
+
+    session_at: datetime  # as billing learnt it; a late event may mend ours
+    texts: list[dict[str, Any]]
+    seq_no: int
+    again_at_s: float  # time.monotonic
+
+
+class TariffsTold:
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._pool = pool
+        self.check_s = CHECK_S
+        self._displays: OrderedDict[str, tuple[float, Display | None]] = OrderedDict()
+        self._sessions: OrderedDict[UUID, _Told] = OrderedDict()
+
+    async def to_driver(
+        self, charger: Charger, id_token: str, decision: AuthorizeAnswer
+    ) -> dict[str, Any]:
+        """Members of IdTokenInfoType, for a card of ours that may begin a session here."""
+        if decision.status != ACCEPTED or decision.card_id is None or decision.master_pass:
+            return {}
+        found: list[dict[str, Any]] = []
+        try:
+            async with asyncio.timeout(LATEST_S):
+                if shown := await self._display(charger):
+                    prices = await self._only_one(charger, id_token)
+                    found = messages(prices, shown) if prices else []
+        except (TimeoutError, *STATEMENT_FAILED) as error:
+            log.warning("%s is not told a tariff: %r", charger.station_id, error)
+        return {"personalMessage": found[0]} if found else {}
+
+    async def _only_one(self, charger: Charger, id_token: str) -> Prices | None:
+        at = now()
+        rows = await self._pool.fetch(
+            COULD_BE, charger.operator_id, at - TOLERANCE, at + SOON, charger.station_id,
+            id_token.upper(),
+        )  # fmt: skip
+        return prices_of(rows[0]) if len(rows) == 1 and rows[0]["tariff_id"] else None
+
+    async def in_session(
+        self, charger: Charger, known: Known, payload: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Members of the answer to a TransactionEvent: once, and when it is another tariff."""
+        token = known.token
+        if token is None or token.status != ACCEPTED or token.card_id is None or known.ended_at:
+            return {}
+        if payload.get("offline") or payload["triggerReason"] in STOPS:
+            return {}  # nobody stands there, or nobody wants to know any more
+        found: list[dict[str, Any]] = []
+        try:
+            async with asyncio.timeout(LATEST_S):
+                if shown := await self._display(charger):
+                    found = await self._news(charger, known, payload["seqNo"], shown)
+        except (TimeoutError, *STATEMENT_FAILED) as error:
+            log.warning("%s is not told a tariff: %r", charger.station_id, error)
+        if not found:
+            return {}
+        told: dict[str, Any] = {"updatedPersonalMessage": found[0]}
+        if charger.version.schemas == "v21" and found[1:]:
+            told["updatedPersonalMessageExtra"] = found[1:]
+        return told
+
+    async def _news(
+        self, charger: Charger, known: Known, seq_no: int, shown: Display
+    ) -> list[dict[str, Any]]:
+        """The session's tariff if its driver does not know it yet, or the answer was lost."""
+        told = self._sessions.get(known.session_id)
+        at_s = time.monotonic()
+        if told and told.seq_no == seq_no:
+            return told.texts
+        if told and told.again_at_s > at_s:
+            return []
+        session_at = told.session_at if told else known.started_at
+        row = await self._pool.fetchrow(VALID, charger.operator_id, session_at)
+        texts = messages(prices_of(row), shown) if row else []
+        if told and (told.texts == texts or not texts):
+            told.again_at_s = at_s + self.check_s
+            return []
+        if texts:
+            told = _Told(session_at, texts, seq_no, at_s + self.check_s)
+            remember(self._sessions, known.session_id, told, REMEMBERED_MAX)
+        return texts
+
+    def forget_display(self, station_id: str) -> None:
+        """The station has told something new of itself."""
+        self._displays.pop(station_id, None)
+
+    async def _display(self, charger: Charger) -> Display | None:
+        at_s = time.monotonic()
+        until_s, shown = self._displays.get(charger.station_id, (at_s, None))
+        if until_s <= at_s:
+            row = await self._pool.fetchrow(DISPLAY, charger.station_id)
+            if row:
+                shown = display(row["shows_cost"], orjson.loads(row["variables"] or "{}"))
+            looked_up = (at_s + DISPLAY_S, shown)
+            remember(self._displays, charger.station_id, looked_up, REMEMBERED_MAX)
+        return shown
+
+
+def prices_of(row: asyncpg.Record) -> Prices:
+    return Prices(**{field.name: row[field.name] for field in fields(Prices)})
