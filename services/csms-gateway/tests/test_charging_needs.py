@@ -429,6 +429,20 @@ def test_a_plan_is_held_to_the_schedule_that_it_says_it_follows() -> None:
     assert keeps_to(wanted | {"id": 9}, AT, profile, AT)  # of no number: any will do
 
 
+@pytest.mark.parametrize(
+    ("late_s", "kept"), [(2, True), (60, True), (61, False), (-60, True), (-61, False)]
+)
+def test_TC_K_55_and_K_57_and_K_59_a_plan_may_count_from_when_the_car_was_told(
+    late_s: int, kept: bool
+) -> None:
+    """As offered, but its time base is not the offer's start."""
+    wanted = steps("W", (0, 5_000), (3_600, 9_000), (7_200, 4_000))
+    base = AT + timedelta(seconds=late_s)
+    assert keeps_to(wanted, base, ocpp(wanted), AT) == kept
+    greedy = steps("W", (0, 5_000), (3_600, 9_001), (7_200, 4_000))
+    assert not keeps_to(greedy, base, ocpp(wanted), AT)
+
+
 def test_many_periods_become_few_without_taking_long() -> None:
     periods = [(n * 60, Decimal(n % 7 * 100)) for n in range(2880)]
     few = charging_needs._fewer(periods, 2880 * 60, 10)
