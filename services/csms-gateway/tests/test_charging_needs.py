@@ -132,6 +132,29 @@ async def test_TC_K_55_a_plan_above_the_offer_is_refused_and_the_offer_sent_agai
 
 
 @TWO
+async def test_TC_K_55_a_plan_told_before_the_profile_is_stored_is_held_to_it(
+    gateway: Gateway, for_evs: None, protocol: str
+) -> None:
+    async with (
+        station(gateway, protocol) as charger,
+        gateway.service.app.state.beside.gateway.pool.acquire() as db,
+    ):
+        await plugged_in(charger)
+        async with db.transaction():
+            await db.execute("lock table installed_charging_profile in share mode")
+            await charger.send("NotifyEVChargingNeeds", needs())
+            _, offer = await charger.called(ACCEPTED)
+            greedy = plan(offer)["chargingSchedule"] | {
+                "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 16.1, "numberPhases": 3}]
+            }
+            told = plan(offer, chargingSchedule=greedy)
+            answer = await charger.send("NotifyEVChargingSchedule", told)
+            assert answer["status"] == "Rejected"
+            assert await charger.send("NotifyEVChargingSchedule", plan(offer)) == ACCEPTED
+        assert await charger.called(ACCEPTED) == ("SetChargingProfile", offer)
+
+
+@TWO
 async def test_TC_K_58_and_K_59_the_operators_own_profile_is_what_a_plan_is_held_to(
     gateway: Gateway, for_evs: None, protocol: str
 ) -> None:
