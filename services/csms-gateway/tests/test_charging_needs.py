@@ -132,6 +132,29 @@ async def test_TC_K_55_a_plan_above_the_offer_is_refused_and_the_offer_sent_agai
 
 
 @TWO
+async def test_TC_K_55_a_plan_told_before_the_profile_is_stored_is_held_to_it(
+    gateway: Gateway, for_evs: None, protocol: str
+) -> None:
+    async with (
+        station(gateway, protocol) as charger,
+        gateway.service.app.state.beside.gateway.pool.acquire() as db,
+    ):
+        await plugged_in(charger)
+        async with db.transaction():
+            await db.execute("lock table installed_charging_profile in share mode")
+            await charger.send("NotifyEVChargingNeeds", needs())
+            _, offer = await charger.called(ACCEPTED)
+            greedy = plan(offer)["chargingSchedule"] | {
+                "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 16.1, "numberPhases": 3}]
+            }
+            told = plan(offer, chargingSchedule=greedy)
+            answer = await charger.send("NotifyEVChargingSchedule", told)
+            assert answer["status"] == "Rejected"
+            assert await charger.send("NotifyEVChargingSchedule", plan(offer)) == ACCEPTED
+        assert await charger.called(ACCEPTED) == ("SetChargingProfile", offer)
+
+
+@TWO
 async def test_TC_K_58_and_K_59_the_operators_own_profile_is_what_a_plan_is_held_to(
     gateway: Gateway, for_evs: None, protocol: str
 ) -> None:
@@ -523,6 +546,20 @@ def test_a_plan_is_held_to_the_schedule_that_it_says_it_follows() -> None:
     assert keeps_to(wanted, AT, profile, AT, selected=2)
     assert keeps_to(wanted | {"id": 2}, AT, profile, AT)
     assert keeps_to(wanted | {"id": 9}, AT, profile, AT)  # of no number: any will do
+
+
+@pytest.mark.parametrize(
+    ("late_s", "kept"), [(2, True), (60, True), (61, False), (-60, True), (-61, False)]
+)
+def test_TC_K_55_and_K_57_and_K_59_a_plan_may_count_from_when_the_car_was_told(
+    late_s: int, kept: bool
+) -> None:
+    """As offered, but its time base is not the offer's start."""
+    wanted = steps("W", (0, 5_000), (3_600, 9_000), (7_200, 4_000))
+    base = AT + timedelta(seconds=late_s)
+    assert keeps_to(wanted, base, ocpp(wanted), AT) == kept
+    greedy = steps("W", (0, 5_000), (3_600, 9_001), (7_200, 4_000))
+    assert not keeps_to(greedy, base, ocpp(wanted), AT)
 
 
 def test_many_periods_become_few_without_taking_long() -> None:

@@ -144,6 +144,8 @@ class Charger:
         self.open_by_evse: dict[int, UUID | None] = {}
         self.refused: set[str] = set()  # actions of ours that it has said it does not know
         self.standing = Standing(station.boot_answer)
+        # A command's, until what its answer brings is stored: the charger may build on it before.
+        self.under_way: Call | None = None
         self.commands = asyncio.Lock()
         self.delivery_waits = False  # a delivery of commands waits for that lock
         self.socket = socket

@@ -25,6 +25,10 @@ DC_MAX_W: Final = 1_000_000
 HORIZON: Final = timedelta(hours=24)  # ISO 15118-2, 8.5.2.13: a schedule without an end covers it
 HORIZON_MAX: Final = timedelta(hours=48)
 TUPLES_MAX: Final = 1024  # ChargingScheduleType
+# A car counts from when it was told, a station in whole seconds: so far apart a step may stand in
+# offer and plan (ISO 15118-2, V2G_SECC_Sequence_Timeout). Refused for it, the car is
+# told the same again, later still, without end.
+STEPS_DIFFER: Final = timedelta(seconds=60)
 # Above this, neighbours are joined two by two first: the exact way is quadratic.
 EXACT_MAX: Final = 256
 
@@ -272,16 +276,20 @@ def keeps_to(
     chosen = [one for one in schedules if one["id"] == number] or schedules
     drawn: Profile = {"chargingProfileKind": "Relative"}
     until = time_base + HORIZON_MAX
+    around = (-STEPS_DIFFER, timedelta(), STEPS_DIFFER)
     for schedule in chosen:
+        steps = [time_base, *changes(profile, schedule, time_base, until, session_at)]
         moments = {
-            time_base,
             *changes(drawn, plan, time_base, until, time_base),
-            *changes(profile, schedule, time_base, until, session_at),
+            *(max(step + span, time_base) for step in steps for span in around),
         }
         if all(
-            _below(
-                limit_at(drawn, plan, moment, time_base),
-                limit_at(profile, schedule, moment, session_at),
+            any(
+                _below(
+                    limit_at(drawn, plan, moment, time_base),
+                    limit_at(profile, schedule, moment + span, session_at),
+                )
+                for span in around
             )
             for moment in moments
         ):

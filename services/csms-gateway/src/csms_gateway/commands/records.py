@@ -138,6 +138,7 @@ async def _carried_out(
                 await charger.gateway.pool.execute(ASKS_FOR_START, row["id"], *start)
             shown, _ = secrets_in.take_out(call.action, call.payload)
             sent.append({"action": call.action, "payload": shown})
+            charger.under_way = call
             answer = await _asked(charger, call)
             answers.append(masking.hidden(answer))
             sent[-1]["answer"] = answers[-1]
@@ -156,6 +157,8 @@ async def _carried_out(
     except Exception:
         log.exception("command %s to %s failed", row["id"], charger.station_id)
         return "failed", {"description": "an error of ours; see the log"}
+    finally:
+        charger.under_way = None
     result = answers[0] if len(answers) == 1 else {"answers": answers}
     return ("accepted" if all(map(taken, answers)) else "rejected"), result
 

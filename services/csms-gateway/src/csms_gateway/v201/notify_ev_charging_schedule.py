@@ -19,7 +19,7 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
     transaction = await charging_profile_sending.open_on(charger, evse_id)
     if transaction is None:
         return {"status": "Rejected", "statusInfo": {"reasonCode": "NoTransaction"}}
-    offered = await charging_profile_sending.of_session(charger, transaction["session_id"])
+    offered = await _offered(charger, transaction)
     if offered is None:
         return {"status": "Accepted"}  # nothing of ours limits it
     session_at = await charger.gateway.pool.fetchval(
@@ -37,3 +37,16 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
     call = {"action": "SetChargingProfile", "payload": offered}
     await ours.queue(charger, "ocpp", call, DEADLINE_S)
     return {"status": "Rejected", "statusInfo": {"reasonCode": "InvalidSchedule"}}
+
+
+async def _offered(charger: Charger, transaction: Any) -> dict[str, Any] | None:
+    """The payload that gave the session its profile.
+
+    A station that has taken one tells the plan at once, when it may not be stored yet.
+    """
+    call = charger.under_way
+    if call and call.action == "SetChargingProfile":
+        newest: dict[str, Any] = call.payload
+        if newest["chargingProfile"].get("transactionId") == transaction["ocpp_id"]:
+            return newest
+    return await charging_profile_sending.of_session(charger, transaction["session_id"])
