@@ -200,7 +200,7 @@ async def test_TC_H_15_a_connector_type_is_reserved(gateway: Gateway) -> None:
         assert call[1]["connectorType"] == "cType2"
         assert "evseId" not in call[1]
         _, done = await charger.ask(reserve(connector_type="cPlug"))
-        assert "cPlug" in done["result"]["description"]
+        assert "cCCS1" in done["result"]["description"]
         assert [one["state"] for one in await reservations(charger)] == ["rejected", "active"]
 
 

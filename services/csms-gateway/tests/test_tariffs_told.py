@@ -44,8 +44,10 @@ async def report(wire: Wire, variables: Variables) -> None:
 
 
 async def say_that_it_shows_costs(gateway: Gateway, operator: UUID, station: str) -> None:
-    async with gateway.service.as_(operator, "commands:write") as api:
-        answer = await api.put(f"/v1/stations/{station}/cost-display", json={"shows_cost": True})
+    async with gateway.service.as_(operator, "commands:write", "status:read") as api:
+        url = f"/v1/stations/{station}/cost-display"
+        read = {"If-Match": (await api.get(url)).headers["ETag"]}
+        answer = await api.put(url, json={"shows_cost": True}, headers=read)
     assert answer.status_code == 200, answer.text
 
 

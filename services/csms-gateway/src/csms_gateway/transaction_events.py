@@ -27,6 +27,7 @@ from csms_gateway.transaction_fold import (
     complete_to,
     missing,
     news,
+    waits,
 )
 
 log = logging.getLogger(__name__)
@@ -40,15 +41,6 @@ GOING_ON: Final = {"charging_state", "details", "newest_seq_no"}
 UNWRITTEN: Final = {"newest_seq_no"}
 
 Readings = Callable[[Known], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    session_id: UUID
-    token: AuthorizeAnswer | None
-    reserved: bool  # the station has or had a reservation that it may use
-    ended: bool  # and told so, so that billing closes it now
-    incomplete: bool  # it has ended, and events before its end may yet come
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +64,13 @@ class _Arrived:
         return found
 
 
-async def store(charger: Charger, payload: dict[str, Any], readings: Readings) -> Stored:
+async def store(
+    charger: Charger, payload: dict[str, Any], readings: Readings
+) -> tuple[Known, AuthorizeAnswer | None]:
     """Store an event and its readings, whatever it says; a repeat is stored once.
 
-    readings makes the event's meter values durable; called at least once for each event.
+    Returns the transaction with the event, and whose the event's id token is. readings makes the
+    event's meter values durable; called at least once for each event.
     """
     received_at = now()
     since = received_at if payload.get("offline") else charger.reachable_since
@@ -96,7 +91,7 @@ async def store(charger: Charger, payload: dict[str, Any], readings: Readings) -
             if known.ended_at or charger.open_by_evse.get(known.evse_id) != known.session_id:
                 # It may be an old one that was kept offline; which is open now, the table knows.
                 charger.open_by_evse.pop(known.evse_id, None)
-            return Stored(known.session_id, answer, known.reserved, known.end_told, _waits(known))
+            return known, answer
         charger.transactions.pop(arrived.ocpp_id, None)
     raise RuntimeError(f"transaction {arrived.ocpp_id} changes faster than it can be stored")
 
@@ -160,7 +155,7 @@ async def _stored(
     after = known._replace(**new)
     after = after._replace(complete_to=complete_to(after, arrived.seq_no))
     late = _late(charger, arrived, known)
-    if before and not late and not _waits(after) and new.keys() <= GOING_ON:
+    if before and not late and not waits(after) and new.keys() <= GOING_ON:
         changes = not new.keys() <= UNWRITTEN
         stored = await _gone_on(charger, arrived, after, readings, changes=changes)
     else:
@@ -221,10 +216,6 @@ def _opened(charger: Charger, session_id: UUID, incident: Incident) -> IncidentO
     )
 
 
-def _waits(known: Known) -> bool:
-    return known.ended_at is not None and not known.end_told
-
-
 def _remember(charger: Charger, known: Known) -> None:
     if len(charger.transactions) >= REMEMBERED_MAX:
         charger.transactions.clear()
@@ -258,7 +249,7 @@ async def _write(
     if known.token and not known.start_told:
         told.append(transaction_endings.started(charger.operator_id, charger.station_id, known))
         known = known._replace(start_told=True)
-    if _waits(known):
+    if waits(known):
         absent, awaited = await _missing(charger, known, arrived)
         if awaited:
             tell_by = arrived.received_at + transaction_endings.GRACE

@@ -139,6 +139,11 @@ def complete_to(known: Known, seq_no: int) -> int | None:
     return seq_no if begins_here or known.complete_to == seq_no - 1 else known.complete_to
 
 
+def waits(known: Known) -> bool:
+    """Whether it has ended, but is not told so: events before its end may yet come."""
+    return known.ended_at is not None and not known.end_told
+
+
 def _integer(value: int | None, other: int | None) -> int | None:
     """One that the database can hold; what we gave out always is."""
     return other if value is None or abs(value) >= INTEGER_END else value

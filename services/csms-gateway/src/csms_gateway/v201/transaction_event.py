@@ -5,7 +5,7 @@ from typing import Any
 from csms_gateway import reservations, statuses, transaction_events
 from csms_gateway.charger import Charger
 from csms_gateway.commands import ours
-from csms_gateway.transaction_fold import Known, begins
+from csms_gateway.transaction_fold import Known, begins, waits
 from csms_gateway.v201 import meter_values
 from csms_gateway.v201.id_token_info import id_token_info
 
@@ -28,25 +28,25 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
         if found:
             await meter_values.store(charger, where, session.session_id, found, payload)
 
-    stored = await transaction_events.store(charger, payload, readings)
-    told = "reservationId" in payload or ("idToken" in payload and stored.reserved)
+    known, token = await transaction_events.store(charger, payload, readings)
+    told = "reservationId" in payload or ("idToken" in payload and known.reserved)
     if begins(payload) and told:
         await reservations.used(
             charger,
             reservations.Use(
-                stored.session_id, payload.get("reservationId"), where,
+                known.session_id, payload.get("reservationId"), where,
                 payload.get("idToken", {}).get("idToken"), payload["timestamp"],
             ),
         )  # fmt: skip
     reply: dict[str, Any] = {}
-    if stored.token:
-        reply["idTokenInfo"] = id_token_info(stored.token)
+    if token:
+        reply["idTokenInfo"] = id_token_info(token)
     costs = charger.gateway.costs
     if ended:
         # A station that was offline then has nobody left to show it to (2.0.1, I03.FR.03).
-        wait = stored.ended and not payload.get("offline")
-        cost = await costs.final(stored.session_id, wait=wait)
-        if stored.incomplete:
+        wait = known.end_told and not payload.get("offline")
+        cost = await costs.final(known.session_id, wait=wait)
+        if waits(known):
             # E14: numbers are missing before the end; the answer says whether they still come.
             await ours.queue(
                 charger, "get_transaction_status",
@@ -54,8 +54,7 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
                 charger.gateway.settings.command_deadline_s,
             )  # fmt: skip
     else:
-        cost = costs.running(stored.session_id)
-        known = charger.transactions[payload["transactionInfo"]["transactionId"]]
+        cost = costs.running(known.session_id)
         reply |= await charger.gateway.tariffs.in_session(charger, known, payload)
     if cost is not None:
         # A number on the wire and nowhere else (2.0.1, TransactionEventResponse.totalCost).
