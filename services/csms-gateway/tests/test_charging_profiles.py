@@ -357,7 +357,7 @@ async def test_TC_K_29_K09_the_stations_own_report_is_believed(
 
 
 @TWO
-async def test_TC_K_48_K_50_and_K_51_limits_of_others_are_kept(
+async def test_TC_K_48_K_50_and_K_51_K14_FR_02_FR_03_limits_of_others_are_kept(
     gateway: Gateway, protocol: str
 ) -> None:
     async with station(gateway, protocol) as charger:

@@ -336,7 +336,10 @@ async def test_TC_B_12_reports_are_asked_for_with_a_number_of_their_own(
         assert kept["payload"] == report
 
 
-async def test_TC_B_42_a_network_profile_is_set_and_its_passwords_hidden(gateway: Gateway) -> None:
+@pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
+async def test_TC_B_42_a_network_profile_is_set_and_its_passwords_hidden(
+    gateway: Gateway, version: str
+) -> None:
     profile = {
         "ocppVersion": "OCPP20",
         "ocppTransport": "JSON",
@@ -352,15 +355,16 @@ async def test_TC_B_42_a_network_profile_is_set_and_its_passwords_hidden(gateway
     command = {
         "type": "set_network_profile", "configuration_slot": 1, "connection_data": profile,
     }  # fmt: skip
-    async with staffed(gateway, V201) as staff:
+    async with staffed(gateway, version) as staff:
         done, calls = await staff.send(command)
         assert calls == [("SetNetworkProfile", {"configurationSlot": 1, "connectionData": profile})]
         assert done["state"] == "accepted"
         assert "hush" not in json.dumps(done)
 
 
-async def test_TC_B_20_TC_B_25_stations_and_evses_are_reset(gateway: Gateway) -> None:
-    async with staffed(gateway, V201) as staff:
+@pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
+async def test_TC_B_20_TC_B_25_stations_and_evses_are_reset(gateway: Gateway, version: str) -> None:
+    async with staffed(gateway, version) as staff:
         for given, expected in (
             ({"when": "on_idle"}, {"type": "OnIdle"}),  # TC_B_20
             ({"when": "immediate"}, {"type": "Immediate"}),  # TC_B_22

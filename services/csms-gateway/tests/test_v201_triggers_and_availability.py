@@ -10,7 +10,13 @@ import pytest
 from asked_station import Station, station
 from gateway_wire import EVSE, OPERATOR, Gateway, stamp
 
-from common.events import MeterValuesReported, SessionEnded, SessionStarted, StatusesReported
+from common.events import (
+    ConnectionsReported,
+    MeterValuesReported,
+    SessionEnded,
+    SessionStarted,
+    StatusesReported,
+)
 
 V201 = "ocpp2.0.1"
 ACCEPTED = {"status": "Accepted"}
@@ -149,6 +155,35 @@ async def test_G01_every_status_of_a_connector_is_told_and_no_other_components(
         for word in words:
             await tell(charger, word, 2, 1, how)
         assert await heard(charger, len(words)) == [(2, 1, word.lower()) for word in words]
+
+
+@pytest.mark.parametrize("how", ["StatusNotification", "NotifyEvent"])
+@pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
+@pytest.mark.parametrize("changed", [{(1, 1), (2, 1)}, {(2, 1)}])
+async def test_B04_FR_01_and_FR_02_an_idle_station_that_was_cut_off_goes_on_without_a_boot(
+    gateway: Gateway, version: str, how: str, changed: set[tuple[int, int]]
+) -> None:
+    """After more than OfflineThreshold it tells of every connector, else of those that changed."""
+    async with station(gateway, version) as charger:
+        for evse_id in (1, 2):
+            await tell(charger, "Available", evse_id, 1, how)
+        before = await heard(charger, 2)
+    async with gateway.connect(charger.id, subprotocols=[version]) as socket:
+        back = Station(gateway, charger.id, socket)
+        for evse_id, connector_id in sorted(changed):
+            word = "Occupied" if evse_id == 2 else "Available"
+            await tell(back, word, evse_id, connector_id, how)
+        found = await heard(back, 2 + len(changed))
+        assert found[:2] == before
+        assert (1, 1, "occupied") not in found
+        assert found[-1] == (2, 1, "occupied")
+        # Others heard of the gap, and that what is told now is of the new connection.
+        reports = await gateway.reported(ConnectionsReported, charger.id, 3)
+        assert [(one.generation, one.connected) for one in sorted(
+            reports, key=lambda one: (one.generation, not one.connected)
+        )] == [(1, True), (1, False), (2, True)]  # fmt: skip
+        told = await gateway.reported(StatusesReported, charger.id, 2 + len(changed))
+        assert [one.generation for one in told] == [1, 1] + [2] * len(changed)
 
 
 @pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])

@@ -236,7 +236,7 @@ async def test_Q04_Q07_a_setpoint_that_changes_is_pushed_and_pulled(
         ("ExternalLimits", {"limit": 8000.0, "dischargeLimit": -3000.0}),
     ],
 )
-async def test_Q05_what_an_external_system_sets_is_seen_in_the_stations_report(
+async def test_Q05_K29_FR_03_what_an_external_system_sets_is_seen_in_the_stations_report(
     gateway: Gateway, mode: str, values: dict[str, Any]
 ) -> None:
     async with staffed(gateway, V21) as staff:
