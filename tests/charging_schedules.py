@@ -24,4 +24,4 @@ def steps(unit: str, *limits: tuple[int, float], **changes: Any) -> dict[str, An
 
 
 def made(schedule: ChargingSchedule) -> list[tuple[int, float]]:
-    return [(one.start_s, one.limit) for one in schedule.periods]
+    return [(one.start_s, one.limit) for one in schedule.periods if one.limit is not None]

@@ -12,6 +12,7 @@ from common.run import SERVICES
 from local_stack import conformance, docs
 
 ROOT = Path(__file__).parent.parent
+ELSEWHERE = {("POST", "/v1/stations"), ("GET", "/v1/pending-stations")}  # registry's
 GOLDEN = Path(__file__).parent / "events"
 
 
@@ -29,14 +30,36 @@ def test_every_link_in_the_documents_leads_somewhere() -> None:
 
 def test_the_gateway_has_every_route_that_its_contract_names() -> None:
     text = (ROOT / "docs" / "gateway-api.md").read_text()
-    named = set(re.findall(r"`(GET|POST|DELETE) (/v1/[^`]+)`", text))
+    named = set(re.findall(r"`(GET|POST|PUT|PATCH|DELETE) (/v1/[^`]+)`", text))
     paths = json.loads(docs.openapi("csms-gateway"))["paths"]
-    elsewhere = {("POST", "/v1/stations"), ("GET", "/v1/pending-stations")}  # registry's
     missing = {
         (method, path) for method, path in named if method.lower() not in paths.get(path, {})
     }
-    assert len(named) > 10
-    assert missing <= elsewhere
+    assert len(named) > 40
+    assert missing <= ELSEWHERE
+
+
+def test_the_gateway_has_every_filter_and_scope_that_its_contract_names() -> None:
+    """Written behind a route: `GET /v1/…` (scope `a:b`; filters `one`, `two` = this | that)."""
+    text = (ROOT / "docs" / "gateway-api.md").read_text()
+    paths = json.loads(docs.openapi("csms-gateway"))["paths"]
+    told = re.findall(r"`(GET|POST|PUT|PATCH|DELETE) (/v1/[^`]+)`\s+\(([^)]+)\)", text)
+    filtered = 0
+    for method, path, words in told:
+        if (method, path) in ELSEWHERE:
+            continue
+        operation = paths[path][method.lower()]
+        where = f"{method} {path}"
+        for scope in re.findall(r"scope `([^`]+)`", words):
+            assert {scope} == {s for one in operation["security"] for s in one["HTTPBearer"]}, where
+        query = {one["name"] for one in operation.get("parameters", []) if one["in"] == "query"}
+        _, _, filters = words.partition("filters ")
+        named = set(re.findall(r"`([^`]+)`", filters))
+        filtered += bool(named)
+        assert named == (query - {"limit", "cursor"} if named else set()), where
+        if named:
+            assert {"limit", "cursor"} <= query or path.endswith("/stream"), where
+    assert len(told) > 20 and filtered >= 7
 
 
 def test_every_route_says_what_it_does_and_what_it_may_refuse() -> None:

@@ -494,6 +494,7 @@ def test_every_translation_is_valid_and_limits_no_less(
         strict=True,
     ):
         for period, told in zip(asked.periods, made["chargingSchedulePeriod"], strict=True):
+            assert period.limit is not None
             assert period.limit - 0.1 < told["limit"] <= period.limit
             assert round(told["limit"] * 10) == pytest.approx(told["limit"] * 10, abs=1e-6)
 

@@ -6,7 +6,13 @@ from typing import Any, Final
 
 from csms_gateway.charger import Unsupported
 from csms_gateway.clocks import wire_time
-from csms_gateway.commands.charging_profile import ChargingProfile, ChargingSchedule, ProfileBody
+from csms_gateway.commands.charging_profile import (
+    ChargingProfile,
+    ChargingSchedule,
+    ProfileBody,
+    SchedulePeriod,
+)
+from csms_gateway.commands.operation_modes import PHASES, Bidirectional
 
 PURPOSES_16: Final = {
     "station_max": "ChargePointMaxProfile",
@@ -23,7 +29,14 @@ NEUTRAL: Final = {name: purpose for purpose, name in (PURPOSES_2 | PURPOSES_16).
     name: purpose for purpose, name in PURPOSES_2.items()
 }
 NO_DIGITS: Final = 2.0**53  # a float as large has none after the point
-KINDS: Final = {"absolute": "Absolute", "recurring": "Recurring", "relative": "Relative"}
+KINDS: Final = {
+    "absolute": "Absolute", "recurring": "Recurring", "relative": "Relative", "dynamic": "Dynamic",
+}  # fmt: skip
+# ChargingSchedulePeriodType (OCPP 2.1) where it is more than our word in its own writing.
+NAMES_2_1: Final = {
+    "preconditioning": "preconditioningRequest", "v2x_baseline": "v2xBaseline",
+    "freq_watt_curve": "v2xFreqWattCurve", "signal_watt_curve": "v2xSignalWattCurve",
+}  # fmt: skip
 
 
 def tenth(limit: float) -> float:
@@ -34,6 +47,17 @@ def tenth(limit: float) -> float:
     if abs(limit) >= NO_DIGITS:
         return limit
     return float(Decimal(str(limit)).quantize(Decimal("0.1"), ROUND_FLOOR))
+
+
+def toward_zero(power: float) -> float:
+    """The same of what may be negative: neither charged nor given back more than was said."""
+    return tenth(power) if power >= 0 else -tenth(-power)
+
+
+def check_sayable(profile: ProfileBody, schemas: str) -> None:
+    """schemas: the folder of the station's version. Raises Unsupported."""
+    if schemas != "v21" and (words := profile.only_of_2_1()):
+        raise Unsupported(f"{words}: only OCPP 2.1 has it")
 
 
 def check_sendable(profile: ProfileBody, evse_id: int) -> None:
@@ -103,6 +127,8 @@ def _common(profile: ProfileBody, purposes: dict[str, str]) -> dict[str, Any]:
     }
     if profile.recurrency:
         found["recurrencyKind"] = profile.recurrency.capitalize()
+    if profile.update_interval_s is not None:
+        found["dynUpdateInterval"] = profile.update_interval_s
     if profile.valid_from:
         found["validFrom"] = wire_time(profile.valid_from)
     if profile.valid_to:
@@ -112,21 +138,53 @@ def _common(profile: ProfileBody, purposes: dict[str, str]) -> dict[str, Any]:
 
 def _schedule(profile: ProfileBody, schedule: ChargingSchedule, at: datetime) -> dict[str, Any]:
     found: dict[str, Any] = {"chargingRateUnit": schedule.unit}
-    if profile.kind != "relative":
+    if profile.kind not in ("relative", "dynamic"):
         found["startSchedule"] = wire_time(schedule.start_at or at)
     if schedule.duration_s is not None:
         found["duration"] = schedule.duration_s
     if schedule.min_charging_rate is not None:
         found["minChargingRate"] = tenth(schedule.min_charging_rate)
-    found["chargingSchedulePeriod"] = periods = []
-    for period in schedule.periods:
-        one: dict[str, Any] = {"startPeriod": period.start_s, "limit": tenth(period.limit)}
-        if period.phases is not None:
-            one["numberPhases"] = period.phases
-        if period.phase_to_use is not None:
-            one["phaseToUse"] = period.phase_to_use
-        periods.append(one)
+    found["chargingSchedulePeriod"] = [_period(one) for one in schedule.periods]
     return found
+
+
+def _period(period: SchedulePeriod) -> dict[str, Any]:
+    found: dict[str, Any] = {"startPeriod": period.start_s}
+    if period.limit is not None:
+        found["limit"] = tenth(period.limit)
+    if period.phases is not None:
+        found["numberPhases"] = period.phases
+    if period.phase_to_use is not None:
+        found["phaseToUse"] = period.phase_to_use
+    said = period.model_dump(include=set(Bidirectional.model_fields), exclude_none=True)
+    return found | {_name(name): _value(value) for name, value in said.items()}
+
+
+def _name(word: str) -> str:
+    """discharge_limit_l2 is dischargeLimit_L2."""
+    if word in NAMES_2_1:
+        return NAMES_2_1[word]
+    word, phase = (word[:-3], word[-3:].upper()) if word[-3:] in PHASES else (word, "")
+    return _camel(word) + phase
+
+
+def _camel(word: str) -> str:
+    first, *rest = word.split("_")
+    return first + "".join(one.capitalize() for one in rest)
+
+
+def _value(value: Any) -> Any:
+    match value:
+        case str():  # an operation mode
+            return "".join(one.capitalize() for one in value.split("_"))
+        case float():
+            return toward_zero(value)
+        case list():
+            return [
+                {name.rpartition("_")[0] or name: inner for name, inner in one.items()}
+                for one in value
+            ]  # power_w, frequency_hz and signal
+    return value
 
 
 def as_2(profile: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import orjson
 
 from csms_gateway import clocks
 from csms_gateway.charger import Charger, Unsupported
-from csms_gateway.charging_profile_forms import NEUTRAL, as_2, check_sendable
+from csms_gateway.charging_profile_forms import NEUTRAL, as_2, check_sayable, check_sendable
 from csms_gateway.commands import request_ids
 from csms_gateway.commands.charging_profile import ChargingProfile, ProfileBody
 from csms_gateway.commands.kinds import SetChargingProfile
@@ -129,6 +129,7 @@ async def resolved(
     if transaction and evse_id != transaction["evse_id"]:
         raise Unsupported(f"the session runs at EVSE {transaction['evse_id']}")
     check_sendable(profile, evse_id)
+    check_sayable(profile, charger.version.schemas)
     number = await _number(
         charger, profile, evse_id, transaction and transaction["session_id"],
         replaced=same_place_is_replaced,

@@ -35,6 +35,11 @@ class AnotherIsForEvs(Problem):
     title = "Another charging profile is for EVs already"
 
 
+class NoLimitForEvs(Problem):
+    status = 422
+    title = "What EVs are offered is a limit at every time"
+
+
 REFUSALS = {
     "uq_charging_profile_operator_id_name": ChargingProfileNameTaken,
     "uq_charging_profile_for_evs": AnotherIsForEvs,
@@ -84,7 +89,10 @@ def _dumped(profile: ProfileBody) -> dict[str, Any]:
 
 
 @contextmanager
-def _refusing() -> Iterator[None]:
+def _refusing(row: tables.ChargingProfile) -> Iterator[None]:
+    periods = (one for schedule in row.profile["schedules"] for one in schedule["periods"])
+    if row.for_evs and any(period.get("limit") is None for period in periods):
+        raise NoLimitForEvs("a profile for EVs has a limit in each period")
     try:
         yield
     except IntegrityError as error:
@@ -118,7 +126,7 @@ async def make_charging_profile(
         version=1,
     )  # fmt: skip
     db.add(row)
-    with _refusing():
+    with _refusing(row):
         await db.flush()
     tag(response, row.version)
     return _out(row)
@@ -178,7 +186,7 @@ async def change_charging_profile(
     if wanted != (row.name, row.for_evs, row.profile):
         row.name, row.for_evs, row.profile = wanted
         row.version += 1
-        with _refusing():
+        with _refusing(row):
             await db.flush()
     tag(response, row.version)
     return _out(row)

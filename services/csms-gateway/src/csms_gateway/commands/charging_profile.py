@@ -6,16 +6,20 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from csms_gateway.commands.operation_modes import CHARGING, Bidirectional, why_not
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class SchedulePeriod(_Part):
+class SchedulePeriod(Bidirectional):
     start_s: int = Field(ge=0, description="from the start of the schedule")
-    limit: float = Field(
-        allow_inf_nan=False, description="in the schedule's unit; watts in all, amperes a phase"
-    )
+    limit: float | None = Field(
+        default=None, allow_inf_nan=False,
+        description="in the schedule's unit; watts in all, amperes a phase; needed but where the "
+        "operation mode takes none",
+    )  # fmt: skip
     phases: int | None = Field(default=None, ge=1, le=3)
     phase_to_use: int | None = Field(default=None, ge=1, le=3, description="OCPP 2.x")
 
@@ -23,6 +27,12 @@ class SchedulePeriod(_Part):
     def _one_phase_only(self) -> "SchedulePeriod":
         if self.phase_to_use is not None and self.phases != 1:
             raise ValueError("phase_to_use is for one phase")  # 2.0.1, K01.FR.19
+        return self
+
+    @model_validator(mode="after")
+    def _as_the_mode_asks(self) -> "SchedulePeriod":
+        if why := why_not(self.operation_mode or CHARGING, self.__dict__):
+            raise ValueError(why)
         return self
 
 
@@ -39,6 +49,9 @@ class ChargingSchedule(_Part):
         # 2.0.1, K01.FR.31 and K01.FR.35
         if starts[0] != 0 or any(a >= b for a, b in pairwise(starts)):
             raise ValueError("periods begin at 0 and follow each other")
+        # 2.1, Q08.FR.05
+        if self.unit != "W" and any(one.freq_watt_curve for one in self.periods):
+            raise ValueError("a curve of watts needs the unit W")
         return self
 
 
@@ -47,7 +60,14 @@ class ProfileBody(_Part):
 
     stack_level: int = Field(default=0, ge=0, le=1000)
     purpose: Literal["station_max", "station_external", "tx_default", "tx"] = "tx_default"
-    kind: Literal["absolute", "recurring", "relative"] = "absolute"
+    kind: Literal["absolute", "recurring", "relative", "dynamic"] = Field(
+        default="absolute",
+        description="dynamic: OCPP 2.1; its one period is changed by update_dynamic_schedule",
+    )
+    update_interval_s: int | None = Field(
+        default=None, ge=0, le=2**31 - 1,
+        description="of a dynamic one: how often the station asks for an update",
+    )  # fmt: skip
     recurrency: Literal["daily", "weekly"] | None = None
     valid_from: AwareDatetime | None = None
     valid_to: AwareDatetime | None = None
@@ -70,6 +90,30 @@ class ProfileBody(_Part):
             if any(schedule.start_at for schedule in self.schedules):
                 raise ValueError("a relative profile starts with the session, so it has no start")
         return self
+
+    @model_validator(mode="after")
+    def _as_2_1_asks(self) -> "ProfileBody":
+        periods = [period for one in self.schedules for period in one.periods]
+        if self.kind == "dynamic":
+            # K28.FR.01
+            if len(periods) != 1:
+                raise ValueError("a dynamic profile has one schedule of one period")
+            if self.schedules[0].start_at:
+                raise ValueError("a dynamic profile starts when it is sent, so it has no start")
+        elif self.update_interval_s is not None:
+            raise ValueError("update_interval_s is of dynamic profiles")  # K28.FR.04
+        # Part 2, table 95
+        modes = {period.operation_mode or CHARGING for period in periods}
+        if self.purpose not in ("tx_default", "tx") and modes != {CHARGING}:
+            raise ValueError(f"a {self.purpose} profile is charging_only")
+        return self
+
+    def only_of_2_1(self) -> str | None:
+        """What versions before OCPP 2.1 cannot say."""
+        if self.kind == "dynamic":
+            return "dynamic profiles"
+        periods = (period for one in self.schedules for period in one.periods)
+        return next(filter(None, (period.only_of_2_1() for period in periods)), None)
 
 
 class ChargingProfile(ProfileBody):
