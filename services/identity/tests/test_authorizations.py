@@ -76,6 +76,32 @@ async def test_a_known_card_is_accepted_whatever_its_case(
         assert AuthorizeAnswer.model_validate(tried.json()) == answer
 
 
+async def test_TC_C_50_a_contract_is_known_with_and_without_its_hyphens(
+    identity: Running, gateway: Client, priced: UUID
+) -> None:
+    async with identity.as_(priced, *ALL) as client:
+        hyphens = await made(client, "/v1/cards", uid="DE-8AA-C1A2B3C4D-9", kind="emaid")
+        plain = await made(client, "/v1/cards", uid="NL8AAC1A2B3C4D", kind="emaid")
+        await made(client, "/v1/cards", uid="FR8AAC1A2B3C4D", kind="rfid")
+        for told, card in (
+            ("DE8AAC1A2B3C4D9", hyphens),
+            ("de-8aa-c1a2b3c4d-9", hyphens),
+            ("NL-8AA-C1A2B3C4D", plain),
+            ("NL8AAC1A2B3C4D9", plain),
+            ("NL-8AA-C1A2B3C4D-9", plain),
+        ):
+            answer = await ask(gateway, priced, told)
+            assert (answer.status, answer.card_id) == ("Accepted", UUID(card["id"])), told
+        # Another contract's check digit, another contract, a card that is no contract.
+        for told in ("DE8AAC1A2B3C4D8", "NL8AAC1A2B3C4E", "FR-8AA-C1A2B3C4D"):
+            assert (await ask(gateway, priced, told)).status == "Invalid", told
+        # Where there are cards in both forms, each is its own.
+        both = await made(client, "/v1/cards", uid="NL-8AA-C1A2B3C4D", kind="emaid", active=False)
+        answer = await ask(gateway, priced, "NL-8AA-C1A2B3C4D")
+        assert (answer.status, answer.card_id) == ("Blocked", UUID(both["id"]))
+        assert (await ask(gateway, priced, "NL8AAC1A2B3C4D")).status == "Accepted"
+
+
 async def test_a_block_of_card_or_user_refuses_the_next_start(
     identity: Running, gateway: Client, priced: UUID
 ) -> None:

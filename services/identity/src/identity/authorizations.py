@@ -5,14 +5,14 @@ from uuid import UUID
 
 from fastapi import APIRouter
 from pydantic import Field
-from sqlalchemy import and_, exists, select
+from sqlalchemy import and_, exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.auth import Caller, scoped
 from common.authorize import AuthorizeAnswer, AuthorizeQuestion
 from common.clock import now
 from common.database import Connections, Db
-from identity.decision import Facts, decide, normal_uid
+from identity.decision import Facts, decide, emaid_forms, normal_uid
 from identity.fields import Body, Line
 from identity.tables import Card, Tariff, User
 
@@ -46,7 +46,14 @@ async def decision(db: AsyncSession, question: AuthorizeQuestion) -> AuthorizeAn
                 Card.master_pass,
             )
             .outerjoin(User, holder)
-            .where(Card.operator_id == question.operator_id, Card.uid == uid)
+            .where(
+                Card.operator_id == question.operator_id,
+                Card.uid.in_([uid, *emaid_forms(uid)]),
+                or_(Card.uid == uid, Card.kind == "emaid"),
+            )
+            # Of a contract with several cards the one that is written alike.
+            .order_by((Card.uid == uid).desc(), Card.id)
+            .limit(1)
         )
         row = (await db.execute(query)).one_or_none()
         facts = Facts(**row._asdict()) if row else None

@@ -9,12 +9,16 @@ companies hand one card to several drivers, and a start refused because another'
 strands somebody, while each session is billed to the card either way.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from common.authorize import AuthorizeStatus
 
+# Country, provider, contract and check digit (ISO 15118-2, annex H).
+EMAID: Final = re.compile(r"([A-Z]{2})-?([A-Z0-9]{3})-?([A-Z0-9]{9})(?:-?([A-Z0-9]))?")
 MOMENT = "%Y-%m-%d %H:%M %Z"
 
 
@@ -48,6 +52,19 @@ def normal_uid(raw: str) -> str | None:
     """
     uid = raw.strip()
     return uid.upper() if uid.isascii() and uid.isprintable() and 0 < len(uid) <= 36 else None
+
+
+def emaid_forms(uid: str) -> list[str]:
+    """What the card of a contract may be stored as, if uid is an eMAID.
+
+    Its hyphens and its check digit may be left out: cars do, what drivers are sent on paper has
+    them.
+    """
+    if (match := EMAID.fullmatch(uid)) is None:
+        return []
+    *parts, check = match.groups()
+    found = ["".join(parts), "-".join(parts)]
+    return found if check is None else [*found, "".join(match.groups()), "-".join(match.groups())]
 
 
 def decide(facts: Facts | None, now: datetime) -> Decision:  # noqa: PLR0911 - one a reason
