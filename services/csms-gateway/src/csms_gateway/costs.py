@@ -22,7 +22,9 @@ from csms_gateway.remembering import remember
 
 log = logging.getLogger(__name__)
 
-REMEMBERED_MAX: Final = 50_000  # sessions; some 10 MB
+RUNNING_MAX: Final = 50_000  # sessions; some 30 MB
+# What is over is asked for at once, or again by a station whose connection broke just then.
+FINAL_MAX: Final = 10_000  # sessions; some 4 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Costs:
     def __init__(self, final_wait_s: float) -> None:
         self._final_wait_s = final_wait_s
         self._running: OrderedDict[UUID, _Told] = OrderedDict()
-        self._final: OrderedDict[UUID, _Told] = OrderedDict()
+        self._final: OrderedDict[UUID, Decimal] = OrderedDict()
         self._waiting: dict[UUID, asyncio.Future[None]] = {}
         # Called with each new running cost; must not wait.
         self.on_running: Callable[[SessionCostUpdated], None] | None = None
@@ -65,8 +67,7 @@ class Costs:
                 log.debug("billing did not close %s in time", session_id)
             finally:
                 self._waiting.pop(session_id, None)
-        told = self._final.get(session_id)
-        return told.total if told else None
+        return self._final.get(session_id)
 
     async def _on_running(self, message: Msg) -> None:
         try:
@@ -79,7 +80,7 @@ class Costs:
         if event.session_id in self._final or (before and before.at > event.occurred_at):
             return
         told = _Told(event.total_gross, event.occurred_at)
-        remember(self._running, event.session_id, told, REMEMBERED_MAX)
+        remember(self._running, event.session_id, told, RUNNING_MAX)
         if self.on_running:
             self.on_running(event)
 
@@ -90,7 +91,6 @@ class Costs:
             log.exception("a record could not be read")
             return
         self._running.pop(event.session_id, None)
-        told = _Told(event.total_gross, event.occurred_at)
-        remember(self._final, event.session_id, told, REMEMBERED_MAX)
+        remember(self._final, event.session_id, event.total_gross, FINAL_MAX)
         if (future := self._waiting.get(event.session_id)) and not future.done():
             future.set_result(None)
