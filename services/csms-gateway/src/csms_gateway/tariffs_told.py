@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 REMEMBERED_MAX: Final = 50_000  # sessions, and stations; some 50 MB
 # A text that is not there in time is left out; the answer is what the driver waits for.
 LATEST_S: Final = 0.5
-# Before it is looked up again, among thousands of variables, what a station can show. What it
-# tells counts at once, what staff say of it after that time.
+# In a session, before it is looked up again, among thousands of variables, what a station can
+# show. What it tells counts at once, what staff say of it after that time.
 DISPLAY_S: Final = 300.0
 # Our copy of a tariff may be a moment behind billing, so what was told is checked again.
 CHECK_S: Final = 60.0
@@ -99,6 +99,8 @@ class TariffsTold:
         found: list[dict[str, Any]] = []
         try:
             async with asyncio.timeout(LATEST_S):
+                # Anew: it is seldom asked, and staff who try a card see what they have set.
+                self.forget_display(charger.station_id)
                 if shown := await self._display(charger):
                     prices = await self._only_one(charger, id_token)
                     found = messages(prices, shown) if prices else []
@@ -162,7 +164,7 @@ class TariffsTold:
         return texts
 
     def forget_display(self, station_id: str) -> None:
-        """The station has told something new of itself."""
+        """The station may have told something new of itself."""
         self._displays.pop(station_id, None)
 
     async def _display(self, charger: Charger) -> Display | None:
