@@ -65,10 +65,13 @@ def masked(action: str | None, frame: str) -> str:
     return frame
 
 
-def may_be_quoted(action: str, words: str) -> bool:
+def may_be_quoted(action: str, payload: dict[str, Any], words: str) -> bool:
     """Whether an error of this action's payload may show the words, which quote from it."""
-    looked_into = NAMED | ADDRESSED | KEYED | TOKENED | {PERSONAL}
-    return action not in looked_into and not SECRET.search(words)
+    if action == PERSONAL or action in NAMED or action in ADDRESSED or action in KEYED:
+        return False
+    if action in TOKENED and KEY_CODE in str(payload):
+        return False
+    return not SECRET.search(words)
 
 
 def kept(action: str, value: dict[str, Any]) -> dict[str, Any]:

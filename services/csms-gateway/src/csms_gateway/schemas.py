@@ -102,7 +102,8 @@ def _errors(
     masked = _validator(version, name, formats=formats, mask=MASK).iter_errors(payload)
     action = name.removesuffix("Response")
     for error, without in zip(errors, masked, strict=True):
-        yield error, error.message if may_be_quoted(action, error.message) else without.message
+        quoted = may_be_quoted(action, payload, error.message)
+        yield error, error.message if quoted else without.message
 
 
 @cache
