@@ -122,7 +122,7 @@ async def house(
 async def opened(ask: Ask) -> AsyncIterator[int]:
     tasks = Tasks()
     server = await asyncio.get_running_loop().create_server(
-        lambda: Door(ask, tasks.spawn, OPEN_S, BYTES_MAX, CLOSE_S), "127.0.0.1", 0
+        lambda: Door(ask, tasks.spawn, OPEN_S, BYTES_MAX, lambda _: None, CLOSE_S), "127.0.0.1", 0
     )
     try:
         yield server.sockets[0].getsockname()[1]

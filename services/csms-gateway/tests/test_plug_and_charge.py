@@ -309,6 +309,26 @@ async def test_TC_M_24_M06_the_status_is_the_responders_answer(
     assert len(world.asked) == 1
 
 
+@TWO
+async def test_M06_what_a_stranger_has_signed_is_not_told_again(
+    connected: Gateway, world: Outside, protocol: str
+) -> None:
+    """Plain HTTP may be tampered with: one forged answer would stand for an hour."""
+    fresh = world.authority.issue(EMAID, pki.new_key())
+    data = world.hash_data(fresh)
+    world.asked.clear()
+    world.signer = pki.Authority("Somebody")
+    try:
+        answer = await said(connected, "GetCertificateStatus", {"ocspRequestData": data}, protocol)
+        assert answer["status"] == "Accepted"  # who asks knows the issuer, and checks it
+    finally:
+        world.signer = None
+    payload = authorize(iso15118CertificateHashData=[data])
+    for _ in range(2):
+        assert short(await said(connected, "Authorize", payload)) == ("Accepted", "Accepted")
+    assert world.asked == [fresh.serial_number] * 2
+
+
 async def test_M06_FR_04_only_allowed_hosts_are_asked(connected: Gateway, world: Outside) -> None:
     world.asked.clear()
     port = world.url.rpartition(":")[2]

@@ -159,6 +159,16 @@ async def test_K28_FR_07_a_station_gets_the_last_limits_that_it_took(gateway: Ga
             return answer["scheduleUpdate"] == {"limit": 10.0, "setpoint": -5.5}
 
         await eventually(newest)
+        # K10: cleared by what it is, it is gone as if by its id; another stack level is another.
+        for stack_level, left in ((3, "Accepted"), (0, "Rejected")):
+            clear = {"type": "clear_charging_profile", "evse_id": 1, "stack_level": stack_level}
+            await accepted(gateway, socket, station, clear)
+
+            async def cleared(left: str = left) -> bool:
+                answer = await wire.send("PullDynamicScheduleUpdate", pull)
+                return bool(answer["status"] == left)
+
+            await eventually(cleared)
 
 
 async def test_E16_and_I12_what_a_station_tells_of_limits_and_cost_is_kept(

@@ -52,11 +52,18 @@ delete from installed_charging_profile
 where station_id = $1 and profile_id <> $2 and evse_id = $3 and purpose = $4 and stack_level = $5
 and session_id is not distinct from $6 and source = 'CSO'
 """
+# And with each what was last sent of it, if its limits change (2.1, K28): a station that asks for
+# what it has cleared must not be told a limit.
 CLEARED: Final = """
-delete from installed_charging_profile
-where station_id = $1 and purpose not in ('station_external', 'LocalGeneration')
-and ($2::int[] is null or profile_id = any($2)) and ($3::int is null or evse_id = $3)
-and ($4::text is null or purpose = $4) and ($5::int is null or stack_level = $5)
+with gone as (
+    delete from installed_charging_profile
+    where station_id = $1 and purpose not in ('station_external', 'LocalGeneration')
+    and ($2::int[] is null or profile_id = any($2)) and ($3::int is null or evse_id = $3)
+    and ($4::text is null or purpose = $4) and ($5::int is null or stack_level = $5)
+    returning profile_id
+)
+delete from dynamic_schedule
+where station_id = $1 and profile_id in (select profile_id from gone)
 """
 LIMITS: Final = """
 select evse_id, profile from installed_charging_profile

@@ -7,6 +7,7 @@ word counts only if it is signed by somebody whom the setting iso15118_roots tru
 import asyncio
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -56,7 +57,8 @@ async def verdict(
             # A station without the root sends the chain alone, and C07.FR.05 wants OCSP all the
             # same: the certificates say themselves who may be asked about them.
             data = data or _named_responders(path, anchors)
-        asking = (responders.ask(one, one["responderURL"]) for one in data or ())
+        signed = partial(require_signed, anchors=anchors, path=path)
+        asking = (responders.ask(one, one["responderURL"], signed) for one in data or ())
         for status in await asyncio.gather(*asking):
             with reading():
                 require_signed(status.response, anchors, path)

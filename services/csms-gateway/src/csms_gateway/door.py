@@ -16,6 +16,7 @@ import h11
 from multidict import CIMultiDict
 from picows import WSAutoPingStrategy, WSUpgradeResponse, WSUpgradeResponseWithListener
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its stub
+from prometheus_client import Counter
 
 from csms_gateway.sockets import CLOSE_S, Socket
 
@@ -49,8 +50,12 @@ class Come:
     serve: Callable[[Socket], Coroutine[Any, Any, None]]
 
 
+CUT_OFF = Counter(
+    "csms_gateway_door_cut_off_total", "Connections cut off before they were let in", ["why"]
+)
+
 Ask = Callable[[Request], Awaitable[Come | Refusal]]
-Spawn = Callable[[Coroutine[Any, Any, None], str], Any]
+Spawn = Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]]
 
 
 class Door(asyncio.Protocol):
@@ -62,6 +67,7 @@ class Door(asyncio.Protocol):
         spawn: Spawn,
         open_s: float,
         message_bytes_max: int,
+        silent_no_more: Callable[["Door"], None],
         close_s: float = CLOSE_S,
     ) -> None:
         self._ask = ask
@@ -69,6 +75,7 @@ class Door(asyncio.Protocol):
         self._open_s = open_s
         self._message_bytes_max = message_bytes_max
         self._close_s = close_s
+        self._silent_no_more = silent_no_more
         self._head = b""
         self._transport: asyncio.Transport | None = None
         self._late: asyncio.TimerHandle | None = None
@@ -77,10 +84,21 @@ class Door(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._late = asyncio.get_running_loop().call_later(self._open_s, transport.abort)
+        self._late = asyncio.get_running_loop().call_later(self._open_s, self.cut_off, "late")
 
     def connection_lost(self, _: Exception | None) -> None:
+        self._silent_no_more(self)
         self._done()
+
+    @property
+    def reached(self) -> bool:
+        """The connection stands, TLS and all."""
+        return self._transport is not None
+
+    def cut_off(self, why: str) -> None:
+        CUT_OFF.labels(why).inc()
+        if self._transport:
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         assert self._transport
@@ -92,6 +110,7 @@ class Door(asyncio.Protocol):
         end = self._head.find(b"\r\n\r\n")
         if 0 <= end <= HEAD_BYTES_MAX:
             self._read = True
+            self._silent_no_more(self)
             self._transport.pause_reading()
             self._spawn(self._decide(), "who may connect")
         elif len(self._head) > HEAD_BYTES_MAX:

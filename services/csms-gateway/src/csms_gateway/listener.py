@@ -7,11 +7,13 @@ reach. Who may connect is admission's business; who is unknown, pending_sockets'
 import asyncio
 import http
 import logging
+import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import Any, Final
+from socket import socket
+from typing import Final
 
 from prometheus_client import Counter, Gauge
 
@@ -20,6 +22,7 @@ from common.run import bind
 from csms_gateway import connections, peers
 from csms_gateway.admission import Admission, Refused, Unknown
 from csms_gateway.admitted import Admitted
+from csms_gateway.arrivals import Arrivals
 from csms_gateway.charger import Charger, Version
 from csms_gateway.commands import records
 from csms_gateway.door import Come, Door, Refusal, Request
@@ -116,15 +119,20 @@ async def listening(gateway: Gateway) -> AsyncIterator[connections.Held]:
     gateway.tasks.forever(porter.strangers.watch, "unknown stations")
     gateway.tasks.forever(partial(_keep_alive, held, settings.ocpp_ping_s), "pings")
     gateway.tasks.forever(held.drop_slow, "slow readers")
+    arrivals = Arrivals(
+        settings.ocpp_silent_connections_max,
+        gateway.tasks.spawn,
+        partial(Door, porter.admit, gateway.tasks.spawn, OPEN_S, settings.ocpp_message_bytes_max),
+    )
     async with AsyncExitStack() as servers:
         plain = bind(settings.ocpp_host, settings.ocpp_port, "OCPP")
-        await servers.enter_async_context(_open(porter, sock=plain))
+        await servers.enter_async_context(_accepting(held, arrivals, plain))
         if settings.ocpp_tls_port is not None:
             tls = Tls(gateway)
             await tls.refresh()
             gateway.tasks.forever(tls.keep_fresh, "TLS files and authorities")
             secured = bind(settings.ocpp_host, settings.ocpp_tls_port, "OCPP_TLS")
-            await servers.enter_async_context(_open(porter, sock=secured, ssl=tls.context))
+            await servers.enter_async_context(_accepting(held, arrivals, secured, tls.context))
         try:
             yield held
         finally:
@@ -133,17 +141,27 @@ async def listening(gateway: Gateway) -> AsyncIterator[connections.Held]:
 
 
 @asynccontextmanager
-async def _open(porter: _Porter, **where: Any) -> AsyncIterator[None]:
-    gateway = porter.gateway
-    door = partial(
-        Door, porter.admit, gateway.tasks.spawn, OPEN_S, gateway.settings.ocpp_message_bytes_max
-    )
-    server = await asyncio.get_running_loop().create_server(door, backlog=BACKLOG, **where)
-    porter.held.on_drain.append(server.close)
+async def _accepting(
+    held: connections.Held,
+    arrivals: Arrivals,
+    listener: socket,
+    context: ssl.SSLContext | None = None,
+) -> AsyncIterator[None]:
+    listener.setblocking(False)
+    listener.listen(BACKLOG)
+    accept = partial(arrivals.accept, listener, context)
+    accepting = held.gateway.tasks.forever(accept, "accepting")
+    accepting.add_done_callback(lambda _: listener.close())
+
+    def stop() -> None:
+        accepting.cancel()
+
+    held.on_drain.append(stop)
     try:
         yield
     finally:
-        server.close()
+        stop()
+        await asyncio.wait([accepting])
 
 
 async def _keep_alive(held: connections.Held, ping_s: float) -> None:

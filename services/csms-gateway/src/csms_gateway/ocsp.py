@@ -1,11 +1,13 @@
 """The status of certificates, asked of their issuers' responders (RFC 6960).
 
 A charger says which URL to ask, so only hosts in the setting ocsp_hosts are asked: a charger must
-not be able to send requests into our network (SSRF). Answers are remembered until they end.
+not be able to send requests into our network (SSRF). Answers are remembered until they end, if they
+are signed by whom they should be: what somebody on the way has put in is not told again.
 """
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -49,9 +51,12 @@ class Responders:
         self._hosts = {host.lower() for host in words(settings.ocsp_hosts)}
         self._remembered: dict[bytes, tuple[float, Status]] = {}
 
-    async def ask(self, data: dict[str, Any], url: str) -> Status:
-        """data: hash data in OCPP's words. The answer is about that certificate and in its time;
-        who has signed it is not checked here. Raises NotKnown.
+    async def ask(
+        self, data: dict[str, Any], url: str, require_signed: Callable[[ocsp.OCSPResponse], None]
+    ) -> Status:
+        """data: hash data in OCPP's words. The answer is about that certificate and in its time. If
+        require_signed raises NotKnown for it, it is given all the same, but not remembered. Raises
+        NotKnown.
         """
         self._require_allowed(url)
         request, encoded = _request(data)
@@ -60,6 +65,10 @@ class Responders:
         if known and known[0] > time.monotonic():
             return known[1]
         status = _checked(await _fetch(url, encoded), request)
+        try:
+            require_signed(status.response)
+        except (NotKnown, *UNREADABLE):
+            return status
         if len(self._remembered) >= REMEMBERED_MAX:
             del self._remembered[next(iter(self._remembered))]
         until = status.response.next_update_utc

@@ -46,6 +46,13 @@ class Settings(settings.Settings):
     ocpp_message_bytes_max: int = Field(
         default=512 * 1024, ge=1024, description="larger ones close it"
     )
+    # What has a request in hand is not silent: a herd that comes back at once stays below.
+    ocpp_silent_connections_max: int = Field(
+        default=1000,
+        ge=16,
+        description="accepted and without a request yet; for one more the oldest is cut off, of "
+        "the address with most",
+    )
     ocpp_call_timeout_s: float = Field(default=30.0, gt=0, description="for a charger to answer us")
     # Three missed ones are a dead replica, whose stations must show offline within 60 s.
     gateway_beat_s: float = Field(

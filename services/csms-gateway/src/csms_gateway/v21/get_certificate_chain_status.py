@@ -1,11 +1,13 @@
 """GetCertificateChainStatus (OCPP 2.1, M07): by OCSP; lists (CRL) are not fetched here."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 from cryptography.x509.ocsp import OCSPCertStatus
 
 from common.clock import now
+from csms_gateway import contracts
 from csms_gateway.charger import Charger
 from csms_gateway.clocks import wire_time
 from csms_gateway.ocsp import NotKnown
@@ -21,9 +23,10 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
 
 async def _status(charger: Charger, asked: dict[str, Any]) -> dict[str, Any]:
     status, until = "Failed", now() + AGAIN
+    signed = partial(contracts.require_signed, anchors=charger.gateway.contract_roots)
     for url in asked["urls"] if asked["source"] == "OCSP" else ():
         try:
-            told = await charger.gateway.responders.ask(asked["certificateHashData"], url)
+            told = await charger.gateway.responders.ask(asked["certificateHashData"], url, signed)
         except NotKnown:
             continue
         found = told.response
