@@ -57,6 +57,15 @@ def test_E04_FR03_any_order_of_the_events_makes_the_same_transaction(
     assert again == expected
 
 
+@given(data=st.data())
+def test_E05_the_driver_is_who_was_accepted_in_any_order(data: Any) -> None:
+    refused = Token("STRANGER", "ISO14443", "Invalid", None, None)
+    found = events(3)
+    found[1], found[2] = (*found[1][:2], refused), (*found[2][:2], FIRST)
+    assert fold(found).token == FIRST
+    assert fold(data.draw(st.permutations(found))).token == FIRST
+
+
 def fold(found: list[tuple[dict[str, Any], datetime, Token | None]]) -> Known:
     known = Known(UUID(int=1), "T", started_at=found[0][1], started_raw=found[0][0]["timestamp"])
     for payload, at, token in found:

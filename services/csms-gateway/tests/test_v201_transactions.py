@@ -71,6 +71,30 @@ async def test_TC_E_03_E_09_E01_FR_02_E02_a_cable_begins_a_session_of_nobody_til
 
 
 @pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
+async def test_E05_a_session_is_of_the_card_that_is_accepted_after_another_was_refused(
+    gateway: Gateway, version: str
+) -> None:
+    gateway.identity.decisions["STRANGER"] = "Invalid"
+    async with staffed(gateway, version) as staff:
+        told = ToldTransaction(staff.wire)
+        await told.started("CablePluggedIn", CONNECTED, wh=1000)
+        refused = await told.updated("Authorized", CONNECTED, token="STRANGER")
+        assert refused == {"idTokenInfo": {"status": "Invalid"}}
+        assert await told.updated("Authorized", CONNECTED, token="GOOD") == ACCEPTED
+        # Nor is it of who comes later, accepted or not.
+        await told.updated("Authorized", CHARGING, token="STRANGER")
+        gateway.identity.decisions["LATER"] = "Accepted"
+        await told.updated("Authorized", CHARGING, token="LATER")
+        row = await row_of(gateway, told, staff.station_id)
+        assert (row["id_token"], row["token_status"]) == ("GOOD", "Accepted")
+        await told.ended("EVCommunicationLost", IDLE, reason="EVDisconnected", wh=1250)
+        odd = ("token_refused", "token_refused")
+        ended = await over(gateway, told, staff.station_id, odd)
+        assert (ended.id_token, ended.token_status) == ("GOOD", "Accepted")
+        assert ended.card_id == gateway.identity.card_id
+
+
+@pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])
 async def test_TC_E_04_E_10_E_38_E01_FR_03_FR_17_E03_a_card_begins_a_session_whose_car_comes_later(
     gateway: Gateway, version: str
 ) -> None:

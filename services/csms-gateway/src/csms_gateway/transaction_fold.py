@@ -1,8 +1,9 @@
 """Pure: an OCPP 2.x transaction as the sum of the events known of it, in whatever order they came.
 
 Each fact comes from one kind of event (the start from Started, the end from Ended, the driver from
-the first event with an id token), so the sum does not depend on the order (2.0.1, E04, E12). Only
-what a station may tell again and again, its state and details, is that of the newest event.
+the first event with an id token that is accepted, else from the first with any), so the sum does
+not depend on the order (2.0.1, E04, E12). Only what a station may tell again and again, its state
+and details, is that of the newest event.
 """
 
 from collections.abc import Iterable
@@ -19,6 +20,7 @@ BEGIN: Final = "Transaction.Begin"
 END: Final = "Transaction.End"
 LOCAL: Final = "Local"  # what it means when no reason is given (2.0.1, E06.FR.09)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)  # of a reading whose time does not matter
+ACCEPTED: Final = "Accepted"
 # Who shows a card to end a session need not be who began it.
 STOPS: Final = {"StopAuthorized", "Deauthorized", "RemoteStop"}
 # What a station tells once, or again when it changes (2.1, E02, E16 and I12): the newest counts.
@@ -95,7 +97,7 @@ def news(
         "reservation_id": _integer(payload.get("reservationId"), known.reservation_id),
     }
     new |= _newest(known, payload)
-    if token and known.token is None and begins(payload):
+    if token and begins(payload) and (known.token is None or _replaces(token, known)):
         new["token"] = token
     if known.meter_start_wh is None:
         new["meter_start_wh"] = register(found, BEGIN, any_context=started)
@@ -112,6 +114,12 @@ def news(
             "stop_reason": readings.short(info.get("stoppedReason", LOCAL)),
         }
     return {name: value for name, value in new.items() if value != getattr(known, name)}
+
+
+def _replaces(token: Token, known: Known) -> bool:
+    """Whoever is let in after another was refused is who charges: the other may not pay for it."""
+    refused = known.token is not None and known.token.status != ACCEPTED
+    return refused and token.status == ACCEPTED and not known.end_told
 
 
 def _newest(known: Known, payload: dict[str, Any]) -> dict[str, Any]:
