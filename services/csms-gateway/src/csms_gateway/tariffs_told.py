@@ -125,6 +125,9 @@ class TariffsTold:
             return {}
         if payload.get("offline") or payload["triggerReason"] in STOPS:
             return {}  # nobody stands there, or nobody wants to know any more
+        until_s, shown = self._displays.get(charger.station_id, (0.0, None))
+        if shown is None and until_s > time.monotonic():
+            return {}  # as most stations; events are many
         found: list[dict[str, Any]] = []
         try:
             async with asyncio.timeout(LATEST_S):
