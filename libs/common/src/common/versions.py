@@ -26,13 +26,22 @@ def changed(version: int) -> VersionChanged:
     return VersionChanged("read it again: it was changed since", version=version)
 
 
-def _expected(
-    if_match: Annotated[
-        str | None, Header(description="the ETag of the state that the change is based on")
-    ] = None,
-) -> frozenset[int] | None:
+IfMatch = Annotated[
+    str | None, Header(description="the ETag of the state that the change is based on")
+]
+
+
+def _expected(if_match: IfMatch = None) -> frozenset[int] | None:
     if if_match is None:
         raise IfMatchRequired("send If-Match with the ETag of the state you read")
+    return _given(if_match)
+
+
+def _expected_if_said(if_match: IfMatch = None) -> frozenset[int] | None:
+    return None if if_match is None else _given(if_match)
+
+
+def _given(if_match: str) -> frozenset[int] | None:
     given = {one.strip() for one in if_match.split(",")}
     # Nine digits fit the column; a weak tag never matches.
     found = (re.fullmatch(r'"([0-9]{1,9})"', tag) for tag in given)
@@ -41,6 +50,8 @@ def _expected(
 
 # The versions that may be changed; None: any.
 Expected = Annotated[frozenset[int] | None, Depends(_expected)]
+# For what is a single word: who sets it knows all of what there will be.
+ExpectedIfSaid = Annotated[frozenset[int] | None, Depends(_expected_if_said)]
 
 
 def require(expected: frozenset[int] | None, version: int) -> None:

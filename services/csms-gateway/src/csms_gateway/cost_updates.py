@@ -20,7 +20,7 @@ from common.auth import scoped
 from common.database import Db
 from common.events import SessionCostUpdated
 from common.problems import NotFound
-from common.versions import Expected, require, tag
+from common.versions import ExpectedIfSaid, require, tag
 from csms_gateway import schemas, tables
 from csms_gateway.awaited_answers import CallFailed, NoAnswer
 from csms_gateway.charger import Charger
@@ -136,7 +136,7 @@ async def get_cost_display(station_id: StationPath, db: Db, response: Response) 
     dependencies=[scoped("commands:write")],
 )
 async def put_cost_display(
-    station_id: StationPath, body: CostDisplay, db: Db, expected: Expected, response: Response
+    station_id: StationPath, body: CostDisplay, db: Db, expected: ExpectedIfSaid, response: Response
 ) -> CostDisplay:
     of_it = tables.Station.station_id == station_id
     locked = select(tables.Station.shows_cost).where(of_it).with_for_update()

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common.auth import scoped
 from common.database import Db
 from common.problems import NotFound
-from common.versions import Expected, require, tag
+from common.versions import ExpectedIfSaid, require, tag
 from csms_gateway import connections, tables
 from csms_gateway.standing import Registration
 
@@ -67,7 +67,7 @@ async def change_registration(
     station_id: connections.StationPath,
     body: Annotated[RegistrationIn, Body()],
     db: Db,
-    expected: Expected,
+    expected: ExpectedIfSaid,
     response: Response,
 ) -> RegistrationOut:
     """From the station's next BootNotification on. While pending it answers commands, but starts
