@@ -4,17 +4,17 @@ Here for every route, so that none has to think of it; bodies are refused by the
 """
 
 from fastapi import Request
-
-from common.problems import Problem
-
-
-class UnstorableText(Problem):
-    status = 422
-    title = "Text with a character that cannot be stored"
+from fastapi.exceptions import RequestValidationError
 
 
 async def address(request: Request) -> None:
-    """A dependency of every route. Raises UnstorableText."""
-    query: bytes = request.scope["query_string"]
-    if "\0" in request.scope["path"] or b"%00" in query or b"\0" in query:
-        raise UnstorableText("no part of an address may hold NUL")
+    """A dependency of every route. Raises RequestValidationError: 422 with JSON pointers."""
+    found = [("path", name) for name, value in request.path_params.items() if "\0" in str(value)]
+    found += [
+        ("query", name)
+        for name, value in request.query_params.multi_items()
+        if "\0" in name or "\0" in value
+    ]
+    if found:
+        errors = [{"loc": place, "msg": "text cannot hold NUL"} for place in found]
+        raise RequestValidationError(errors)

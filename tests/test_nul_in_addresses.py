@@ -60,4 +60,7 @@ async def test_no_route_falls_over_NUL_in_its_address(
                 answer = await api.get(url)
                 assert 400 <= answer.status_code < 500, (url, answer.status_code, answer.text)
                 assert answer.headers["content-type"] == "application/problem+json", url
-                assert answer.json()["type"].endswith(":unstorable-text"), (url, answer.text)
+                assert answer.json()["type"].endswith(":invalid-request"), (url, answer.text)
+                pointers = [one["pointer"] for one in answer.json()["errors"]]
+                assert len(pointers) == 1, (url, pointers)
+                assert pointers[0].startswith(("/path/", "/query/")), (url, pointers)
