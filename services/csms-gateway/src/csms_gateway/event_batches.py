@@ -83,14 +83,14 @@ class EventBatches:
         self._waiting: deque[Waiting] = deque()
         self._some = asyncio.Event()
 
-    async def store(self, update: Update) -> bool:
-        """Return when it is durable. False: it was there, or somebody was faster; look again."""
+    def store(self, update: Update) -> "asyncio.Future[bool]":
+        """Done when it is durable. False: it was there, or somebody was faster; look again."""
         if len(self._waiting) >= WAITING_MAX:
             raise Overloaded("too many events are waiting")
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append((update, future))
         self._some.set()
-        return await future
+        return future
 
     async def run(self) -> None:
         while True:

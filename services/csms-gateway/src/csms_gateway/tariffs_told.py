@@ -32,9 +32,9 @@ log = logging.getLogger(__name__)
 REMEMBERED_MAX: Final = 50_000  # sessions, and stations; some 50 MB
 # A text that is not there in time is left out; the answer is what the driver waits for.
 LATEST_S: Final = 0.5
-# In a session, before it is looked up again, among thousands of variables, what a station can
-# show. What it tells counts at once, what staff say of it after that time.
-DISPLAY_S: Final = 300.0
+# Before it is looked up again, among thousands of variables, what a station can show. What it
+# tells counts at once, what staff say of it after that time.
+DISPLAY_S: Final = 60.0
 # Our copy of a tariff may be a moment behind billing, so what was told is checked again.
 CHECK_S: Final = 60.0
 ACCEPTED: Final = "Accepted"
@@ -99,8 +99,6 @@ class TariffsTold:
         found: list[dict[str, Any]] = []
         try:
             async with asyncio.timeout(LATEST_S):
-                # Anew: it is seldom asked, and staff who try a card see what they have set.
-                self.forget_display(charger.station_id)
                 if shown := await self._display(charger):
                     prices = await self._only_one(charger, id_token)
                     found = messages(prices, shown) if prices else []

@@ -177,14 +177,20 @@ async def _gone_on(
     charger: Charger, arrived: _Arrived, after: Known, readings: Readings, *, changes: bool
 ) -> Known | None:
     """None: the first answer was lost, the number is used again, or somebody was faster."""
-    await readings(after)
     update = Update(
         charger.station_id, arrived.ocpp_id, arrived.seq_no, charger.operator_id,
         as_json(arrived.payload), arrived.received_at, changes,
         after.revision, after.charging_state, as_json(after.details),
         after.newest_seq_no,
     )  # fmt: skip
-    if not await charger.gateway.events.store(update):
+    stored = charger.gateway.events.store(update)
+    try:
+        # Meanwhile. If they fail, the charger says all of it again, and this is a repeat then.
+        await readings(after)
+    except BaseException:
+        stored.cancel()
+        raise
+    if not await stored:
         return None
     return after._replace(revision=after.revision + 1) if changes else after
 
