@@ -96,6 +96,8 @@ class TariffsTold:
         """Members of IdTokenInfoType, for a card of ours that may begin a session here."""
         if decision.status != ACCEPTED or decision.card_id is None or decision.master_pass:
             return {}
+        if self._shows_nothing(charger):
+            return {}
         found: list[dict[str, Any]] = []
         try:
             async with asyncio.timeout(LATEST_S):
@@ -123,9 +125,8 @@ class TariffsTold:
             return {}
         if payload.get("offline") or payload["triggerReason"] in STOPS:
             return {}  # nobody stands there, or nobody wants to know any more
-        until_s, shown = self._displays.get(charger.station_id, (0.0, None))
-        if shown is None and until_s > time.monotonic():
-            return {}  # most stations: not worth a timeout
+        if self._shows_nothing(charger):
+            return {}
         found: list[dict[str, Any]] = []
         try:
             async with asyncio.timeout(LATEST_S):
@@ -164,6 +165,11 @@ class TariffsTold:
     def forget_display(self, station_id: str) -> None:
         """The station may have told something new of itself."""
         self._displays.pop(station_id, None)
+
+    def _shows_nothing(self, charger: Charger) -> bool:
+        """As most stations: known without a look that needs a time limit."""
+        until_s, shown = self._displays.get(charger.station_id, (0.0, None))
+        return shown is None and until_s > time.monotonic()
 
     async def _display(self, charger: Charger) -> Display | None:
         at_s = time.monotonic()
