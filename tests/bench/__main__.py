@@ -18,7 +18,7 @@ from bench import load
 from local_stack.servers import free_port
 
 ROUNDS = 3
-STATIONS = 24  # sockets that talk at once; more would measure the queue for two cores
+STATIONS = 48  # sockets that talk at once
 MESSAGES_EACH = 400
 SESSIONS_EACH = 12
 HEARTBEATS_EACH = 300
