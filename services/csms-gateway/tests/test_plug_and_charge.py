@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from csms_gateway import installed_certificates
+from csms_gateway.ocsp import hash_data
 
 EMAID = "DEABCC00000001"
 TWO = pytest.mark.parametrize("protocol", ["ocpp2.0.1", "ocpp2.1"])
@@ -85,9 +85,7 @@ class Outside:
         )
 
     def hash_data(self, certificate: x509.Certificate | None = None) -> dict[str, str]:
-        data = installed_certificates.hash_data(
-            certificate or self.contract, self.authority.certificate
-        )
+        data = hash_data(certificate or self.contract, self.authority.certificate)
         return data | {"responderURL": f"{self.url}/ocsp"}
 
 

@@ -19,9 +19,9 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
 from common.clock import now
-from csms_gateway import client_certificates, installed_certificates
+from csms_gateway import client_certificates
 from csms_gateway.client_certificates import Expired, Untrusted, reading
-from csms_gateway.ocsp import NotKnown, Responders
+from csms_gateway.ocsp import NotKnown, Responders, hash_data
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ def _named_responders(
         known = (other for other in (*path, *anchors) if client_certificates.issued(one, other, at))
         issuer = next(known, None)
         if url is not None and issuer is not None:
-            data = installed_certificates.hash_data(one, issuer)
+            data = hash_data(one, issuer)
             found.append(data | {"responderURL": url})
     return found
 

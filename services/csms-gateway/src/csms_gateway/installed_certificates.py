@@ -3,12 +3,10 @@
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.x509 import ocsp
 
 from common.clock import now
 from csms_gateway import client_certificates
+from csms_gateway.ocsp import hash_data
 
 if TYPE_CHECKING:
     from csms_gateway.charger import Charger
@@ -105,15 +103,3 @@ async def deleted(charger: "Charger", payload: dict[str, Any], answer: dict[str,
             DELETED, charger.station_id, data["hashAlgorithm"], data["issuerNameHash"],
             data["issuerKeyHash"], data["serialNumber"],
         )  # fmt: skip
-
-
-def hash_data(certificate: x509.Certificate, issuer: x509.Certificate) -> dict[str, str]:
-    """CertificateHashDataType by SHA-256 (OCPP 2.0.1, 2.10; RFC 6960, CertID)."""
-    builder = ocsp.OCSPRequestBuilder().add_certificate(certificate, issuer, hashes.SHA256())
-    request = builder.build()
-    return {
-        "hashAlgorithm": "SHA256",
-        "issuerNameHash": request.issuer_name_hash.hex(),
-        "issuerKeyHash": request.issuer_key_hash.hex(),
-        "serialNumber": f"{certificate.serial_number:x}",
-    }

@@ -14,6 +14,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509 import ocsp
 
@@ -44,6 +45,18 @@ class NotKnown(Exception):
 class Status:
     der: bytes
     response: ocsp.OCSPResponse
+
+
+def hash_data(certificate: x509.Certificate, issuer: x509.Certificate) -> dict[str, str]:
+    """CertificateHashDataType by SHA-256 (OCPP 2.0.1, 2.10; RFC 6960, CertID)."""
+    builder = ocsp.OCSPRequestBuilder().add_certificate(certificate, issuer, hashes.SHA256())
+    request = builder.build()
+    return {
+        "hashAlgorithm": "SHA256",
+        "issuerNameHash": request.issuer_name_hash.hex(),
+        "issuerKeyHash": request.issuer_key_hash.hex(),
+        "serialNumber": f"{certificate.serial_number:x}",
+    }
 
 
 class Responders:

@@ -21,7 +21,7 @@ import orjson
 from common.authorize import AuthorizeAnswer
 from common.clock import now
 from common.database import STATEMENT_FAILED
-from csms_gateway.charger import Charger
+from csms_gateway.admitted import Admitted
 from csms_gateway.clocks import TOLERANCE
 from csms_gateway.remembering import remember
 from csms_gateway.tariff_texts import Display, Prices, display, messages
@@ -91,33 +91,33 @@ class TariffsTold:
         self._sessions: OrderedDict[UUID, _Told] = OrderedDict()
 
     async def to_driver(
-        self, charger: Charger, id_token: str, decision: AuthorizeAnswer
+        self, station: Admitted, id_token: str, decision: AuthorizeAnswer
     ) -> dict[str, Any]:
         """Members of IdTokenInfoType, for a card of ours that may begin a session here."""
         if decision.status != ACCEPTED or decision.card_id is None or decision.master_pass:
             return {}
-        if self._shows_nothing(charger):
+        if self._shows_nothing(station):
             return {}
         found: list[dict[str, Any]] = []
         try:
             async with asyncio.timeout(LATEST_S):
-                if shown := await self._display(charger):
-                    prices = await self._only_one(charger, id_token)
+                if shown := await self._display(station):
+                    prices = await self._only_one(station, id_token)
                     found = messages(prices, shown) if prices else []
         except (TimeoutError, *STATEMENT_FAILED) as error:
-            log.warning("%s is not told a tariff: %r", charger.station_id, error)
+            log.warning("%s is not told a tariff: %r", station.station_id, error)
         return {"personalMessage": found[0]} if found else {}
 
-    async def _only_one(self, charger: Charger, id_token: str) -> Prices | None:
+    async def _only_one(self, station: Admitted, id_token: str) -> Prices | None:
         at = now()
         rows = await self._pool.fetch(
-            COULD_BE, charger.operator_id, at - TOLERANCE, at + SOON, charger.station_id,
+            COULD_BE, station.operator_id, at - TOLERANCE, at + SOON, station.station_id,
             id_token.upper(),
         )  # fmt: skip
         return prices_of(rows[0]) if len(rows) == 1 and rows[0]["tariff_id"] else None
 
     async def in_session(
-        self, charger: Charger, known: Known, payload: dict[str, Any]
+        self, station: Admitted, schemas: str, known: Known, payload: dict[str, Any]
     ) -> dict[str, Any]:
         """Members of the answer to a TransactionEvent: once, and when it is another tariff."""
         token = known.token
@@ -125,24 +125,24 @@ class TariffsTold:
             return {}
         if payload.get("offline") or payload["triggerReason"] in STOPS:
             return {}  # nobody stands there, or nobody wants to know any more
-        if self._shows_nothing(charger):
+        if self._shows_nothing(station):
             return {}
         found: list[dict[str, Any]] = []
         try:
             async with asyncio.timeout(LATEST_S):
-                if shown := await self._display(charger):
-                    found = await self._news(charger, known, payload["seqNo"], shown)
+                if shown := await self._display(station):
+                    found = await self._news(station, known, payload["seqNo"], shown)
         except (TimeoutError, *STATEMENT_FAILED) as error:
-            log.warning("%s is not told a tariff: %r", charger.station_id, error)
+            log.warning("%s is not told a tariff: %r", station.station_id, error)
         if not found:
             return {}
         told: dict[str, Any] = {"updatedPersonalMessage": found[0]}
-        if charger.version.schemas == "v21" and found[1:]:
+        if schemas == "v21" and found[1:]:
             told["updatedPersonalMessageExtra"] = found[1:]
         return told
 
     async def _news(
-        self, charger: Charger, known: Known, seq_no: int, shown: Display
+        self, station: Admitted, known: Known, seq_no: int, shown: Display
     ) -> list[dict[str, Any]]:
         """The session's tariff if its driver does not know it yet, or the answer was lost."""
         told = self._sessions.get(known.session_id)
@@ -152,7 +152,7 @@ class TariffsTold:
         if told and told.again_at_s > at_s:
             return []
         session_at = told.session_at if told else known.started_at
-        row = await self._pool.fetchrow(VALID, charger.operator_id, session_at)
+        row = await self._pool.fetchrow(VALID, station.operator_id, session_at)
         texts = messages(prices_of(row), shown) if row else []
         if told and (told.texts == texts or not texts):
             told.again_at_s = at_s + self.check_s
@@ -166,20 +166,20 @@ class TariffsTold:
         """The station may have told something new of itself."""
         self._displays.pop(station_id, None)
 
-    def _shows_nothing(self, charger: Charger) -> bool:
+    def _shows_nothing(self, station: Admitted) -> bool:
         """As most stations: known without a look that needs a time limit."""
-        until_s, shown = self._displays.get(charger.station_id, (0.0, None))
+        until_s, shown = self._displays.get(station.station_id, (0.0, None))
         return shown is None and until_s > time.monotonic()
 
-    async def _display(self, charger: Charger) -> Display | None:
+    async def _display(self, station: Admitted) -> Display | None:
         at_s = time.monotonic()
-        until_s, shown = self._displays.get(charger.station_id, (at_s, None))
+        until_s, shown = self._displays.get(station.station_id, (at_s, None))
         if until_s <= at_s:
-            row = await self._pool.fetchrow(DISPLAY, charger.station_id)
+            row = await self._pool.fetchrow(DISPLAY, station.station_id)
             if row:
                 shown = display(row["shows_cost"], orjson.loads(row["variables"] or "{}"))
             looked_up = (at_s + DISPLAY_S, shown)
-            remember(self._displays, charger.station_id, looked_up, REMEMBERED_MAX)
+            remember(self._displays, station.station_id, looked_up, REMEMBERED_MAX)
         return shown
 
 

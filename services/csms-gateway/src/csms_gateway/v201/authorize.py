@@ -20,7 +20,7 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
         decision = await gateway.authorizer.decide(
             charger.operator_id, charger.station_id, None, token["idToken"]
         )
-    costs = await gateway.tariffs.to_driver(charger, token["idToken"], decision)
+    costs = await gateway.tariffs.to_driver(charger.station, token["idToken"], decision)
     answer: dict[str, Any] = {"idTokenInfo": id_token_info(decision) | costs}
     if certificate is not None:
         cancelled = decision.status in contracts.NOT_WANTED

@@ -55,7 +55,9 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
             )  # fmt: skip
     else:
         cost = costs.running(known.session_id)
-        reply |= await charger.gateway.tariffs.in_session(charger, known, payload)
+        reply |= await charger.gateway.tariffs.in_session(
+            charger.station, charger.version.schemas, known, payload
+        )
     if cost is not None:
         # A number on the wire and nowhere else (2.0.1, TransactionEventResponse.totalCost).
         reply["totalCost"] = float(cost)
