@@ -56,10 +56,14 @@ class CostUpdates:
             return
         if not schemas.known(charger.version.schemas, "CostUpdated"):
             return
+        if event.session_id in self._held_back:
+            # Even if its time is over: what was held back would follow, and is older.
+            self._held_back[event.session_id] = event
+            return
         at = time.monotonic()
         wait_s = self._not_before.get(event.session_id, at) - at
         if wait_s > 0:
-            if event.session_id in self._held_back or len(self._held_back) < REMEMBERED_MAX:
+            if len(self._held_back) < REMEMBERED_MAX:
                 self._hold_back(event, wait_s)
             return
         remember(self._not_before, event.session_id, at + self._every_s, REMEMBERED_MAX)
@@ -67,8 +71,7 @@ class CostUpdates:
 
     def _hold_back(self, event: SessionCostUpdated, wait_s: float) -> None:
         """There need not be another for a long time: a car that is full takes nothing more."""
-        if event.session_id not in self._held_back:
-            asyncio.get_running_loop().call_later(wait_s, self._catch_up, event.session_id)
+        asyncio.get_running_loop().call_later(wait_s, self._catch_up, event.session_id)
         self._held_back[event.session_id] = event
 
     def _catch_up(self, session_id: UUID) -> None:
