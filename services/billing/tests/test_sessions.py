@@ -220,3 +220,26 @@ async def test_incidents_ask_for_a_review_even_if_they_come_before_the_session(
     assert record["review"] == "pending"
     assert (await billing.get("records", review="none"))["items"] == []
     assert len((await billing.get("records", review="pending"))["items"]) == 1
+
+
+async def test_a_running_session_is_of_the_card_that_was_accepted_after_another(
+    billing: Billing,
+) -> None:
+    await billing.tariff()
+    good = billing.started(card_id=uuid7())
+    nobody = {"card_id": None, "user_id": None}
+    refused = {"id": uuid7(), "id_token": "STRANGER", "token_status": "Invalid", **nobody}
+    stranger = good.model_copy(update=refused)
+    again = stranger.model_copy(update={"id": uuid7()})
+    other = good.model_copy(update={"id": uuid7(), "id_token": "OTHER", **nobody})
+    for told, id_token, card_id in (
+        (stranger, "STRANGER", None), (good, good.id_token, str(good.card_id)),
+        # A late or a second one takes it from nobody.
+        (again, good.id_token, str(good.card_id)), (other, good.id_token, str(good.card_id)),
+    ):  # fmt: skip
+        await billing.handle(told)
+        shown = await billing.get(f"sessions/{good.session_id}")
+        assert (shown["id_token"], shown["card_id"]) == (id_token, card_id)
+    over = billing.ended(session_id=good.session_id)
+    await billing.handle(over, stranger.model_copy(update={"id": uuid7()}))
+    assert (await billing.get(f"sessions/{good.session_id}"))["id_token"] == over.id_token

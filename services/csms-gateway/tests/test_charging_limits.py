@@ -1,5 +1,6 @@
 """Amperes a phase, and which of several limits counts (OCPP 2.0.1, 3.2 and K01; K15)."""
 
+import time
 from decimal import Decimal
 from typing import Any
 
@@ -45,6 +46,16 @@ def test_a_plan_with_more_amperes_on_fewer_phases_is_above_the_offer() -> None:
     assert keeps_to(amperes(16, 1), AT, offered, AT)
     assert not keeps_to(amperes(32, 1), AT, offered, AT)
     assert not keeps_to(amperes(16, 3), AT, ocpp(amperes(16, 1)), AT)
+
+
+def test_a_plan_of_the_longest_lists_there_are_holds_up_nobody() -> None:
+    """A station says both, and every other one of the replica waits meanwhile."""
+    daily = steps("W", *((80 * n, 11_000) for n in range(1024)))
+    offered = ocpp(daily, chargingProfileKind="Recurring", recurrencyKind="Daily")
+    plan = steps("W", *((80 * n + 40, 11_000) for n in range(1024)))
+    began_s = time.process_time()
+    assert keeps_to(plan, AT, offered, AT)
+    assert time.process_time() - began_s < 0.25
 
 
 def test_of_the_limits_of_one_purpose_the_highest_stack_level_counts() -> None:

@@ -1,7 +1,9 @@
 """Block I: the driver sees what it costs, while it runs and at its end."""
 
 import asyncio
+import contextlib
 import json
+import time
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
@@ -191,6 +193,73 @@ async def test_I02_what_came_too_soon_is_not_told_once_the_session_is_over(
             await wire.event("Ended", 1, "EVDeparted", transaction=transaction, wh=1800)
             with pytest.raises(TimeoutError):
                 await received(socket, 0.7)
+
+
+async def test_I02_what_was_held_back_is_not_told_after_what_is_newer(
+    servers: Servers, issuer: Issuer
+) -> None:
+    async with running_gateway(servers, issuer, cost_update_every_s=0.3) as gateway:
+        station, transaction = await gateway.add_station(), str(uuid4())
+        async with connect_v2(gateway, station) as socket:
+            wire = Wire(socket)
+            session_id = await started(gateway, wire, station, transaction)
+            await put_display(gateway, station, True)
+            for gross in ("0.20", "0.30"):
+                await tell(gateway, cost(station, session_id, gross))
+            call = await received(socket)
+            await socket.send(json.dumps([3, call[1], {}]))
+            await asyncio.sleep(0.1)
+            # The loop is busy, so the next is heard when the time is over, but before its timer.
+            told = gateway.service.app.state.beside.gateway.costs.on_running
+            time.sleep(0.3)  # noqa: ASYNC251
+            told(cost(station, session_id, "0.40"))
+            shown = []
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    call = await received(socket, 0.7)
+                    shown.append(call[3]["totalCost"])
+                    await socket.send(json.dumps([3, call[1], {}]))
+            assert shown == [0.4]
+
+
+async def test_I02_a_station_that_answers_no_cost_is_reached_by_commands_all_the_same(
+    servers: Servers, issuer: Issuer
+) -> None:
+    async with running_gateway(
+        servers, issuer, cost_update_every_s=0.1, ocpp_call_timeout_s=0.5
+    ) as gateway:
+        station = await gateway.add_station()
+        async with connect_v2(gateway, station) as socket:
+            wire = Wire(socket)
+            for evse_id in range(1, 5):
+                await wire.event(
+                    "Started", 0, "Authorized", transaction=str(uuid4()), token="GOOD",
+                    evse={"id": evse_id, "connectorId": 1}, wh=1000,
+                )  # fmt: skip
+            begun = await gateway.told(SessionStarted, 4, station_id=station)
+            await put_display(gateway, station, True)
+            for cents in range(10, 30):
+                for one in begun:
+                    await tell(gateway, cost(station, one.session_id, f"0.{cents}"))
+                await asyncio.sleep(0.1)
+            call = {"action": "ClearCache", "payload": {}}
+            async with gateway.service.as_(OPERATOR, "commands:write") as api:
+                await api.post(f"/v1/stations/{station}/commands", json={"ocpp": call})
+            shown: dict[str, float] = {}
+
+            async def next_action() -> Any:
+                _, _, action, payload = await received(socket)
+                if action == "CostUpdated":
+                    shown[payload["transactionId"]] = payload["totalCost"]
+                return action
+
+            async with asyncio.timeout(3):
+                while await next_action() != "ClearCache":
+                    pass
+            # And each session's newest is told, one after the other.
+            async with asyncio.timeout(10):
+                while list(shown.values()) != [0.29] * 4:
+                    await next_action()
 
 
 async def test_I02_what_a_station_says_of_itself_decides_whether_it_is_told(

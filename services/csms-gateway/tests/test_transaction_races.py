@@ -1,12 +1,14 @@
 """OCPP 2.x events that come twice, late, from two sockets: nothing lost, nothing doubled."""
 
+import asyncio
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from gateway_wire import EVSE, Gateway, Wire, connect_v2, kinds, stamp
 
 from common.events import IncidentOpened, MeterValuesReported, SessionEnded
-from csms_gateway.tables import UnmatchedMessage
+from csms_gateway.tables import TransactionEvent, UnmatchedMessage
 from csms_gateway.transaction_fold import MISSING_MAX, Known, missing
 
 
@@ -191,3 +193,45 @@ async def test_R6_words_that_the_version_does_not_know_lose_no_session(gateway: 
         )  # fmt: skip
     (over,) = await gateway.told(SessionEnded, station_id=station)
     assert (over.energy_wh, over.stop_reason) == (10, "ReqEnergyTransferRejected")
+
+
+@pytest.mark.parametrize("fails", ["readings", "event"])
+async def test_R1_an_update_of_which_one_half_was_stored_is_told_again_and_is_whole(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    station, transaction = await gateway.add_station(), str(uuid4())
+    inside = gateway.service.app.state.beside.gateway
+
+    async def broken(*_: Any) -> Any:
+        await asyncio.sleep(0.1)  # the other half is stored meanwhile
+        raise OSError("planted")
+
+    async with connect_v2(gateway, station) as socket:
+        wire = Wire(socket)
+        await wire.event(
+            "Started", 0, "Authorized", transaction=transaction, token="GOOD", evse=EVSE, wh=1000
+        )
+        said: dict[str, Any] = {
+            "transaction": transaction, "wh": 1200, "timestamp": stamp(),
+            "info": {"chargingState": "Charging"},
+        }  # fmt: skip
+        with monkeypatch.context() as planted:
+            if fails == "readings":
+                planted.setattr(inside.publisher, "meter", broken)
+            else:
+                planted.setattr(inside.events, "_stored", broken)
+            code, _ = await wire.event("Updated", 1, "MeterValuePeriodic", **said)
+            assert code == "InternalError"
+        assert await wire.event("Updated", 1, "MeterValuePeriodic", **said) == {}
+        assert await wire.event(
+            "Updated", 2, "ChargingStateChanged", transaction=transaction,
+            info={"chargingState": "EVConnected"},
+        ) == {}  # fmt: skip
+        await wire.event("Ended", 3, "EVDeparted", transaction=transaction, wh=1800)
+    (over,) = await gateway.told(SessionEnded, station_id=station)
+    assert (over.energy_wh, kinds(over)) == (800, [])
+    rows = await gateway.rows(TransactionEvent, station)
+    assert sorted(row.seq_no for row in rows) == [0, 1, 2, 3]
+    reports = await gateway.reported(MeterValuesReported, station, 3)
+    found = {(one.session_id, int(sample.value)) for one in reports for sample in one.samples}
+    assert found == {(over.session_id, value) for value in (1000, 1200, 1800)}

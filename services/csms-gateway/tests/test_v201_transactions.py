@@ -81,6 +81,12 @@ async def test_E05_a_session_is_of_the_card_that_is_accepted_after_another_was_r
         refused = await told.updated("Authorized", CONNECTED, token="STRANGER")
         assert refused == {"idTokenInfo": {"status": "Invalid"}}
         assert await told.updated("Authorized", CONNECTED, token="GOOD") == ACCEPTED
+        # Whoever looks at the running session sees whose it is.
+        first, then = await gateway.told(SessionStarted, 2, station_id=staff.station_id)
+        assert (first.id_token, first.token_status) == ("STRANGER", "Invalid")
+        assert (then.session_id, then.id_token, then.token_status, then.card_id) == (
+            first.session_id, "GOOD", "Accepted", gateway.identity.card_id,
+        )  # fmt: skip
         # Nor is it of who comes later, accepted or not.
         await told.updated("Authorized", CHARGING, token="STRANGER")
         gateway.identity.decisions["LATER"] = "Accepted"
@@ -92,6 +98,7 @@ async def test_E05_a_session_is_of_the_card_that_is_accepted_after_another_was_r
         ended = await over(gateway, told, staff.station_id, odd)
         assert (ended.id_token, ended.token_status) == ("GOOD", "Accepted")
         assert ended.card_id == gateway.identity.card_id
+        assert len(gateway.of(SessionStarted, station_id=staff.station_id)) == 2
 
 
 @pytest.mark.parametrize("version", ["ocpp2.0.1", "ocpp2.1"])

@@ -120,8 +120,22 @@ async def test_F07_a_session_with_limits_is_not_begun_without_them(
     gateway: Gateway, version: str
 ) -> None:
     async with staffed(gateway, version) as staff:
-        done = await staff.command(START | {"limits": {"max_energy_wh": 1000}})
+        card = {"id_token_type": "Central", "limits": {"max_energy_wh": 1000}}
+        done = await staff.command(START | card)
     assert (done["state"], done["result"]["code"]) == ("failed", "NotSupported")
+
+
+async def test_a_1_6_station_is_not_asked_for_a_session_that_it_would_refuse(
+    gateway: Gateway,
+) -> None:
+    """Its tokens have no type: a payment's reference would be an unknown card, and who paid stood
+    there without energy."""
+    async with staffed(gateway, V16) as staff:
+        async with gateway.service.as_(OPERATOR, "commands:write") as api:
+            refused = await api.post(f"/v1/stations/{staff.station_id}/commands", json=START)
+        assert refused.status_code == 422
+        assert refused.json()["type"].endswith(":not-in-this-version")
+        await staff.quiet()
 
 
 async def test_a_payment_that_nobody_started_a_session_for_is_no_card(gateway: Gateway) -> None:

@@ -86,6 +86,8 @@ async def test_TC_C_50_a_contract_is_known_with_and_without_its_hyphens(
         for told, card in (
             ("DE8AAC1A2B3C4D9", hyphens),
             ("de-8aa-c1a2b3c4d-9", hyphens),
+            ("DE8AAC1A2B3C4D", hyphens),
+            ("DE-8AA-C1A2B3C4D", hyphens),
             ("NL-8AA-C1A2B3C4D", plain),
             ("NL8AAC1A2B3C4D9", plain),
             ("NL-8AA-C1A2B3C4D-9", plain),

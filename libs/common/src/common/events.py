@@ -290,7 +290,10 @@ class _SessionState(Event):
 
 
 class SessionStarted(_SessionState):
-    """A charger reported the start of a transaction."""
+    """A charger reported the start of a transaction.
+
+    Told again if another driver is accepted after the one that was told had been refused.
+    """
 
     subject = "csms.session.started.v1"
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from fastapi import APIRouter
 from pydantic import AwareDatetime, BaseModel, Field
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -38,8 +38,19 @@ TOLD_AT_START: Final = (
 )  # fmt: skip
 TOLD_AT_END: Final = ("ended_at", "meter_stop_wh", "energy_wh", "stop_reason")
 
+OF_DRIVER: Final = ("id_token", "card_id", "user_id", "token_status")
+
 # Made once: to put a statement together costs more than to send it.
-BEGIN: Final = insert(tables.Session).on_conflict_do_nothing()
+_BEGIN: Final = insert(tables.Session)
+BEGIN: Final = _BEGIN.on_conflict_do_update(
+    index_elements=["id"],
+    set_={name: _BEGIN.excluded[name] for name in OF_DRIVER},
+    where=and_(
+        tables.Session.state == "running",
+        tables.Session.token_status != rating.ACCEPTED,
+        _BEGIN.excluded.token_status == rating.ACCEPTED,
+    ),
+)
 _END: Final = insert(tables.Session)
 END: Final = _END.on_conflict_do_update(
     index_elements=["id"],
@@ -227,7 +238,9 @@ def _cost_so_far(
 
 
 async def begin_session(db: AsyncSession, event: SessionStarted) -> None:
-    """Known already, running or ended: nothing changes but the incidents."""
+    """Known already: nothing changes but the incidents, and the driver of one that runs if who was
+    told before was refused.
+    """
     assert event.operator_id is not None
     tariff = await tariffs.find_valid(db, event.operator_id, event.started_at)
     row = _row(event, TOLD_AT_START)

@@ -3,6 +3,7 @@
 Source: OCPP 2.0.1, 3.2 and K01.FR.10 to K01.FR.13, K01.FR.30, K01.FR.36, K01.FR.37.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -40,6 +41,11 @@ def _bounds(profile: Profile) -> tuple[datetime | None, datetime | None]:
     return clocks.read(profile.get("validFrom", "")), clocks.read(profile.get("validTo", ""))
 
 
+def _start_s(period: dict[str, Any]) -> int:
+    start_s: int = period["startPeriod"]
+    return start_s
+
+
 def limit_at(
     profile: Profile, schedule: Schedule, at: datetime, session_at: datetime
 ) -> Limit | None:
@@ -56,12 +62,10 @@ def limit_at(
     duration_s = schedule.get("duration")
     if duration_s is not None and elapsed_us >= duration_s * 1_000_000:
         return None
-    found = None
-    for period in schedule["chargingSchedulePeriod"]:
-        if period["startPeriod"] * 1_000_000 > elapsed_us:
-            break
-        found = period
-    if found is None or found.get("limit") is None:
+    periods = schedule["chargingSchedulePeriod"]
+    after = bisect_right(periods, elapsed_us // 1_000_000, key=_start_s)
+    found = periods[after - 1] if after else {}
+    if found.get("limit") is None:
         return None
     value = Decimal(str(found["limit"]))
     return Limit(value, schedule["chargingRateUnit"], found.get("numberPhases"))

@@ -48,32 +48,55 @@ class CostUpdates:
         self._not_before: OrderedDict[UUID, float] = OrderedDict()
         # The newest of those that came too soon: sent when its time has come.
         self._held_back: dict[UUID, SessionCostUpdated] = {}
+        # By station, what is told one after the other, the newest of each session: behind more of
+        # them a command would wait for ever, where a station does not answer them.
+        self._due: dict[str, dict[UUID, SessionCostUpdated]] = {}
 
     def told(self, event: SessionCostUpdated) -> None:
         """What billing told; called by costs.py, so it must not wait."""
-        charger = self._held.get(event.station_id)
-        if charger is None or "CostUpdated" in charger.refused:
+        if self._that_takes_it(event.station_id) is None:
             return
-        if not schemas.known(charger.version.schemas, "CostUpdated"):
+        if event.session_id in self._held_back:
+            # Even if its time is over: what was held back would follow, and is older.
+            self._held_back[event.session_id] = event
             return
         at = time.monotonic()
         wait_s = self._not_before.get(event.session_id, at) - at
         if wait_s > 0:
-            if event.session_id in self._held_back or len(self._held_back) < REMEMBERED_MAX:
+            if len(self._held_back) < REMEMBERED_MAX:
                 self._hold_back(event, wait_s)
             return
         remember(self._not_before, event.session_id, at + self._every_s, REMEMBERED_MAX)
-        self._gateway.tasks.spawn(self._send(charger, event), f"cost {event.station_id}")
+        if event.station_id in self._due:
+            self._due[event.station_id][event.session_id] = event
+            return
+        self._due[event.station_id] = {event.session_id: event}
+        self._gateway.tasks.spawn(self._tell(event.station_id), f"cost {event.station_id}")
+
+    def _that_takes_it(self, station_id: str) -> Charger | None:
+        charger = self._held.get(station_id)
+        if charger is None or "CostUpdated" in charger.refused:
+            return None
+        return charger if schemas.known(charger.version.schemas, "CostUpdated") else None
 
     def _hold_back(self, event: SessionCostUpdated, wait_s: float) -> None:
         """There need not be another for a long time: a car that is full takes nothing more."""
-        if event.session_id not in self._held_back:
-            asyncio.get_running_loop().call_later(wait_s, self._catch_up, event.session_id)
+        asyncio.get_running_loop().call_later(wait_s, self._catch_up, event.session_id)
         self._held_back[event.session_id] = event
 
     def _catch_up(self, session_id: UUID) -> None:
         self._not_before.pop(session_id, None)  # which may be a clock's tick away
         self.told(self._held_back.pop(session_id))
+
+    async def _tell(self, station_id: str) -> None:
+        due = self._due[station_id]
+        try:
+            while due:
+                event = due.pop(next(iter(due)))
+                if charger := self._that_takes_it(station_id):
+                    await self._send(charger, event)
+        finally:
+            del self._due[station_id]
 
     async def _send(self, charger: Charger, event: SessionCostUpdated) -> None:
         ocpp_id = await self._gateway.pool.fetchval(

@@ -252,7 +252,8 @@ async def _write(
     energy: plausibility.Energy | None = None
     tell_by = None
     known = known._replace(revision=known.revision + 1)
-    if known.token and not known.start_told:
+    # Again if its driver is another than was told: who looks at it while it runs sees whose it is.
+    if known.token and (not known.start_told or known.token is arrived.token):
         told.append(transaction_endings.started(charger.operator_id, charger.station_id, known))
         known = known._replace(start_told=True)
     if waits(known):

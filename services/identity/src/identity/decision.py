@@ -10,6 +10,7 @@ strands somebody, while each session is billed to the card either way.
 """
 
 import re
+import string
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -19,6 +20,7 @@ from common.authorize import AuthorizeStatus
 
 # Country, provider, contract and check digit (ISO 15118-2, annex H).
 EMAID: Final = re.compile(r"([A-Z]{2})-?([A-Z0-9]{3})-?([A-Z0-9]{9})(?:-?([A-Z0-9]))?")
+CHECK_DIGITS: Final = string.ascii_uppercase + string.digits
 MOMENT = "%Y-%m-%d %H:%M %Z"
 
 
@@ -58,13 +60,14 @@ def emaid_forms(uid: str) -> list[str]:
     """What the card of a contract may be stored as, if uid is an eMAID.
 
     Its hyphens and its check digit may be left out: cars do, what drivers are sent on paper has
-    them.
+    them. The digit follows from the rest, so the card with any is the same contract's.
     """
     if (match := EMAID.fullmatch(uid)) is None:
         return []
     *parts, check = match.groups()
-    found = ["".join(parts), "-".join(parts)]
-    return found if check is None else [*found, "".join(match.groups()), "-".join(match.groups())]
+    checks = CHECK_DIGITS if check is None else check
+    found = [[*parts, *one] for one in ("", *checks)]
+    return [between.join(one) for between in ("", "-") for one in found]
 
 
 def decide(facts: Facts | None, now: datetime) -> Decision:  # noqa: PLR0911 - one a reason

@@ -83,6 +83,11 @@ class RemoteStart(Kind):
     charging_profile: ChargingProfile | None = None
     limits: TransactionLimits | None = Field(default=None, description="OCPP 2.1")
 
+    def missing_in(self, version: str, /) -> str | None:
+        if version == "v16" and self.id_token_type == "DirectPayment":  # noqa: S105 - a type
+            return "OCPP 1.6 knows cards only, no payments taken elsewhere"
+        return None
+
 
 class RemoteStop(Kind):
     """End a running session."""
