@@ -19,8 +19,8 @@ from secured_wire import Secured
 from stack import Issuer, Servers, eventually
 from websockets.exceptions import InvalidStatus
 
-from common.events import OperatorChanged
 from common import paging
+from common.events import OperatorChanged
 from csms_gateway import certificate_renewal, certificates, connections, signing
 from csms_gateway.tables import CertificateAuthority, IssuedCertificate, Notification, OperatorName
 from local_stack.servers import free_port
