@@ -1,6 +1,7 @@
 """Events: sent with the commit or not at all, handled once, dead after five failures (R7)."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from functools import partial
@@ -10,6 +11,7 @@ from uuid import uuid4
 import nats
 import pytest
 from nats.js.api import StreamConfig
+from nats.js.errors import NoStreamResponseError
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from stack import Issuer, Running, Servers, eventually, one_service
@@ -217,6 +219,44 @@ async def test_two_relays_send_each_event_once(service: Running, heard: list[byt
 
     await eventually(all_heard)
     assert [mentions(heard, one) for one in events] == [1] * len(events)
+
+
+async def test_an_event_that_nats_does_not_take_waits_at_its_place(
+    service: Running, heard: list[bytes]
+) -> None:
+    waiting, fine = event(), event()
+    at = "update outbox set subject = :subject where event_id = :id"
+    async with service.app.state.connections.begin("*") as db:
+        await outbox.emit(db, waiting, fine)
+        row = await db.scalar(
+            text("select seq from outbox where event_id = :id"), {"id": waiting.id}
+        )
+        await db.execute(text(at), {"subject": "nobody.keeps.this", "id": waiting.id})
+
+    async def arrived() -> bool:
+        return mentions(heard, fine) == 1
+
+    await eventually(arrived)
+    parts = service.app.state.parts
+
+    async def tried_again() -> bool:
+        with contextlib.suppress(NoStreamResponseError):
+            return await outbox.relay_once(parts.connections, parts.stream) == 1
+        return True
+
+    await eventually(tried_again)
+    async with parts.connections.begin("*") as db:
+        (left,) = (await db.execute(select(outbox.outbox))).all()
+        assert (left.seq, left.event_id, left.dead_at) == (row, waiting.id, None)
+        assert left.body == waiting.model_dump_json()
+
+    async def at_last() -> bool:
+        # The relay may be trying right now: what it puts back is another row.
+        async with parts.connections.begin("*") as db:
+            await db.execute(text(at), {"subject": waiting.subject, "id": waiting.id})
+        return mentions(heard, waiting) == 1
+
+    await eventually(at_last)
 
 
 async def test_an_event_too_large_for_nats_holds_up_nobody(

@@ -107,6 +107,24 @@ async def test_I02_a_session_whose_start_was_not_metered_costs_what_its_register
         await cost(told, start.session_id, "4.90")
 
 
+async def test_a_meter_that_shows_nonsense_hides_no_cost_of_others(billing: Billing) -> None:
+    await billing.tariff()
+    broken, unmetered = billing.started(), billing.started(meter_start_wh=None)
+    fine = billing.started()
+    absurd = [register("9" * 40, 600), register("-" + "9" * 40, 700)]
+    of_them = [(broken, absurd), (unmetered, absurd), (fine, [register("11000", 600)])]
+    reports = [billing.report(one.session_id, samples) for one, samples in of_them]
+    async with heard(billing) as told:
+        await billing.handle(broken, unmetered, fine, MeterValuesReported(reports=tuple(reports)))
+        await cost(told, fine.session_id, "4.90")
+    shown = {one["id"]: one["energy_wh"] for one in (await billing.get("sessions"))["items"]}
+    assert [shown[str(one.session_id)] for one, _ in of_them] == [0, None, 10_000]
+    kept = await billing.stored(
+        "select count(*) as n from meter_sample where session_id = $1", broken.session_id
+    )
+    assert kept == [{"n": 2}], "as the charger sent them"
+
+
 async def test_a_session_is_told_at_most_once_in_a_while_with_the_newest(billing: Billing) -> None:
     await billing.tariff()
     start = billing.started()

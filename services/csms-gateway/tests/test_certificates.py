@@ -19,6 +19,7 @@ from secured_wire import Secured
 from stack import Issuer, Servers, eventually
 from websockets.exceptions import InvalidStatus
 
+from common import paging
 from common.events import OperatorChanged
 from csms_gateway import certificate_renewal, certificates, connections, signing
 from csms_gateway.tables import CertificateAuthority, IssuedCertificate, Notification, OperatorName
@@ -553,7 +554,8 @@ async def test_installed_certificates_are_read_page_by_page(gateway: Gateway) ->
         assert await paged(gateway, station, limit) == whole
     async with gateway.service.as_(OPERATOR, "stations:read") as api:
         path = f"/v1/stations/{station}/installed-certificates"
-        for cursor in ("bm9uZQ", "WzFd", "%"):
+        nul = paging.encode(r'["\u0000", "07", "ab"]')
+        for cursor in ("bm9uZQ", "WzFd", "%", nul):
             assert (await api.get(path, params={"cursor": cursor})).status_code == 422
 
 

@@ -39,6 +39,8 @@ CARRIERS: list[tuple[str, dict[str, Any]]] = [
     ("InstallCertificate", {"certificate": PEM.replace("MHcCAQEE", SECRET)}),
     ("DataTransfer", {"vendorId": "x", "data": PEM.replace("MHcCAQEE", SECRET)}),
     ("DataTransfer", {"vendorId": "x", "data": json.dumps({"wifi": [{"password": SECRET}]})}),
+    ("DataTransfer", {"vendorId": "x", "data": "\n " + json.dumps({"password": SECRET})}),
+    ("DataTransfer", {"vendorId": "x", "data": f"[password of ftp://user:{SECRET}@files.example]"}),
     ("DataTransfer", {"vendorId": "x", "data": {"psk": SECRET}}),
     ("DataTransfer", {"vendorId": "x", "data": {"passwords": [SECRET]}}),
     ("ChangeConfiguration", {"key": "AuthorizationKey", "value": [SECRET]}),

@@ -14,6 +14,7 @@ from gateway_wire import OPERATOR, Gateway, Wire, running_gateway
 from sqlalchemy.dialects import postgresql
 from stack import Issuer, Servers, eventually
 
+from common import paging
 from csms_gateway.messages import Sought
 
 BOOT = {"chargePointVendor": "Acme", "chargePointModel": "One"}
@@ -88,7 +89,8 @@ async def test_pages_follow_each_other_without_a_gap(gateway: Gateway) -> None:
             cursor = page["next_cursor"]
             if not cursor:
                 break
-        for wrong in ("x", "MjAyNg", "bm90IGEgY3Vyc29y"):
+        bounds = ("0001-01-01T00:00:00+14:00 1", "9999-12-31T23:59:59-14:00 1")
+        for wrong in ("x", "MjAyNg", "bm90IGEgY3Vyc29y", *map(paging.encode, bounds)):
             answer = await api.get(f"/v1/stations/{station}/messages", params={"cursor": wrong})
             assert answer.status_code == 422
     assert pages == whole
@@ -102,6 +104,9 @@ async def test_pages_follow_each_other_without_a_gap(gateway: Gateway) -> None:
         {"from": "2026-01-01T00:00:00Z", "to": "2026-01-20T00:00:00Z", "search": "x"},
         {"search": "a\0b"},
         {"from": "2026-01-01"},
+        {"to": "0001-01-01T00:00:00Z"},
+        {"from": "0001-01-01T04:00:00+14:00", "to": "0001-01-01T05:00:00+14:00"},
+        {"from": "9999-12-31T23:00:00-14:00", "to": "9999-12-31T23:59:00-14:00"},
     ],
 )
 async def test_a_range_without_end_is_refused(gateway: Gateway, params: dict[str, str]) -> None:

@@ -50,13 +50,6 @@ outbox = Table(
     Column("dead_at", DateTime(timezone=True)),
 )
 
-# The order of what a delete returns is not promised.
-TAKE = text(
-    "with taken as (delete from outbox where seq in ("
-    "  select seq from outbox where dead_at is null order by seq limit :most"
-    "  for update skip locked"
-    ") returning *) select seq, event_id, subject, body from taken order by seq"
-)
 # Deleted before they are sent, and for good once all have arrived: one round trip less than to
 # read and then delete. The order of what a delete returns is not promised.
 TAKE = text(

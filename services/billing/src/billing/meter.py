@@ -16,6 +16,9 @@ CLOCK: Final = "Sample.Clock"
 REGISTER: Final = "Energy.Active.Import.Register"
 # Where the car is; OCPP leaves the default, Outlet, out. Inlet counts the whole station.
 REGISTER_LOCATIONS: Final = ("", "Outlet")
+# Wh; more than any meter shows. What is kept as it came may have any number of digits, and one
+# that cannot be reckoned with would hide what all the sessions cost that are read with it.
+REGISTER_MAX: Final = 2**53
 
 COLUMN_TYPES: Final = {
     "operator_id": "uuid", "session_id": "uuid", "station_id": "text", "evse_id": "integer",
@@ -72,6 +75,7 @@ def is_register(sample: MeterSample) -> bool:
         and sample.unit == "Wh"
         and not sample.phase
         and sample.location in REGISTER_LOCATIONS
+        and abs(sample.value) <= REGISTER_MAX
     )
 
 
@@ -92,6 +96,7 @@ def assumed_start_wh() -> ScalarSelect[Decimal]:
             sample.unit == "Wh",
             sample.phase == "",
             sample.location.in_(REGISTER_LOCATIONS),
+            sample.value.between(-REGISTER_MAX, REGISTER_MAX),
         )
         .order_by(sample.context != BEGIN, sample.context == CLOCK, sample.sampled_at, sample.value)
         .limit(1)

@@ -9,6 +9,7 @@ What is evidence stays whole (R3): transactions, their events and what fits none
 token that began them, a typed PIN too, to those who may read sessions.
 """
 
+import contextlib
 import re
 from typing import Any, Final
 
@@ -108,19 +109,13 @@ def _without_secrets(frame: str) -> str:
 def _text(value: str, depth: int = 0) -> str:
     if "PRIVATE KEY" in value:
         value = PRIVATE_KEY.sub(MASK, value)
-    if value[:1] in ("{", "[") and SECRET.search(value):
-        return _json_text(value, depth)
+    if value.lstrip()[:1] in ("{", "[") and SECRET.search(value):
+        # 1.6 has no other place than JSON as text for what a vendor's message carries.
+        with contextlib.suppress(orjson.JSONDecodeError):
+            parts = orjson.loads(value)
+            without = _hidden(parts, depth + 1)
+            return value if without == parts else orjson.dumps(without).decode()
     return USER_OF_ADDRESS.sub(rf"\1{MASK}", value) if "@" in value else value
-
-
-def _json_text(value: str, depth: int) -> str:
-    """Text that is JSON: 1.6 has no other place for what a vendor's message carries."""
-    try:
-        parts = orjson.loads(value)
-    except orjson.JSONDecodeError:
-        return value
-    without = _hidden(parts, depth + 1)
-    return value if without == parts else orjson.dumps(without).decode()
 
 
 def _hidden(value: Any, depth: int = 0, *, named: bool = False) -> Any:

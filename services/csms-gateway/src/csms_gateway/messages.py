@@ -8,7 +8,7 @@ import asyncio
 import csv
 import io
 from collections.abc import AsyncGenerator, AsyncIterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -103,6 +103,10 @@ class Sought(BaseModel):
 
 
 _NO_NUL: Final = r"^[^\x00]*$"
+# Within what can be reckoned with, in any time zone.
+EARLIEST: Final = datetime(1970, 2, 1, tzinfo=UTC)
+LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
+Moment = Annotated[AwareDatetime, Field(ge=EARLIEST, lt=LATEST)]
 
 
 def _sought(
@@ -116,9 +120,9 @@ def _sought(
     direction: Direction | None = None,
     message_id: Annotated[str | None, Query(max_length=36, pattern=_NO_NUL)] = None,
     since: Annotated[
-        AwareDatetime | None, Query(alias="from", description="default: a day before `to`")
+        Moment | None, Query(alias="from", description="default: a day before `to`")
     ] = None,
-    until: Annotated[AwareDatetime | None, Query(alias="to", description="default: now")] = None,
+    until: Annotated[Moment | None, Query(alias="to", description="default: now")] = None,
 ) -> Sought:
     """Raises InvalidRange."""
     until = until or now() + timedelta(seconds=1)
@@ -142,7 +146,8 @@ def _after(query: Select[Any], cursor: str, *, newest_first: bool) -> Select[Any
         moment, message = datetime.fromisoformat(at), int(number)
     except ValueError as error:
         raise paging.InvalidCursor("use next_cursor of an earlier page, unchanged") from error
-    if moment.tzinfo is None or not 0 <= message < 2**63:
+    known = moment.tzinfo is not None and EARLIEST <= moment < LATEST
+    if not (known and 0 <= message < 2**63):
         raise paging.InvalidCursor("use next_cursor of an earlier page, unchanged")
     place = tuple_(Message.received_at, Message.id)
     # The moment alone as well: partitions are pruned by it, not by the pair.

@@ -135,6 +135,7 @@ def _place(cursor: str) -> list[str]:
     except orjson.JSONDecodeError:
         place = None
     match place:
-        case [str(use), str(serial), str(digest)]:
+        # PostgreSQL's text holds no NUL, which JSON spells \u0000.
+        case [str(use), str(serial), str(digest)] if "\0" not in use + serial + digest:
             return [use, serial, digest]
     raise paging.InvalidCursor("use next_cursor of an earlier page, unchanged")
