@@ -262,13 +262,14 @@ async def test_I02_a_station_that_answers_no_cost_is_reached_by_commands_all_the
                     await next_action()
 
 
+@pytest.mark.parametrize("version", ["ocpp2.0.1", V21])
 async def test_I02_what_a_station_says_of_itself_decides_whether_it_is_told(
-    gateway: Gateway,
+    gateway: Gateway, version: str
 ) -> None:
     station = await gateway.add_station()
     asked = {"component": {"name": "TariffCostCtrlr"}, "variable": {"name": "Enabled"}}
     asked["variable"]["instance"] = "Cost"
-    async with connect_v2(gateway, station, V21) as socket:
+    async with connect_v2(gateway, station, version) as socket:
         call = {"action": "GetVariables", "payload": {"getVariableData": [asked]}}
         async with gateway.service.as_(OPERATOR, "commands:write", "status:read") as api:
             await api.post(f"/v1/stations/{station}/commands", json={"ocpp": call})

@@ -153,7 +153,7 @@ ANSWERED: dict[str, Answered] = {
     "GetChargingProfiles": get_charging_profiles.answered,
     "GetInstalledCertificateIds": get_installed_certificate_ids.answered,
     "GetLocalListVersion": get_local_list_version.answered,
-    "GetVariables": variables.got,
+    "GetVariables": get_variables.answered,
     "InstallCertificate": installed_certificates.installed,
     "ReserveNow": reserve_now.answered,
     "SendLocalList": send_local_list.answered,

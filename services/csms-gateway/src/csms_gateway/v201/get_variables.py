@@ -1,6 +1,8 @@
 """GetVariables (OCPP 2.0.1, B06)."""
 
-from csms_gateway import variables
+from typing import Any
+
+from csms_gateway import cost_updates, variables
 from csms_gateway.charger import Call, Charger, Unsupported
 from csms_gateway.commands.kinds import GetVariables, VariableName
 from csms_gateway.device_model import batches, ocpp
@@ -37,3 +39,8 @@ async def calls(charger: Charger, command: GetVariables) -> list[Call]:
         Call("GetVariables", {"getVariableData": batch})
         for batch in batches(map(ocpp, command.variables), items_max, bytes_max)
     ]
+
+
+async def answered(charger: Charger, payload: dict[str, Any], answer: dict[str, Any]) -> None:
+    await variables.got(charger, payload, answer)
+    await cost_updates.from_variables(charger, payload, answer)

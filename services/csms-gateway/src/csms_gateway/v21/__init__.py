@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from csms_gateway import cost_updates, v201
+from csms_gateway import v201
 from csms_gateway.charger import Answered, Charger, Handler, Translation
 from csms_gateway.v21 import (
     battery_swap,
@@ -57,7 +57,6 @@ def _also(action: str, more: Answered) -> Answered:
 
 ANSWERED: dict[str, Answered] = {
     **v201.VERSION.answered,
-    "GetVariables": _also("GetVariables", cost_updates.from_variables),
     "ClearChargingProfile": _also("ClearChargingProfile", dynamic_schedules.cleared),
     "SetChargingProfile": _also("SetChargingProfile", dynamic_schedules.installed),
     "UpdateDynamicSchedule": dynamic_schedules.updated,
