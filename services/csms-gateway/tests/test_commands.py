@@ -129,6 +129,8 @@ async def test_bad_commands_are_refused_with_a_pointer(gateway: Gateway) -> None
         {"type": "remote_start", "id_token": "x" * 37},
         {"type": "remote_start", "id_token": "a\u0000"},
         {"type": "remote_start", "id_token": "GOOD", "evse_id": 0},
+        # Whoever sends it on in UTC would be beyond what there is of time.
+        {"type": "get_log", "location": "ftp://x/y", "latest_at": "9999-12-31T23:59:59-12:00"},
     ):
         answer = await send(gateway, station, body)
         assert answer.status_code == 422, body

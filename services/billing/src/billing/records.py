@@ -11,10 +11,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing import rating, tables
-from billing.filters import Moment, OfStation
+from billing.filters import OfStation
 from billing.incidents import Review
 from common import outbox, paging
 from common.auth import Caller, scoped
+from common.clock import Moment
 from common.database import Db
 from common.events import RecordClosed, RecordLine
 from common.ids import uuid7

@@ -19,10 +19,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing import records, tables
-from billing.filters import Moment
 from common import outbox, paging
 from common.auth import Caller, scoped
-from common.clock import now
+from common.clock import Moment, now
 from common.database import Db
 from common.events import TariffChanged, TariffPrices
 from common.money import Currency, Exact

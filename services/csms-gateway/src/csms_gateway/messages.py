@@ -8,20 +8,20 @@ import asyncio
 import csv
 import io
 from collections.abc import AsyncGenerator, AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 from uuid import UUID
 
 import sqlalchemy.exc
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Select, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import paging, sse
 from common.auth import Caller, scoped
-from common.clock import now
+from common.clock import EARLIEST, LATEST, Moment, now
 from common.database import PLATFORM, Connections, Db, Operator
 from common.problems import Problem
 from csms_gateway import unsettled
@@ -103,10 +103,6 @@ class Sought(BaseModel):
 
 
 _NO_NUL: Final = r"^[^\x00]*$"
-# Within what can be reckoned with, in any time zone.
-EARLIEST: Final = datetime(1970, 2, 1, tzinfo=UTC)
-LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
-Moment = Annotated[AwareDatetime, Field(ge=EARLIEST, lt=LATEST)]
 
 
 def _sought(
