@@ -278,10 +278,6 @@ async def test_security_5_5_a_charger_that_knows_no_such_call_fails_the_command(
         ({"type": "get_log", "log": "data_collector", "location": LOCATION}, "data_collector"),
         ({"type": "get_log", "location": "not an address"}, "uri"),
         ({"type": "get_log", "log": "security", "location": "f" * 513}, "512"),
-        (
-            {"type": "get_log", "location": LOCATION, "oldest_at": "0001-01-01T00:00:00+14:00"},
-            "UTC",
-        ),
         ({"type": "update_firmware", "location": LOCATION, "install_at": AT}, "signed update"),
         ({"type": "update_firmware", "location": LOCATION, "signature": "x"}, "both"),
         ({"type": "update_firmware", "location": "no address"}, "uri"),
