@@ -26,8 +26,8 @@ HORIZON: Final = timedelta(hours=24)  # ISO 15118-2, 8.5.2.13: a schedule withou
 HORIZON_MAX: Final = timedelta(hours=48)
 TUPLES_MAX: Final = 1024  # ChargingScheduleType
 # A car counts from when it was told, a station in whole seconds: so far apart a step may stand in
-# offer and plan (ISO 15118-2, V2G_SECC_Sequence_Timeout). Refused for it, the car is
-# told the same again, later still, without end.
+# offer and plan (ISO 15118-2, V2G_SECC_Sequence_Timeout). Refused for it, the car is told the same
+# again, later still, without end.
 STEPS_DIFFER: Final = timedelta(seconds=60)
 # Above this, neighbours are joined two by two first: the exact way is quadratic.
 EXACT_MAX: Final = 256

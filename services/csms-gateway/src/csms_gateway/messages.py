@@ -231,16 +231,9 @@ async def _followed(
 ) -> AsyncGenerator[sse.Event | None]:
     quiet_since = now()
     while True:
-        query = _recent(sought).where(Message.id > last).order_by(Message.id)
-        async with connections.begin(operator) as db:
-            rows = await _found(db, query.limit(paging.LIMIT_MAX))
-        full = len(rows) == paging.LIMIT_MAX
-        if rows:
-            # A lower number may not be committed yet: of the station's replica before this one.
-            until = rows[-1].id
-            await unsettled.gone(connections, Message)
-            async with connections.begin(operator) as db:
-                rows = await _found(db, query.where(Message.id <= until))
+        query = _recent(sought).where(Message.id > last)
+        rows, until = await unsettled.next_rows(connections, operator, query, Message.id, _found)
+        if until is not None:
             for row in rows:
                 yield sse.Event(row.id, "message", MessageOut.model_validate(row).model_dump_json())
             last = until
@@ -248,7 +241,7 @@ async def _followed(
         elif now() - quiet_since > timedelta(seconds=sse.KEEP_ALIVE_S):
             quiet_since = now()
             yield None
-        if not full:
+        if len(rows) < paging.LIMIT_MAX:
             await asyncio.sleep(POLL_S)
 
 

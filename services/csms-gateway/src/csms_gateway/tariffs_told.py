@@ -10,8 +10,10 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -25,7 +27,7 @@ from csms_gateway.admitted import Admitted
 from csms_gateway.clocks import TOLERANCE
 from csms_gateway.remembering import remember
 from csms_gateway.tariff_texts import Display, Prices, display, messages
-from csms_gateway.transaction_fold import STOPS, Known
+from csms_gateway.transaction_fold import ACCEPTED, STOPS, Known
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +39,6 @@ LATEST_S: Final = 0.5
 DISPLAY_S: Final = 60.0
 # Our copy of a tariff may be a moment behind billing, so what was told is checked again.
 CHECK_S: Final = 60.0
-ACCEPTED: Final = "Accepted"
 # Between a card at the station and the start of its session: most wait a minute or two for the
 # cable. Whoever takes longer learns the price from the answer to the start.
 SOON: Final = timedelta(minutes=5)
@@ -96,17 +97,29 @@ class TariffsTold:
         """Members of IdTokenInfoType, for a card of ours that may begin a session here."""
         if decision.status != ACCEPTED or decision.card_id is None or decision.master_pass:
             return {}
-        if self._shows_nothing(station):
-            return {}
-        found: list[dict[str, Any]] = []
+        found = await self._in_time(station, partial(self._before, station, id_token))
+        return {"personalMessage": found[0]} if found else {}
+
+    async def _in_time(
+        self, station: Admitted, texts: Callable[[Display], Awaitable[list[dict[str, Any]]]]
+    ) -> list[dict[str, Any]]:
+        """The texts for the station's display, if it has one and they are there in time."""
+        until_s, shown = self._displays.get(station.station_id, (0.0, None))
+        if shown is None and until_s > time.monotonic():
+            return []  # as of most stations: known without a look that needs a time limit
         try:
             async with asyncio.timeout(LATEST_S):
-                if shown := await self._display(station):
-                    prices = await self._only_one(station, id_token)
-                    found = messages(prices, shown) if prices else []
+                shown = await self._display(station)
+                return await texts(shown) if shown else []
         except (TimeoutError, *STATEMENT_FAILED) as error:
             log.warning("%s is not told a tariff: %r", station.station_id, error)
-        return {"personalMessage": found[0]} if found else {}
+            return []
+
+    async def _before(
+        self, station: Admitted, id_token: str, shown: Display
+    ) -> list[dict[str, Any]]:
+        prices = await self._only_one(station, id_token)
+        return messages(prices, shown) if prices else []
 
     async def _only_one(self, station: Admitted, id_token: str) -> Prices | None:
         at = now()
@@ -125,15 +138,7 @@ class TariffsTold:
             return {}
         if payload.get("offline") or payload["triggerReason"] in STOPS:
             return {}  # nobody stands there, or nobody wants to know any more
-        if self._shows_nothing(station):
-            return {}
-        found: list[dict[str, Any]] = []
-        try:
-            async with asyncio.timeout(LATEST_S):
-                if shown := await self._display(station):
-                    found = await self._news(station, known, payload["seqNo"], shown)
-        except (TimeoutError, *STATEMENT_FAILED) as error:
-            log.warning("%s is not told a tariff: %r", station.station_id, error)
+        found = await self._in_time(station, partial(self._news, station, known, payload["seqNo"]))
         if not found:
             return {}
         told: dict[str, Any] = {"updatedPersonalMessage": found[0]}
@@ -165,11 +170,6 @@ class TariffsTold:
     def forget_display(self, station_id: str) -> None:
         """The station may have told something new of itself."""
         self._displays.pop(station_id, None)
-
-    def _shows_nothing(self, station: Admitted) -> bool:
-        """As most stations: known without a look that needs a time limit."""
-        until_s, shown = self._displays.get(station.station_id, (0.0, None))
-        return shown is None and until_s > time.monotonic()
 
     async def _display(self, station: Admitted) -> Display | None:
         at_s = time.monotonic()

@@ -7,11 +7,15 @@ visible before is still to come. The writers pay nothing for it.
 """
 
 import asyncio
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import text
+from sqlalchemy import Select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
-from common.database import PLATFORM, Connections
+from common import paging
+from common.database import PLATFORM, Connections, Operator
 from csms_gateway.tables.declarative import Table
 
 LOOK_EVERY_S: Final = 0.02  # a transaction lasts some milliseconds
@@ -21,6 +25,30 @@ where locktype = 'relation' and mode = 'RowExclusiveLock' and granted
     and relation = cast(:name as regclass)
     and database = (select oid from pg_database where datname = current_database())
 """)
+
+Row = TypeVar("Row", bound=Table)
+Find = Callable[[AsyncSession, Select[Any]], Awaitable[Sequence[Row]]]
+
+
+async def next_rows(
+    connections: Connections,
+    operator: Operator,
+    query: Select[Any],
+    number: InstrumentedAttribute[int],
+    find: Find[Row],
+) -> tuple[Sequence[Row], int | None]:
+    """The next of a query by a number, LIMIT_MAX of them and those that were not settled, and up
+    to which number these are all. None: there are none.
+    """
+    query = query.order_by(number)
+    async with connections.begin(operator) as db:
+        seen = await find(db, query.limit(paging.LIMIT_MAX))
+    if not seen:
+        return seen, None
+    until: int = getattr(seen[-1], number.key)
+    await gone(connections, type(seen[-1]))
+    async with connections.begin(operator) as db:
+        return await find(db, query.where(number <= until)), until
 
 
 async def _writers(connections: Connections, table: type[Table]) -> set[str]:

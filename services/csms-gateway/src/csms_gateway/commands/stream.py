@@ -1,13 +1,15 @@
 """Every change of a command as server-sent events."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
-from sqlalchemy import select
+from sqlalchemy import Select, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import paging, sse
+from common import sse
 from common.auth import Caller, scoped
 from common.database import PLATFORM, Connections, Operator
 from csms_gateway import tables, unsettled
@@ -53,15 +55,10 @@ async def _changes(
     with request.app.state.beside.gateway.feed.following() as told:
         while True:
             query = filtered(station_id, None, None).where(tables.Command.change > last)
-            query = query.order_by(tables.Command.change)
-            async with connected.begin(operator) as db:
-                rows = (await db.scalars(query.limit(paging.LIMIT_MAX))).all()
-            if rows:
-                # A lower number may not be committed yet, and the client goes on from the highest.
-                until = rows[-1].change
-                await unsettled.gone(connected, tables.Command)
-                async with connected.begin(operator) as db:
-                    rows = (await db.scalars(query.where(tables.Command.change <= until))).all()
+            rows, until = await unsettled.next_rows(
+                connected, operator, query, tables.Command.change, _found
+            )
+            if until is not None:
                 for row in rows:
                     command = CommandOut.model_validate(row)
                     yield sse.Event(row.change, "command", command.model_dump_json())
@@ -71,3 +68,7 @@ async def _changes(
                     await asyncio.wait_for(told.get(), sse.KEEP_ALIVE_S)
                 except TimeoutError:
                     yield None
+
+
+async def _found(db: AsyncSession, query: Select[Any]) -> Sequence[tables.Command]:
+    return (await db.scalars(query)).all()
