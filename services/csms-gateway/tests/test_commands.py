@@ -130,11 +130,15 @@ async def test_bad_commands_are_refused_with_a_pointer(gateway: Gateway) -> None
         {"type": "remote_start", "id_token": "a\u0000"},
         {"type": "remote_start", "id_token": "GOOD", "evse_id": 0},
         # Whoever sends it on in UTC would be beyond what there is of time.
+        {"type": "get_log", "location": "ftp://x/y", "oldest_at": "0001-01-01T00:00:00+14:00"},
         {"type": "get_log", "location": "ftp://x/y", "latest_at": "9999-12-31T23:59:59-12:00"},
     ):
         answer = await send(gateway, station, body)
         assert answer.status_code == 422, body
         assert answer.json()["errors"][0]["pointer"].startswith("/body")
+    # How some write for ever.
+    ever = {"type": "get_log", "location": "ftp://x/y", "latest_at": "9999-12-31T23:59:59Z"}
+    assert (await send(gateway, station, ever)).status_code == 202
     missing = await send(gateway, "NOWHERE", {"type": "remote_start", "id_token": "GOOD"})
     assert missing.status_code == 404
     assert stamp()

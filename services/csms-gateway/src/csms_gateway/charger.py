@@ -18,7 +18,6 @@ from common.logs import station_id as logged_station
 from csms_gateway import frames, schemas
 from csms_gateway.admitted import Admitted
 from csms_gateway.awaited_answers import STRANGE, Awaited, CallFailed, NoAnswer
-from csms_gateway.clocks import wire_time
 from csms_gateway.sockets import Closed, Socket
 from csms_gateway.standing import Standing
 from csms_gateway.transaction_fold import Known
@@ -73,14 +72,6 @@ class Call:
     payload: dict[str, Any]
     # Not made unless the charger took the one before: a part that builds on it.
     needs_previous: bool = False
-
-
-def moment(at: datetime) -> str:
-    """In UTC, whatever the offset it was asked for in. Raises Unsupported."""
-    try:
-        return wire_time(at)
-    except OverflowError:
-        raise Unsupported(f"{at} is no moment in UTC") from None
 
 
 def sends(action: str, payload: Callable[[Any], dict[str, Any]]) -> Translation:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import outbox
 from common.auth import Caller, scoped
+from common.clock import AnyMoment
 from common.database import Db
 from common.events import CardChanged
 from common.paging import Cursor, Limit, Page, rows
@@ -18,7 +19,7 @@ from common.problems import Problem
 from common.versions import Expected
 from identity import single
 from identity.decision import normal_uid
-from identity.fields import Body, Label, Line, Moment, Patch
+from identity.fields import Body, Label, Line, Patch
 from identity.refusals import UnknownOperator, refusing
 from identity.tables import Card
 
@@ -90,8 +91,8 @@ class CardIn(Body):
     label: Label = ""
     active: bool = True
     blocked_reason: ReasonText | None = None
-    valid_from: Moment | None = None
-    valid_until: Moment | None = None
+    valid_from: AnyMoment | None = None
+    valid_until: AnyMoment | None = None
     group_id: Group | None = None
     master_pass: MasterPass = False
 
@@ -115,8 +116,8 @@ class CardPatch(Patch):
     label: Label | None = None
     active: bool | None = None
     blocked_reason: ReasonText | None = None
-    valid_from: Moment | None = None
-    valid_until: Moment | None = None
+    valid_from: AnyMoment | None = None
+    valid_until: AnyMoment | None = None
     group_id: Group | None = None
     master_pass: MasterPass | None = None
 
@@ -140,8 +141,8 @@ class CardOut(BaseModel):
     label: str
     active: bool
     blocked_reason: str | None
-    valid_from: Moment | None
-    valid_until: Moment | None
+    valid_from: AnyMoment | None
+    valid_until: AnyMoment | None
     group_id: str | None
     master_pass: bool
     version: int

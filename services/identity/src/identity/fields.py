@@ -1,12 +1,10 @@
 """The shapes of what people send: bounded, and without what PostgreSQL cannot store."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Self
 from zoneinfo import available_timezones
 
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -47,16 +45,6 @@ def _known_time_zone(name: str) -> str:
 TimeZone = Annotated[
     str, Field(max_length=64, examples=["Europe/Berlin"]), AfterValidator(_known_time_zone)
 ]
-
-
-def _in_utc(moment: datetime) -> datetime:
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("out of range") from None
-
-
-Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 class Body(BaseModel):

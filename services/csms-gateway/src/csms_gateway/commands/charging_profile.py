@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from common.clock import Moment
+from common.clock import AnyMoment
 from csms_gateway.commands.operation_modes import CHARGING, Bidirectional, why_not
 
 
@@ -40,7 +40,7 @@ class SchedulePeriod(Bidirectional):
 class ChargingSchedule(_Part):
     unit: Literal["W", "A"]
     periods: Annotated[list[SchedulePeriod], Field(min_length=1, max_length=1024)]
-    start_at: Moment | None = None
+    start_at: AnyMoment | None = None
     duration_s: int | None = Field(default=None, ge=0)
     min_charging_rate: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
@@ -70,8 +70,8 @@ class ProfileBody(_Part):
         description="of a dynamic one: how often the station asks for an update",
     )  # fmt: skip
     recurrency: Literal["daily", "weekly"] | None = None
-    valid_from: Moment | None = None
-    valid_to: Moment | None = None
+    valid_from: AnyMoment | None = None
+    valid_to: AnyMoment | None = None
     # OCPP 1.6 takes one; 2.x three, for ISO 15118.
     schedules: Annotated[list[ChargingSchedule], Field(min_length=1, max_length=3)]
 

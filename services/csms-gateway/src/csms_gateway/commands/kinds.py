@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from common.clock import Moment
+from common.clock import AnyMoment
 from csms_gateway.commands.charging_profile import ChargingProfile
 
 # 36: IdTokenType.idToken (2.0.1); OCPP 1.6 takes 20, which its translation checks.
@@ -186,7 +186,7 @@ class DataTransfer(Kind):
 class ListedToken(_Part):
     id_token: IdToken
     id_token_type: IdTokenKind = RFID
-    expires_at: Moment | None = None
+    expires_at: AnyMoment | None = None
     group_id_token: IdToken | None = None
 
 
@@ -234,7 +234,7 @@ class ReserveNow(Kind):
     id_token: IdToken
     id_token_type: IdTokenKind = RFID
     group_id_token: IdToken | None = None
-    expires_at: Moment
+    expires_at: AnyMoment
     evse_id: EvseId | None = Field(default=None, description="null: any")
     connector_type: Name | None = Field(default=None, description="OCPP 2.x: cType2, cCCS2, …")
     reservation_id: int | None = Field(
@@ -295,8 +295,8 @@ class UpdateFirmware(Kind):
 
     type: Literal["update_firmware"]
     location: Url
-    retrieve_at: Moment | None = Field(default=None, description="null: now")
-    install_at: Moment | None = None
+    retrieve_at: AnyMoment | None = Field(default=None, description="null: now")
+    install_at: AnyMoment | None = None
     signing_certificate: Pem | None = None
     signature: Annotated[str, Field(min_length=1, max_length=800)] | None = None
     retries: int | None = Field(default=None, ge=0)
@@ -309,8 +309,8 @@ class GetLog(Kind):
     type: Literal["get_log"]
     log: Literal["diagnostics", "security", "data_collector"] = "diagnostics"
     location: Url = Field(description="where the charger uploads it to")
-    oldest_at: Moment | None = None
-    latest_at: Moment | None = None
+    oldest_at: AnyMoment | None = None
+    latest_at: AnyMoment | None = None
     retries: int | None = Field(default=None, ge=0)
     retry_interval_s: int | None = Field(default=None, ge=0)
 

@@ -6,15 +6,16 @@ here for certain, and a rule that depends on what it happened to send would answ
 day to day. GetLog for diagnostics goes as a call exactly as given.
 """
 
-from csms_gateway.charger import Call, Charger, Unsupported, moment
+from csms_gateway.charger import Call, Charger, Unsupported
+from csms_gateway.clocks import wire_time
 from csms_gateway.commands import request_ids
 from csms_gateway.commands.kinds import GetLog
 from csms_gateway.v16 import outgoing
 
 
 async def calls(charger: Charger, command: GetLog) -> list[Call]:
-    oldest = command.oldest_at and moment(command.oldest_at)
-    latest = command.latest_at and moment(command.latest_at)
+    oldest = command.oldest_at and wire_time(command.oldest_at)
+    latest = command.latest_at and wire_time(command.latest_at)
     again = outgoing.without_none(retries=command.retries, retryInterval=command.retry_interval_s)
     match command.log:
         case "diagnostics":

@@ -3,7 +3,8 @@
 from typing import Any
 
 from common.clock import now
-from csms_gateway.charger import Call, Charger, Unsupported, moment
+from csms_gateway.charger import Call, Charger, Unsupported
+from csms_gateway.clocks import wire_time
 from csms_gateway.commands import request_ids
 from csms_gateway.commands.kinds import UpdateFirmware
 from csms_gateway.v16 import outgoing
@@ -19,7 +20,7 @@ async def calls(charger: Charger, command: UpdateFirmware) -> list[Call]:
         raise Unsupported("OCPP 1.6 takes install_at with a signed update only")
     payload = outgoing.without_none(
         location=command.location,
-        retrieveDate=moment(command.retrieve_at or now()),
+        retrieveDate=wire_time(command.retrieve_at or now()),
         retries=command.retries,
         retryInterval=command.retry_interval_s,
     )
@@ -29,8 +30,8 @@ async def calls(charger: Charger, command: UpdateFirmware) -> list[Call]:
 async def _signed(charger: Charger, command: UpdateFirmware) -> dict[str, Any]:
     firmware = outgoing.without_none(
         location=command.location,
-        retrieveDateTime=moment(command.retrieve_at or now()),
-        installDateTime=command.install_at and moment(command.install_at),
+        retrieveDateTime=wire_time(command.retrieve_at or now()),
+        installDateTime=command.install_at and wire_time(command.install_at),
         signingCertificate=command.signing_certificate,
         signature=command.signature,
     )

@@ -2,7 +2,8 @@
 
 from typing import Any, Final
 
-from csms_gateway.charger import Call, Charger, Unsupported, moment
+from csms_gateway.charger import Call, Charger, Unsupported
+from csms_gateway.clocks import wire_time
 from csms_gateway.commands import request_ids
 from csms_gateway.commands.kinds import GetLog
 from csms_gateway.v201.update_firmware import retries
@@ -19,9 +20,9 @@ async def calls(charger: Charger, command: GetLog) -> list[Call]:
         raise Unsupported("the data collector's log is of OCPP 2.1")
     log: dict[str, Any] = {"remoteLocation": command.location}
     if command.oldest_at is not None:
-        log["oldestTimestamp"] = moment(command.oldest_at)
+        log["oldestTimestamp"] = wire_time(command.oldest_at)
     if command.latest_at is not None:
-        log["latestTimestamp"] = moment(command.latest_at)
+        log["latestTimestamp"] = wire_time(command.latest_at)
     found = {
         "logType": LOGS[command.log],
         "requestId": await request_ids.following(charger),

@@ -3,7 +3,8 @@
 from typing import Any
 
 from common.clock import now
-from csms_gateway.charger import Call, Charger, Unsupported, moment
+from csms_gateway.charger import Call, Charger, Unsupported
+from csms_gateway.clocks import wire_time
 from csms_gateway.commands import request_ids
 from csms_gateway.commands.kinds import UpdateFirmware
 
@@ -13,10 +14,10 @@ async def calls(charger: Charger, command: UpdateFirmware) -> list[Call]:
         raise Unsupported("a signed update needs both the certificate and the signature")
     firmware: dict[str, Any] = {
         "location": command.location,
-        "retrieveDateTime": moment(command.retrieve_at or now()),
+        "retrieveDateTime": wire_time(command.retrieve_at or now()),
     }
     if command.install_at is not None:
-        firmware["installDateTime"] = moment(command.install_at)
+        firmware["installDateTime"] = wire_time(command.install_at)
     if command.signing_certificate is not None:
         firmware["signingCertificate"] = command.signing_certificate
         firmware["signature"] = command.signature
