@@ -15,8 +15,8 @@ from stack import Issuer, Running, Servers, one_service
 
 from common.auth import ISSUER
 from common.database import PLATFORM
-from identity import keys, lockout, logins, roles
-from identity.passwords import AT_ONCE_MAX, WAITING_MAX, Hasher, TooManySignIns
+from identity.staff import keys, lockout, logins, roles
+from identity.staff.passwords import AT_ONCE_MAX, WAITING_MAX, Hasher, TooManySignIns
 from identity.tables import Login, SignInFailure, SigningKey
 
 from .support import BOSS, BOSS_PASSWORD, made, new_operator, problem

@@ -55,6 +55,11 @@ class Principal(BaseModel):
     # None: a platform admin who did not choose an operator by the Operator-Id header.
     operator_id: UUID | None
     scopes: frozenset[str]
+    sid: UUID | None = None  # the sign-in that the token comes of
+    # Staff who may see and change only these; None: every location of the operator.
+    locations: frozenset[UUID] | None = None
+    partner_id: UUID | None = None  # role partner: whose cards and sessions
+    user_id: UUID | None = None  # role driver: whose cards and sessions
 
     def tenant(self) -> UUID:
         """The operator that new rows belong to. Raises OperatorRequired for a platform admin."""
@@ -144,6 +149,10 @@ def _principal(request: Request, token: str) -> Principal:
             role=claims["role"],
             operator_id=claims.get("operator_id"),
             scopes=frozenset(claims.get("scope", "").split()),
+            sid=claims.get("sid"),
+            locations=claims.get("locations"),
+            partner_id=claims.get("partner_id"),
+            user_id=claims.get("user_id"),
         )
         if principal.operator_id is None and (chosen := request.headers.get("Operator-Id")):
             principal = principal.model_copy(update={"operator_id": UUID(chosen)})

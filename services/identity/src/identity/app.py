@@ -7,10 +7,13 @@ from functools import partial
 from fastapi import FastAPI
 
 from common import authorize, bus, service
-from identity import authorizations, cards, keys, lockout, logins, operators, signin, users
+from identity import operators
+from identity.access import authorizations
 from identity.consumers import HANDLERS
-from identity.passwords import Hasher
+from identity.people import cards, users
 from identity.settings import Settings
+from identity.staff import keys, lockout, logins, signin
+from identity.staff.passwords import Hasher
 
 ROUTERS = [
     operators.router,

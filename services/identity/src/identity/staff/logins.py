@@ -16,11 +16,11 @@ from common.problems import Problem
 from common.versions import Expected
 from identity import single
 from identity.fields import Body, Email, Password, Patch
-from identity.keys import lock_start
-from identity.passwords import Hasher, Hashing
 from identity.refusals import UnknownOperator, refusing
-from identity.roles import PLATFORM_ROLE, OperatorRole, Role
 from identity.settings import Settings
+from identity.staff.keys import lock_start
+from identity.staff.passwords import Hasher, Hashing
+from identity.staff.roles import PLATFORM_ROLE, OperatorRole, Role, StaffRole
 from identity.tables import Login
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class OwnLogin(Problem):
 class LoginIn(Body):
     email: Email
     password: Password
-    role: Role
+    role: StaffRole
     active: bool = True
 
 

@@ -12,7 +12,7 @@ from common.auth import Caller, scoped
 from common.authorize import AuthorizeAnswer, AuthorizeQuestion
 from common.clock import now
 from common.database import Connections, Db
-from identity.decision import Facts, decide, emaid_forms, normal_uid
+from identity.access.decision import Facts, decide, emaid_forms, normal_uid
 from identity.fields import Body, Line
 from identity.tables import Card, Tariff, User
 

@@ -18,7 +18,7 @@ from common.paging import Cursor, Limit, Page, rows
 from common.problems import Problem
 from common.versions import Expected
 from identity import single
-from identity.decision import normal_uid
+from identity.access.decision import normal_uid
 from identity.fields import Body, Label, Line, Patch
 from identity.refusals import UnknownOperator, refusing
 from identity.tables import Card

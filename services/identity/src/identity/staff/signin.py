@@ -16,9 +16,9 @@ from sqlalchemy import select
 from common.auth import ALGORITHM, ISSUER
 from common.database import PLATFORM, Connections
 from common.problems import Problem
-from identity import keys, lockout, roles
 from identity.fields import Body, Email
-from identity.passwords import Hashing
+from identity.staff import keys, lockout, roles
+from identity.staff.passwords import Hashing
 from identity.tables import Login
 
 router = APIRouter(prefix="/v1/token", tags=["token"])

@@ -1,0 +1,120 @@
+"""Every event that crosses a service boundary: the published language of the suite.
+
+Subjects are csms.<noun>.<past tense>.v<n>. Handlers may see events twice and in any order, so
+entity events carry the whole state and a version that only grows.
+"""
+
+from common.events.billing import (
+    RecordClosed,
+    RecordLine,
+    SessionCostUpdated,
+    TariffChanged,
+    TariffPrices,
+)
+from common.events.event import (
+    Event,
+    Part,
+    StationId,
+)
+from common.events.gateway import (
+    BootReport,
+    BootsReported,
+    ConnectionReport,
+    ConnectionsReported,
+    ConnectorStatus,
+    GatewayBeat,
+    Incident,
+    IncidentKind,
+    IncidentOpened,
+    MeterReport,
+    MeterSample,
+    MeterValuesReported,
+    SessionEnded,
+    SessionStarted,
+    SessionState,
+    StationDiscovered,
+    StatusesReported,
+    StatusReport,
+)
+from common.events.identity import (
+    CardChanged,
+    CardsImported,
+    CardState,
+    CompanyChanged,
+    CostCentreChanged,
+    OperatorChanged,
+    PartnerChanged,
+    UserChanged,
+    UserGroupChanged,
+    UsersImported,
+    UserState,
+)
+from common.events.registry import (
+    Evse,
+    LocationChanged,
+    StationChanged,
+    StationCredentialSet,
+    StationRefused,
+)
+
+EVENTS: dict[str, type[Event]] = {
+    event.subject: event
+    for event in (
+        OperatorChanged, UserChanged, UsersImported, CardChanged, CardsImported, UserGroupChanged,
+        CompanyChanged, CostCentreChanged, PartnerChanged,
+        LocationChanged, StationChanged, StationCredentialSet, StationRefused,
+        GatewayBeat, ConnectionsReported, BootsReported, StationDiscovered, StatusesReported,
+        MeterValuesReported, SessionStarted, SessionEnded, IncidentOpened,
+        TariffChanged, SessionCostUpdated, RecordClosed,
+    )
+}  # fmt: skip
+
+# Told over plain NATS: one that is lost is followed by the next. A stream would be full of them.
+PASSING: frozenset[str] = frozenset({SessionCostUpdated.subject})
+
+__all__ = [
+    "EVENTS",
+    "PASSING",
+    "BootReport",
+    "BootsReported",
+    "CardChanged",
+    "CardState",
+    "CardsImported",
+    "CompanyChanged",
+    "ConnectionReport",
+    "ConnectionsReported",
+    "ConnectorStatus",
+    "CostCentreChanged",
+    "Event",
+    "Evse",
+    "GatewayBeat",
+    "Incident",
+    "IncidentKind",
+    "IncidentOpened",
+    "LocationChanged",
+    "MeterReport",
+    "MeterSample",
+    "MeterValuesReported",
+    "OperatorChanged",
+    "Part",
+    "PartnerChanged",
+    "RecordClosed",
+    "RecordLine",
+    "SessionCostUpdated",
+    "SessionEnded",
+    "SessionStarted",
+    "SessionState",
+    "StationChanged",
+    "StationCredentialSet",
+    "StationDiscovered",
+    "StationId",
+    "StationRefused",
+    "StatusReport",
+    "StatusesReported",
+    "TariffChanged",
+    "TariffPrices",
+    "UserChanged",
+    "UserGroupChanged",
+    "UserState",
+    "UsersImported",
+]

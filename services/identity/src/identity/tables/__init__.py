@@ -1,0 +1,25 @@
+"""Everything identity stores, a module a theme. Table.metadata knows all of it."""
+
+from identity.tables.access import Tariff
+from identity.tables.declarative import Table, Versioned
+from identity.tables.operator import Operator
+from identity.tables.partner import Partner
+from identity.tables.people import Card, Company, CostCentre, User, UserGroup, UserGroupMember
+from identity.tables.staff import Login, SignInFailure, SigningKey
+
+__all__ = [
+    "Card",
+    "Company",
+    "CostCentre",
+    "Login",
+    "Operator",
+    "Partner",
+    "SignInFailure",
+    "SigningKey",
+    "Table",
+    "Tariff",
+    "User",
+    "UserGroup",
+    "UserGroupMember",
+    "Versioned",
+]
