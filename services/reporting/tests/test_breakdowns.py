@@ -341,3 +341,23 @@ async def test_the_scope_is_needed(service: Running) -> None:
     headers = service.issuer.headers(uuid7(), "records:read")
     assert (await service.http.get("/v1/breakdowns", headers=headers)).status_code == 403
     assert (await service.http.get("/v1/breakdowns")).status_code == 401
+
+
+async def test_staff_of_one_location_counts_its_records_only(reporting: Reporting) -> None:
+    mine, other = uuid7(), uuid7()
+    await reporting.handle(
+        reporting.station(1, "here", station_id="CP-1", location_id=mine),
+        reporting.station(1, "there", station_id="CP-2", location_id=other),
+        *(reporting.record(station_id=station) for station in ("CP-1", "CP-2", "CP-2")),
+    )
+    for accept in ("application/json", "text/csv"):
+        headers = reporting.service.issuer.headers(
+            reporting.operator_id, SCOPE, locations=[str(mine)]
+        )
+        answer = await reporting.service.http.get(
+            "/v1/breakdowns", params={"by": "station"}, headers=headers | {"Accept": accept}
+        )
+        assert answer.status_code == 200, answer.text
+        assert "CP-1" in answer.text, accept
+        assert "CP-2" not in answer.text, accept
+    assert len(await reporting.rows(by="station")) == 2

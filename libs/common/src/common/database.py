@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 from fastapi import Depends, Request
 from sqlalchemy import MetaData, event, text
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -20,11 +20,14 @@ from sqlalchemy.ext.asyncio import (
     create_async_engine,
 )
 
-from common.auth import Caller
+from common.auth import Caller, Principal
+from common.problems import Problem
 
 # Row-level security compares operator_id with this setting; PLATFORM sees every operator.
 OPERATOR_SETTING: Final = "csms.operator"
 PLATFORM: Final = "*"
+# Beneath that, of staff who may see some locations only, these: {uuid,uuid}; empty: all.
+LOCATIONS_SETTING: Final = "csms.locations"
 Operator = UUID | Literal["*"]
 
 # What a statement of asyncpg raises that the database refused, or that it was away for;
@@ -32,6 +35,14 @@ Operator = UUID | Literal["*"]
 STATEMENT_FAILED: Final = (
     OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError,
 )  # fmt: skip
+
+INSUFFICIENT_PRIVILEGE: Final = "42501"  # a row that a wall does not let in
+
+
+class OutsideYourLocations(Problem):
+    status = 403
+    title = "Not one of your locations"
+
 
 CONSTRAINT_NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -108,6 +119,23 @@ class Connections:
         for call in db.info.pop("after_commit", ()):
             call()
 
+    @asynccontextmanager
+    async def acting(self, caller: Principal) -> AsyncIterator[AsyncSession]:
+        """One transaction that sees what the caller may see. Raises OutsideYourLocations."""
+        async with self.begin(caller.operator_id or PLATFORM) as db:
+            if caller.locations is None:
+                yield db
+                return
+            await _set(db, LOCATIONS_SETTING, "{" + ",".join(map(str, caller.locations)) + "}")
+            try:
+                yield db
+            except DBAPIError as error:
+                if getattr(error.orig, "sqlstate", None) == INSUFFICIENT_PRIVILEGE:
+                    raise OutsideYourLocations(
+                        "it belongs to a location that is not yours"
+                    ) from error
+                raise
+
 
 def after_commit(db: AsyncSession, call: Callable[[], None]) -> None:
     """Have something called once the transaction is committed; what it tells of is there then."""
@@ -127,15 +155,17 @@ async def undone_on_failure(db: AsyncSession) -> AsyncIterator[None]:
 
 
 async def set_operator(db: AsyncSession, operator: Operator) -> None:
+    await _set(db, OPERATOR_SETTING, str(operator))
+
+
+async def _set(db: AsyncSession, name: str, value: str) -> None:
     # is_local: the setting ends with the transaction, so a pooled connection never carries it on.
-    await db.execute(
-        text("select set_config(:name, :operator, true)"),
-        {"name": OPERATOR_SETTING, "operator": str(operator)},
-    )
+    statement = text("select set_config(:name, :value, true)")
+    await db.execute(statement, {"name": name, "value": value})
 
 
 async def _callers_transaction(request: Request, caller: Caller) -> AsyncIterator[AsyncSession]:
-    async with request.app.state.connections.begin(caller.operator_id or PLATFORM) as db:
+    async with request.app.state.connections.acting(caller) as db:
         yield db
 
 

@@ -116,6 +116,37 @@ def tenant_walls(*tables: str, column: str = "operator_id") -> None:
         )
 
 
+def location_walls(*tables: str, condition: str = "of_my_locations(station_id)") -> None:
+    """In a migration: staff who may see some locations only see these tables' rows of them only.
+
+    condition: whether a row is of one; the setting is then not empty.
+    """
+    setting = f"current_setting('{database.LOCATIONS_SETTING}', true)"
+    for table in tables:
+        op.execute(
+            f"create policy location_wall on {table} as restrictive using "
+            f"(coalesce({setting}, '') = '' or {condition})"
+        )
+
+
+# Evaluated for the planner's estimates even where the setting is empty, so it must not fail then.
+MY_LOCATIONS: Final = (
+    f"any(nullif(current_setting('{database.LOCATIONS_SETTING}', true), '')::uuid[])"
+)
+
+
+def of_my_locations(schema: str, key: str = "station_id") -> None:
+    """In a migration, once the schema has its stations: what tells whether one is of my locations.
+
+    In plpgsql, for one in SQL would be put into each statement, which all would then prepare for.
+    """
+    op.execute(
+        f"create function of_my_locations(station text) returns boolean language plpgsql stable as "
+        f"$$ begin return exists (select from {schema}.station s where s.{key} = station "
+        f"and s.location_id = {MY_LOCATIONS}); end $$"
+    )
+
+
 def append_only(*tables: str, service: str) -> None:
     """In a migration: the service may add rows to these tables but never change one."""
     for table in tables:

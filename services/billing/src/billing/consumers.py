@@ -5,15 +5,18 @@ from typing import Final
 from billing.incidents import note_incident
 from billing.operators import keep_operator
 from billing.sessions import end_session
+from billing.stations import keep_station
 from common.events import (
     IncidentOpened,
     OperatorChanged,
     SessionEnded,
+    StationChanged,
 )
 from common.inbox import Handlers
 
 HANDLERS: Final[Handlers] = {
     OperatorChanged: keep_operator,
+    StationChanged: keep_station,
     SessionEnded: end_session,
     IncidentOpened: note_incident,
 }

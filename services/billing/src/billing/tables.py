@@ -54,6 +54,17 @@ class Operator(Table):
     time_zone: Mapped[str]
 
 
+class Station(Table):
+    """Where registry's stations stand: some staff may see the sessions of some locations only."""
+
+    __tablename__ = "station"
+
+    station_id: Mapped[str] = mapped_column(primary_key=True)
+    operator_id: Mapped[UUID]
+    version: Mapped[int]
+    location_id: Mapped[UUID | None]
+
+
 class Tariff(Table):
     """One immutable version; valid from its moment until the operator's next one's."""
 

@@ -20,9 +20,10 @@ async def keep_station(db: AsyncSession, event: StationChanged) -> None:
         operator_id=event.operator_id,
         version=event.version,
         active=event.active,
+        location_id=event.location_id,
         evses=[evse.model_dump() for evse in event.evses],
     )
-    columns = ("operator_id", "version", "active", "evses")
+    columns = ("operator_id", "version", "active", "location_id", "evses")
     newer = new.on_conflict_do_update(
         index_elements=["station_id"],
         set_={name: new.excluded[name] for name in columns},

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common import paging
 from common.auth import Caller, scoped
 from common.clock import now
-from common.database import PLATFORM, Db
+from common.database import Db
 from common.ids import uuid7
 from common.problems import Problem
 from common.versions import Expected, require, tag
@@ -150,7 +150,7 @@ async def put_local_list(
         raise TokenTwice("each token may be there once (without case)")
     parts = request.app.state.parts
     # Not the Db dependency: the notice must go out after the commit, or it would find nothing.
-    async with parts.connections.begin(caller.operator_id or PLATFORM) as db:
+    async with parts.connections.acting(caller) as db:
         station = await _station(db, station_id)
         command_id = await _put(db, station, body, expected, caller.sub)
         out = await _out(db, station_id, response)

@@ -10,7 +10,6 @@ import io
 from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
-from uuid import UUID
 
 import sqlalchemy.exc
 from fastapi import APIRouter, Depends, Header, Query, Request
@@ -20,9 +19,9 @@ from sqlalchemy import Select, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import paging, sse
-from common.auth import Caller, scoped
+from common.auth import Caller, Principal, scoped
 from common.clock import EARLIEST, LATEST, Moment, now
-from common.database import PLATFORM, Connections, Db, Operator
+from common.database import Connections, Db
 from common.problems import Problem
 from csms_gateway import unsettled
 from csms_gateway.connections import StationPath
@@ -210,29 +209,28 @@ async def stream_messages(
         station_id=station_id, since=now(), until=now(), action=action, kind=kind,
         direction=direction,
     )  # fmt: skip
-    operator: Operator = caller.operator_id or PLATFORM
     connected = request.app.state.connections
     last = last_event_id
     if last is None:
-        last = await _newest(connected, operator, sought)
-    return sse.response(_followed(connected, operator, sought, last))
+        last = await _newest(connected, caller, sought)
+    return sse.response(_followed(connected, caller, sought, last))
 
 
-async def _newest(connections: Connections, operator: Operator, sought: Sought) -> int:
+async def _newest(connections: Connections, caller: Principal, sought: Sought) -> int:
     """Nothing that is logged from now on has this number or a lower one."""
-    async with connections.begin(operator) as db:
+    async with connections.acting(caller) as db:
         rows = await _found(db, _recent(sought).order_by(Message.id.desc()).limit(1))
     await unsettled.gone(connections, Message)
     return rows[0].id if rows else 0
 
 
 async def _followed(
-    connections: Connections, operator: Operator, sought: Sought, last: int
+    connections: Connections, caller: Principal, sought: Sought, last: int
 ) -> AsyncGenerator[sse.Event | None]:
     quiet_since = now()
     while True:
         query = _recent(sought).where(Message.id > last)
-        rows, until = await unsettled.next_rows(connections, operator, query, Message.id, _found)
+        rows, until = await unsettled.next_rows(connections, caller, query, Message.id, _found)
         if until is not None:
             for row in rows:
                 yield sse.Event(row.id, "message", MessageOut.model_validate(row).model_dump_json())
@@ -271,7 +269,7 @@ async def export_messages(
         kind, lines = NDJSON, _ndjson
     else:
         raise NotAcceptable(f"accept {NDJSON} or {CSV}")
-    pages = _pages(request.app.state.connections, caller.operator_id, which)
+    pages = _pages(request.app.state.connections, caller, which)
     name = f"messages.{'csv' if kind == CSV else 'ndjson'}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return StreamingResponse(lines(pages), media_type=kind, headers=headers)
@@ -281,13 +279,13 @@ Pages = AsyncIterator[list[MessageOut]]
 
 
 async def _pages(
-    connections: Connections, operator_id: UUID | None, which: Sought
+    connections: Connections, caller: Principal, which: Sought
 ) -> AsyncGenerator[list[MessageOut]]:
     """A transaction a page: an export of a month must not hold one open for minutes."""
     ordered = which.query().order_by(Message.received_at, Message.id).limit(EXPORT_PAGE)
     query = ordered
     while True:
-        async with connections.begin(operator_id or PLATFORM) as db:
+        async with connections.acting(caller) as db:
             rows = await _found(db, query)
         yield [MessageOut.model_validate(row) for row in rows]
         if len(rows) < EXPORT_PAGE:

@@ -15,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from common import paging
-from common.database import PLATFORM, Connections, Operator
+from common.auth import Principal
+from common.database import PLATFORM, Connections
 from csms_gateway.tables.declarative import Table
 
 LOOK_EVERY_S: Final = 0.02  # a transaction lasts some milliseconds
@@ -32,7 +33,7 @@ Find = Callable[[AsyncSession, Select[Any]], Awaitable[Sequence[Row]]]
 
 async def next_rows(
     connections: Connections,
-    operator: Operator,
+    caller: Principal,
     query: Select[Any],
     number: InstrumentedAttribute[int],
     find: Find[Row],
@@ -41,13 +42,13 @@ async def next_rows(
     to which number these are all. None: there are none.
     """
     query = query.order_by(number)
-    async with connections.begin(operator) as db:
+    async with connections.acting(caller) as db:
         seen = await find(db, query.limit(paging.LIMIT_MAX))
     if not seen:
         return seen, None
     until: int = getattr(seen[-1], number.key)
     await gone(connections, type(seen[-1]))
-    async with connections.begin(operator) as db:
+    async with connections.acting(caller) as db:
         return await find(db, query.where(number <= until)), until
 
 

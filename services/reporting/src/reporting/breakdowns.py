@@ -35,8 +35,8 @@ from sqlalchemy.orm import InstrumentedAttribute
 from starlette.responses import Response
 
 from common import paging
-from common.auth import Caller, scoped
-from common.database import PLATFORM, Connections, Db
+from common.auth import Caller, Principal, scoped
+from common.database import Connections, Db
 from common.money import Currency, Money, plain
 from common.paging import InvalidCursor, Limit, Page
 from common.problems import Problem
@@ -145,7 +145,7 @@ async def list_breakdowns(
         # The first page is read before the answer begins, so that a failure is still a problem.
         first = await _page(db, query, dimensions, paging.LIMIT_MAX, wanted.cursor)
         connections = request.app.state.connections
-        lines = _csv(first, query, dimensions, connections, caller.operator_id)
+        lines = _csv(first, query, dimensions, connections, caller)
         attachment = {"Content-Disposition": 'attachment; filename="breakdown.csv"'}
         return StreamingResponse(lines, media_type="text/csv", headers=attachment)
     rows, after = await _page(db, query, dimensions, wanted.limit, wanted.cursor)
@@ -258,7 +258,7 @@ async def _csv(
     query: Sums,
     dimensions: Sequence[Dimension],
     connections: Connections,
-    operator_id: UUID | None,
+    caller: Principal,
 ) -> AsyncIterator[str]:
     """Page by page: a slow reader holds neither memory nor a database connection."""
     columns = [*query.selected_columns.keys()]
@@ -268,7 +268,7 @@ async def _csv(
         yield "".join(_line([_cell(row[name]) for name in columns]) for row in rows)
         if after is None:
             return
-        async with connections.begin(operator_id or PLATFORM) as db:
+        async with connections.acting(caller) as db:
             rows, after = await _page(db, query, dimensions, paging.LIMIT_MAX, after)
 
 

@@ -14,7 +14,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.auth import Caller, Principal, scoped
 from common.clock import now
-from common.database import PLATFORM
 from common.problems import NotFound, Problem
 from csms_gateway import connections, masking, schemas, secrets_in, tables
 from csms_gateway.commands.all_kinds import RAW, CommandIn, Raw
@@ -99,7 +98,7 @@ async def create_command(
     deadline_s = deadline_s or max(parts.settings.command_deadline_s, wait_s)
     with feed.following() as changes:
         # Not the Db dependency: the notice must go out after the commit, or it would find nothing.
-        async with parts.connections.begin(caller.operator_id or PLATFORM) as db:
+        async with parts.connections.acting(caller) as db:
             sealer = request.app.state.beside.gateway.sealer
             row = await store(db, station_id, body, caller.sub, idempotency_key, deadline_s, sealer)
         await feed.tell(station_id, row.id, row.state)
@@ -128,7 +127,7 @@ async def _followed(
                         break
         except TimeoutError:
             pass
-        async with request.app.state.connections.begin(caller.operator_id or PLATFORM) as db:
+        async with request.app.state.connections.acting(caller) as db:
             found = await db.get(tables.Command, row.id)
             assert found is not None
             row = CommandOut.model_validate(found)

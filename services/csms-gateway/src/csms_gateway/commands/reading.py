@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common import paging
 from common.auth import Caller, scoped
 from common.clock import now
-from common.database import PLATFORM, Db
+from common.database import Db
 from common.problems import NotFound, Problem
 from csms_gateway import connections, masking, tables
 from csms_gateway.commands.shown import CommandOut, State, StationFilter, TypeFilter, filtered
@@ -86,7 +86,7 @@ async def _command(db: AsyncSession, station_id: str, command_id: UUID) -> table
 async def cancel_command(
     station_id: connections.StationPath, command_id: UUID, request: Request, caller: Caller
 ) -> CommandOut:
-    async with request.app.state.connections.begin(caller.operator_id or PLATFORM) as db:
+    async with request.app.state.connections.acting(caller) as db:
         row = await _command(db, station_id, command_id)
         queued = update(tables.Command).where(
             tables.Command.id == row.id, tables.Command.state.in_(("queued", "cancelled"))

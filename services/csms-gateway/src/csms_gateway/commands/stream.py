@@ -10,8 +10,8 @@ from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import sse
-from common.auth import Caller, scoped
-from common.database import PLATFORM, Connections, Operator
+from common.auth import Caller, Principal, scoped
+from common.database import PLATFORM, Connections
 from csms_gateway import tables, unsettled
 from csms_gateway.commands.shown import CommandOut, StationFilter, filtered
 
@@ -36,7 +36,7 @@ async def stream_commands(
     """
     connected = request.app.state.connections
     last = await _newest(connected) if last_event_id is None else last_event_id
-    return sse.response(_changes(request, caller.operator_id or PLATFORM, station_id, last))
+    return sse.response(_changes(request, caller, station_id, last))
 
 
 async def _newest(connected: Connections) -> int:
@@ -49,14 +49,14 @@ async def _newest(connected: Connections) -> int:
 
 
 async def _changes(
-    request: Request, operator: Operator, station_id: str | None, last: int
+    request: Request, caller: Principal, station_id: str | None, last: int
 ) -> AsyncGenerator[sse.Event | None]:
     connected = request.app.state.connections
     with request.app.state.beside.gateway.feed.following() as told:
         while True:
             query = filtered(station_id, None, None).where(tables.Command.change > last)
             rows, until = await unsettled.next_rows(
-                connected, operator, query, tables.Command.change, _found
+                connected, caller, query, tables.Command.change, _found
             )
             if until is not None:
                 for row in rows:

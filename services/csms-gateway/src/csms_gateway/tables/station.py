@@ -24,6 +24,7 @@ class Station(Table):
     operator_id: Mapped[UUID] = mapped_column(index=True)
     version: Mapped[int] = mapped_column(default=0, server_default="0")
     active: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    location_id: Mapped[UUID | None]
     evses: Mapped[list[dict[str, Any]]] = mapped_column(server_default=text("'[]'"))
     credential_version: Mapped[int] = mapped_column(default=0, server_default="0")
     password_hash: Mapped[str | None]
