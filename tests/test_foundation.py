@@ -1,6 +1,7 @@
 """Every service starts on its own database and says so."""
 
 import asyncio
+import socket
 
 import pytest
 from alembic import command
@@ -9,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from stack import Issuer, Servers, eventually, one_service
 
 from common import migrate
-from common.run import SERVICES
+from common.run import SERVICES, bind
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -37,3 +38,20 @@ async def test_a_service_starts_alone_and_its_tables_match_its_migrations(
 
         await eventually(not_ready)
         assert (await service.http.get("/livez")).status_code == 200
+
+
+async def test_answers_do_not_wait_for_acknowledgements_of_what_was_sent_before() -> None:
+    """Without TCP_NODELAY an answer in two writes takes 40 ms on a connection used again."""
+    set_there: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted = writer.get_extra_info("socket")
+        set_there.set_result(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    server = await asyncio.start_server(serve, sock=bind("127.0.0.1", 0, "TEST"))
+    async with server:
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        assert await set_there == 1
+        writer.close()
+        await writer.wait_closed()

@@ -25,6 +25,21 @@ class AuthorizeQuestion(BaseModel):
     id_token: str = Field(description="as the charger sent it; compared without case")
 
 
+class Holder(BaseModel):
+    """Whose card it is at the moment of the answer. A session keeps it: its price and its bill
+    follow who held the card when it began, whatever is changed afterwards.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    user_group_ids: tuple[UUID, ...] = Field(default=(), description="of the card's user")
+    company_id: UUID | None = None
+    company_master: bool = Field(default=False, description="the company's own card")
+    cost_centre_id: UUID | None = None
+    partner_id: UUID | None = Field(default=None, description="who issued the card")
+    accounting_strategy_id: UUID | None = None
+
+
 class AuthorizeAnswer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -33,6 +48,7 @@ class AuthorizeAnswer(BaseModel):
     # Told whenever the card is known, refused or not: the gateway files the attempt under it.
     card_id: UUID | None = None
     user_id: UUID | None = None
+    holder: Holder | None = None
     expires_at: AwareDatetime | None = Field(
         default=None, description="when the card's validity ends; OCPP's expiryDate"
     )

@@ -1,7 +1,9 @@
 """Settings every service shares; a service subclasses this and adds its own."""
 
-from pydantic import Field, PostgresDsn
+from pydantic import Field, PostgresDsn, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from common.sealing import Sealer
 
 
 class Settings(BaseSettings):
@@ -28,11 +30,22 @@ class Settings(BaseSettings):
         default=10, ge=1, le=200, description="connections a service and replica"
     )
 
+    secret_key: SecretStr | None = Field(
+        default=None,
+        min_length=32,
+        description="encrypts private keys, passwords and other secrets at rest; without it what "
+        "needs one is refused. Random; the same for every replica and service, for good",
+    )
+
     csms_gateway_port: int = Field(default=8001, description="REST")
     registry_port: int = Field(default=8002, description="REST")
     identity_port: int = Field(default=8003, description="REST")
     billing_port: int = Field(default=8004, description="REST")
     reporting_port: int = Field(default=8005, description="REST")
+
+    def sealer(self, service: str) -> Sealer | None:
+        """None: no secret_key is set."""
+        return Sealer(self.secret_key.get_secret_value(), service) if self.secret_key else None
 
     def port(self, service: str) -> int:
         """The REST port of a service, named as its folder: csms-gateway."""

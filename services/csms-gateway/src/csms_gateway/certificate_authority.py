@@ -19,8 +19,8 @@ from common.auth import Caller, scoped
 from common.clock import now
 from common.database import Db
 from common.problems import Problem
+from common.sealing import Sealer
 from csms_gateway import client_certificates, signing, tables
-from csms_gateway.sealing import Sealer
 
 if TYPE_CHECKING:
     from csms_gateway.gateway import Gateway

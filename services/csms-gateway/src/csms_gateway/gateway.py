@@ -15,7 +15,6 @@ from csms_gateway.event_batches import EventBatches
 from csms_gateway.message_log import MessageLog
 from csms_gateway.ocsp import Responders
 from csms_gateway.publishing import Publisher
-from csms_gateway.sealing import Sealer
 from csms_gateway.settings import Settings
 from csms_gateway.station_passwords import Passwords
 from csms_gateway.tariffs_told import TariffsTold
@@ -35,8 +34,7 @@ class Gateway:
         self.passwords = Passwords()
         self.responders = Responders(parts.settings)
         self.contract_roots = contracts.roots(self.settings.iso15118_roots)
-        secret_key = self.settings.secret_key
-        self.sealer = Sealer(secret_key.get_secret_value()) if secret_key else None
+        self.sealer = self.settings.sealer("csms-gateway")
         self.authority_made = asyncio.Event()  # a new one that TLS must trust
         self.events = EventBatches(pool)
         self.costs = Costs(self.settings.final_cost_wait_s)

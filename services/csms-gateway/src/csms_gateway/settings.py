@@ -119,12 +119,6 @@ class Settings(settings.Settings):
     ocpp_security_profile_0: bool = Field(
         default=False, description="let stations without a password connect if set to profile 0"
     )
-    secret_key: SecretStr | None = Field(
-        default=None,
-        min_length=32,
-        description="encrypts private keys and passwords at rest; without it no certificates are "
-        "signed. Random; the same for every replica, for good",
-    )
     certificate_days: int = Field(default=397, ge=1, le=3650, description="that we sign for")
     certificate_renew_days: int = Field(
         default=30, ge=1, description="before its end a station is asked to renew its certificate"

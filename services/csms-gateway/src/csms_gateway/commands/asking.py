@@ -15,12 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common.auth import Caller, Principal, scoped
 from common.clock import now
 from common.problems import NotFound, Problem
+from common.sealing import Sealer
 from csms_gateway import connections, masking, schemas, secrets_in, tables
 from csms_gateway.commands.all_kinds import RAW, CommandIn, Raw
 from csms_gateway.commands.feed import FINISHED
 from csms_gateway.commands.kinds import Kind, RemoteStop
 from csms_gateway.commands.shown import CommandOut
-from csms_gateway.sealing import Sealer
 from csms_gateway.versions import VERSIONS
 
 router = APIRouter(prefix="/v1", tags=["commands"])

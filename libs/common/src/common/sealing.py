@@ -8,9 +8,9 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 
 class Sealer:
-    def __init__(self, secret_key: str) -> None:
+    def __init__(self, secret_key: str, service: str) -> None:
         # The setting is random and long; HKDF (RFC 5869) only brings it into the form of a key.
-        derived = HKDF(hashes.SHA256(), 32, salt=None, info=b"csms-gateway at rest")
+        derived = HKDF(hashes.SHA256(), 32, salt=None, info=f"{service} at rest".encode())
         self._fernet = Fernet(base64.urlsafe_b64encode(derived.derive(secret_key.encode())))
 
     def seal(self, secret: bytes) -> bytes:

@@ -1,0 +1,94 @@
+"""Whatever a request says within or just beyond what OpenAPI allows, no service fails to answer.
+
+Schemathesis makes the requests: the bounds of every parameter and member and one beyond them (its
+coverage phase), and what hypothesis thinks of; with FUZZ_EXAMPLES more of that, and chains of
+requests. Streams never end; each has tests of its own.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from stack import eventually
+from suite import ADMIN, PASSWORD, Suite, running_suite
+
+from common.run import SERVICES
+from local_stack import demo_data, docs
+
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))  # an operation, beside its bounds
+PHASES = "examples,coverage,fuzzing,stateful" if EXAMPLES else "examples,coverage,fuzzing"
+STATION = {"id": "FUZZ-1", "name": "It is there"}
+TIMEOUT_S = 90  # no command is waited for as long; a request that takes longer fails too
+BOSS = {
+    "email": "boss@fuzz.localhost",
+    "password": "a-password-of-nobody",
+    "role": "operator-admin",
+}
+
+
+@pytest.fixture(scope="module")
+async def fuzzed() -> AsyncIterator[Suite]:
+    """A suite of its own: what is sent as a platform admin changes anything."""
+    async with running_suite() as suite:
+        yield suite
+
+
+async def callers(suite: Suite) -> tuple[str, str, str]:
+    """Tokens of an operator's admin and of a platform admin, and the operator they act for."""
+    identity = suite.urls["identity"]
+    platform = await asyncio.to_thread(demo_data.token, identity, ADMIN, PASSWORD)
+    async with httpx.AsyncClient(base_url=f"{identity}/v1", timeout=20) as api:
+        api.headers["Authorization"] = f"Bearer {platform}"
+        operator = (await api.post("/operators", json={"name": "Fuzz"})).json()["id"]
+        made = await api.post("/logins", json=BOSS, headers={"Operator-Id": operator})
+        assert made.status_code in (201, 409), made.text
+    boss = await asyncio.to_thread(demo_data.token, identity, BOSS["email"], BOSS["password"])
+    return boss, platform, operator
+
+
+async def station(suite: Suite, token: str) -> str:
+    """One that registry and gateway know, so that requests get beyond 'there is none'."""
+    headers = {"Authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(headers=headers, timeout=20) as api:
+        made = await api.post(f"{suite.urls['registry']}/v1/stations", json=STATION)
+        assert made.status_code in (201, 409), made.text
+        url = f"{suite.urls['csms-gateway']}/v1/stations/{STATION['id']}/registration"
+
+        async def known() -> bool:
+            return (await api.get(url)).status_code == 200
+
+        await eventually(known)
+    return str(STATION["id"])
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_no_request_makes_a_service_fail(fuzzed: Suite, service: str, tmp_path: Path) -> None:
+    (tmp_path / "openapi.json").write_text(docs.openapi(service))
+    boss, platform, operator = await callers(fuzzed)
+    url = fuzzed.urls[service]
+    await fuzz(tmp_path, url, boss, operator)
+    if service == "identity":  # an operator's admin may call every route but these
+        await fuzz(tmp_path, url, platform, operator, "--include-path-regex", "^/v1/operators")
+    if service in ("csms-gateway", "registry"):
+        known = f'[parameters]\n"path.station_id" = "{await station(fuzzed, boss)}"\n'
+        (tmp_path / "schemathesis.toml").write_text(known)
+        await fuzz(tmp_path, url, boss, operator, "--include-path-regex", "{station_id}")
+
+
+async def fuzz(folder: Path, url: str, token: str, operator: str, *more: str) -> None:
+    command = [
+        sys.executable, "-m", "schemathesis.cli", "run", "openapi.json", "--url", url,
+        "--header", f"Authorization: Bearer {token}", "--header", f"Operator-Id: {operator}",
+        "--checks", "not_a_server_error", "--phases", PHASES, "--max-examples", str(EXAMPLES or 5),
+        "--exclude-path-regex", "stream$", "--request-timeout", str(TIMEOUT_S),
+        "--generation-deterministic", "--continue-on-failure", "--no-color", *more,
+    ]  # fmt: skip
+    done = await asyncio.to_thread(
+        subprocess.run, command, cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
