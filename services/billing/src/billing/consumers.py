@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from billing import privacy
 from billing.incidents import note_incident
 from billing.operators import keep_operator
 from billing.sessions import end_session
@@ -9,6 +10,8 @@ from billing.stations import keep_station
 from common.events import (
     IncidentOpened,
     OperatorChanged,
+    PersonalDataRequested,
+    PersonErased,
     SessionEnded,
     StationChanged,
 )
@@ -19,4 +22,6 @@ HANDLERS: Final[Handlers] = {
     StationChanged: keep_station,
     SessionEnded: end_session,
     IncidentOpened: note_incident,
+    PersonalDataRequested: privacy.collect,
+    PersonErased: privacy.erase,
 }

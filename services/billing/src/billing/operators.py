@@ -1,4 +1,4 @@
-"""What billing needs of an operator: its time zone."""
+"""What billing needs of an operator: its time zone, and how long it keeps whose a session was."""
 
 from zoneinfo import ZoneInfo
 
@@ -13,11 +13,15 @@ async def keep_operator(db: AsyncSession, event: OperatorChanged) -> None:
     """Raises ZoneInfoNotFoundError: better the zone before than one that no report can use."""
     ZoneInfo(event.time_zone)
     new = insert(tables.Operator).values(
-        operator_id=event.operator_id, version=event.version, time_zone=event.time_zone
+        operator_id=event.operator_id,
+        version=event.version,
+        time_zone=event.time_zone,
+        personal_data_days=event.personal_data_days,
     )
+    columns = ("version", "time_zone", "personal_data_days")
     newer = new.on_conflict_do_update(
         index_elements=["operator_id"],
-        set_={"version": new.excluded.version, "time_zone": new.excluded.time_zone},
+        set_={name: new.excluded[name] for name in columns},
         where=tables.Operator.version < new.excluded.version,
     )
     await db.execute(newer)

@@ -28,6 +28,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_colu
 
 from common.database import new_metadata
 from common.ids import uuid7
+from common.privacy import TombstoneColumns
 
 Wh = Annotated[int, mapped_column(BigInteger)]
 Key = Annotated[UUID, mapped_column(primary_key=True, default=uuid7)]
@@ -52,6 +53,7 @@ class Operator(Table):
     operator_id: Mapped[UUID] = mapped_column(primary_key=True)
     version: Mapped[int]
     time_zone: Mapped[str]
+    personal_data_days: Mapped[int | None]
 
 
 class Station(Table):
@@ -111,6 +113,8 @@ class Session(Table):
             "started_at",
             postgresql_where=text("tariff_id is null"),
         ),
+        # What is kept of a person.
+        Index(None, "card_id", postgresql_where=text("card_id is not null")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -203,6 +207,7 @@ class Record(Table):
         Index(None, "operator_id", "id"),
         Index(None, "operator_id", "ended_at"),
         Index(None, "operator_id", "station_id", "id"),
+        Index(None, "card_id", postgresql_where=text("card_id is not null")),
     )
 
     id: Mapped[Key]
@@ -236,3 +241,7 @@ class Record(Table):
     review: Mapped[str] = column_property(
         case((exists().where(Incident.session_id == session_id), "pending"), else_="none")
     )
+
+
+class Tombstone(TombstoneColumns, Table):
+    """Whose sessions and records are under a pseudonym."""

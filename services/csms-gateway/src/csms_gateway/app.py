@@ -7,6 +7,7 @@ from functools import partial
 from fastapi import FastAPI
 
 from common import service
+from common.privacy import every_hour
 from common.service import Parts
 from csms_gateway import (
     certificate_authority,
@@ -19,6 +20,7 @@ from csms_gateway import (
     local_lists,
     messages,
     notifications,
+    privacy,
     progress,
     registrations,
     reports,
@@ -47,6 +49,8 @@ async def _ocpp(parts: Parts) -> AsyncIterator[connections.Held]:
         replica.tasks.forever(
             partial(certificate_renewal.sweep, replica, held), "certificate renewal"
         )
+        sweep = partial(privacy.sweep_once, parts.connections)
+        replica.tasks.forever(partial(every_hour, sweep), "privacy sweep")
         replica.costs.on_running = cost_updates.CostUpdates(replica, held).told
         yield held
 

@@ -6,11 +6,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common import inbox
 from common.events import (
     OperatorChanged,
+    PersonalDataRequested,
+    PersonErased,
     StationChanged,
     StationCredentialSet,
     StationRefused,
     TariffChanged,
 )
+from csms_gateway import privacy
 from csms_gateway.tables import OperatorName, RefusedStation, Station, Tariff
 
 
@@ -68,11 +71,14 @@ async def keep_tariff(db: AsyncSession, event: TariffChanged) -> None:
 
 async def keep_operator(db: AsyncSession, event: OperatorChanged) -> None:
     new = insert(OperatorName).values(
-        operator_id=event.operator_id, version=event.version, name=event.name
+        operator_id=event.operator_id,
+        version=event.version,
+        name=event.name,
+        personal_data_days=event.personal_data_days,
     )
     newer = new.on_conflict_do_update(
         index_elements=["operator_id"],
-        set_={"version": new.excluded.version, "name": new.excluded.name},
+        set_={name: new.excluded[name] for name in ("version", "name", "personal_data_days")},
         where=OperatorName.version < new.excluded.version,
     )
     await db.execute(newer)
@@ -98,4 +104,6 @@ HANDLERS: inbox.Handlers = {
     TariffChanged: keep_tariff,
     OperatorChanged: keep_operator,
     StationRefused: keep_refusal,
+    PersonalDataRequested: privacy.collect,
+    PersonErased: privacy.erase,
 }

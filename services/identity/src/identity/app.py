@@ -7,10 +7,12 @@ from functools import partial
 from fastapi import FastAPI
 
 from common import authorize, bus, service
+from common.privacy import every_hour
 from identity import operators
 from identity.access import authorizations
 from identity.consumers import HANDLERS
 from identity.people import cards, users
+from identity.privacy import requests
 from identity.settings import Settings
 from identity.staff import keys, lockout, logins, signin
 from identity.staff.passwords import Hasher
@@ -23,6 +25,7 @@ ROUTERS = [
     users.router,
     cards.router,
     authorizations.router,
+    requests.router,
 ]
 
 
@@ -37,6 +40,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         respond = partial(bus.respond, parts.nats, "identity", authorize.SUBJECT, answer)
         parts.tasks.forever(respond, "identity authorize")
         parts.tasks.forever(partial(lockout.prune, parts.connections), "identity lockout")
+        sweep = partial(requests.sweep_once, parts.connections)
+        parts.tasks.forever(partial(every_hour, sweep), "identity archives")
         yield
 
     app = service.create(

@@ -3,9 +3,15 @@
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.events import TariffChanged
+from common.events import (
+    ErasureReported,
+    PersonalDataCollected,
+    RetentionReported,
+    TariffChanged,
+)
 from common.inbox import Handlers
-from identity.tables import Tariff
+from identity.privacy import gathering
+from identity.tables import RetentionReport, Tariff
 
 
 async def note_tariff(db: AsyncSession, event: TariffChanged) -> None:
@@ -26,4 +32,21 @@ async def note_tariff(db: AsyncSession, event: TariffChanged) -> None:
     )
 
 
-HANDLERS: Handlers = {TariffChanged: note_tariff}
+async def keep_retention(db: AsyncSession, event: RetentionReported) -> None:
+    db.add(
+        RetentionReport(
+            operator_id=event.operator_id,
+            service=event.service,
+            at=event.occurred_at,
+            changed=event.changed,
+        )
+    )
+    await db.flush()
+
+
+HANDLERS: Handlers = {
+    TariffChanged: note_tariff,
+    PersonalDataCollected: gathering.keep_part,
+    ErasureReported: gathering.keep_report,
+    RetentionReported: keep_retention,
+}

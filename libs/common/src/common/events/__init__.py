@@ -49,6 +49,14 @@ from common.events.identity import (
     UsersImported,
     UserState,
 )
+from common.events.privacy import (
+    ErasureReported,
+    PersonalDataCollected,
+    PersonalDataRequested,
+    PersonErased,
+    PersonsCard,
+    RetentionReported,
+)
 from common.events.registry import (
     Evse,
     LocationChanged,
@@ -62,6 +70,8 @@ EVENTS: dict[str, type[Event]] = {
     for event in (
         OperatorChanged, UserChanged, UsersImported, CardChanged, CardsImported, UserGroupChanged,
         CompanyChanged, CostCentreChanged, PartnerChanged,
+        PersonalDataRequested, PersonalDataCollected, PersonErased, ErasureReported,
+        RetentionReported,
         LocationChanged, StationChanged, StationCredentialSet, StationRefused,
         GatewayBeat, ConnectionsReported, BootsReported, StationDiscovered, StatusesReported,
         MeterValuesReported, SessionStarted, SessionEnded, IncidentOpened,
@@ -85,6 +95,7 @@ __all__ = [
     "ConnectionsReported",
     "ConnectorStatus",
     "CostCentreChanged",
+    "ErasureReported",
     "Event",
     "Evse",
     "GatewayBeat",
@@ -98,8 +109,13 @@ __all__ = [
     "OperatorChanged",
     "Part",
     "PartnerChanged",
+    "PersonErased",
+    "PersonalDataCollected",
+    "PersonalDataRequested",
+    "PersonsCard",
     "RecordClosed",
     "RecordLine",
+    "RetentionReported",
     "SessionCostUpdated",
     "SessionEnded",
     "SessionStarted",

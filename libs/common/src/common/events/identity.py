@@ -17,6 +17,10 @@ class OperatorChanged(Event):
     name: str
     time_zone: str = Field(description="IANA name; days, months and tariffs use it")
     currency: Currency
+    personal_data_days: int | None = Field(
+        default=None,
+        description="after which what names people in their sessions is removed; None: never",
+    )
 
 
 class UserState(Part):

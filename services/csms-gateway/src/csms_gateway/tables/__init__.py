@@ -17,6 +17,7 @@ from csms_gateway.tables.reservation import Reservation
 from csms_gateway.tables.station import Connection, GatewayReplica, Station
 from csms_gateway.tables.transaction import (
     SignedMessage,
+    Tombstone,
     Transaction,
     TransactionEvent,
     UnmatchedMessage,
@@ -47,6 +48,7 @@ __all__ = [
     "Station",
     "Table",
     "Tariff",
+    "Tombstone",
     "Transaction",
     "TransactionEvent",
     "UnmatchedMessage",

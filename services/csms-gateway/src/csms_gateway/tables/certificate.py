@@ -72,13 +72,16 @@ class InstalledCertificate(Table):
 
 
 class OperatorName(Table):
-    """Certificates carry their owner's name (OCPP 2.0.1, A00.FR.404)."""
+    """Certificates carry their owner's name (OCPP 2.0.1, A00.FR.404); and how long the tokens in
+    its sessions are kept.
+    """
 
     __tablename__ = "operator_name"
 
     operator_id: Mapped[UUID] = mapped_column(primary_key=True)
     version: Mapped[int]
     name: Mapped[str]
+    personal_data_days: Mapped[int | None]
 
 
 class RefusedStation(Table):

@@ -8,6 +8,7 @@ from sqlalchemy import BigInteger, Index, Integer, Sequence, UniqueConstraint, t
 from sqlalchemy.orm import Mapped, mapped_column
 
 from common.ids import uuid7
+from common.privacy import TombstoneColumns
 from csms_gateway.tables.declarative import TRANSACTION_ID_MAX, Table
 
 
@@ -47,6 +48,8 @@ class Transaction(Table):
             "evse_id",
             postgresql_where=text("ended_at is null"),
         ),
+        # What is kept of a person.
+        Index(None, "card_id", postgresql_where=text("card_id is not null")),
     )
 
     id: Mapped[int] = mapped_column(
@@ -147,3 +150,7 @@ class SignedMessage(Table):
     digest: Mapped[str]
     payload: Mapped[dict[str, Any]]
     received_at: Mapped[datetime]
+
+
+class Tombstone(TombstoneColumns, Table):
+    """Whose sessions are under a pseudonym."""

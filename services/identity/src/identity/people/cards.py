@@ -184,7 +184,7 @@ async def make_card(body: CardIn, db: Db, caller: Caller, response: Response) ->
     db.add(row)
     with _refusing(body):
         await db.flush()
-    await _tell(db, row)
+    await tell(db, row)
     return CardOut.model_validate(single.tagged(response, row))
 
 
@@ -194,7 +194,7 @@ async def change_card(
 ) -> CardOut:
     with _refusing(body):
         row = await single.change(db, Card, card_id, expected, body.changes())
-    await _tell(db, row)
+    await tell(db, row)
     return CardOut.model_validate(single.tagged(response, row))
 
 
@@ -210,7 +210,7 @@ def _refusing(body: CardIn | CardPatch) -> AbstractContextManager[None]:
     )
 
 
-async def _tell(db: AsyncSession, row: Card) -> None:
+async def tell(db: AsyncSession, row: Card) -> None:
     await outbox.emit(
         db,
         CardChanged(

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import outbox
 from common.auth import Caller, scoped
+from common.clock import AnyMoment
 from common.database import Db
 from common.events import UserChanged
 from common.paging import Cursor, Limit, Page, rows
@@ -30,6 +31,11 @@ writes = scoped("users:write")
 class ExternalIdTaken(Problem):
     status = 409
     title = "Another user has this external id"
+
+
+class ErasedUser(Problem):
+    status = 409
+    title = "This user was erased and stays so"
 
 
 class UserIn(Body):
@@ -57,6 +63,7 @@ class UserOut(BaseModel):
     email: str | None
     external_id: str | None
     active: bool
+    erased_at: AnyMoment | None
     version: int
 
 
@@ -96,7 +103,7 @@ async def make_user(body: UserIn, db: Db, caller: Caller, response: Response) ->
     db.add(row)
     with _refusing(body.external_id):
         await db.flush()
-    await _tell(db, row)
+    await tell(db, row)
     return UserOut.model_validate(single.tagged(response, row))
 
 
@@ -106,7 +113,7 @@ async def change_user(
 ) -> UserOut:
     with _refusing(body.external_id):
         row = await single.change(db, User, user_id, expected, body.changes())
-    await _tell(db, row)
+    await tell(db, row)
     return UserOut.model_validate(single.tagged(response, row))
 
 
@@ -115,12 +122,13 @@ def _refusing(external_id: str | None) -> AbstractContextManager[None]:
     return refusing(
         {
             "uq_users_operator_id_external_id": taken,
+            "ck_users_erased_is_nobody": ErasedUser("make another user for the person"),
             "fk_users_operator_id": UnknownOperator("no operator has the id in Operator-Id"),
         }
     )
 
 
-async def _tell(db: AsyncSession, row: User) -> None:
+async def tell(db: AsyncSession, row: User) -> None:
     await outbox.emit(
         db,
         UserChanged(

@@ -5,6 +5,7 @@ from identity.tables.declarative import Table, Versioned
 from identity.tables.operator import Operator
 from identity.tables.partner import Partner
 from identity.tables.people import Card, Company, CostCentre, User, UserGroup, UserGroupMember
+from identity.tables.privacy import PrivacyPart, PrivacyRequest, RetentionReport
 from identity.tables.staff import Login, SignInFailure, SigningKey
 
 __all__ = [
@@ -14,6 +15,9 @@ __all__ = [
     "Login",
     "Operator",
     "Partner",
+    "PrivacyPart",
+    "PrivacyRequest",
+    "RetentionReport",
     "SignInFailure",
     "SigningKey",
     "Table",

@@ -24,6 +24,10 @@ class User(Versioned):
     __table_args__ = (
         UniqueConstraint("operator_id", "id"),
         UniqueConstraint("operator_id", "external_id"),
+        CheckConstraint(
+            "erased_at is null or email is null and external_id is null and not active",
+            name="erased_is_nobody",
+        ),
     )
 
     operator_id: Mapped[UUID] = mapped_column(ForeignKey("operator.id"))
@@ -31,6 +35,7 @@ class User(Versioned):
     email: Mapped[str | None]
     external_id: Mapped[str | None]
     active: Mapped[bool]
+    erased_at: Mapped[datetime | None]
 
 
 class UserGroup(Versioned):

@@ -1,0 +1,76 @@
+"""Forgetting a person: what names them goes, at once here, by PersonErased elsewhere.
+
+The user and the cards stay as rows without a name, for records and their sums refer to them. A card
+gives its uid back, so that it may be somebody else's tomorrow.
+"""
+
+from typing import Final
+
+from sqlalchemy import Text, cast, func, literal, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common import outbox, privacy
+from common.clock import now
+from common.events import PersonErased
+from identity.privacy.gathering import cards_of
+from identity.tables import Card, PrivacyRequest, User
+
+NAME: Final = "erased"
+REASON: Final = "erased"
+
+# What else here is of a person; each statement names the operator and the user.
+FORGET: Final[tuple[str, ...]] = (
+    "delete from user_group_member where operator_id = :operator and user_id = :user",
+)
+
+
+async def is_erased(db: AsyncSession, request: PrivacyRequest) -> bool:
+    """Locks the user, so that of two erasures one finds the other done."""
+    mine = select(User.erased_at).where(
+        User.operator_id == request.operator_id, User.id == request.user_id
+    )
+    return await db.scalar(mine.with_for_update()) is not None
+
+
+async def erase(db: AsyncSession, request: PrivacyRequest) -> tuple[User, list[Card]]:
+    """The user and the cards as they are now; the caller tells of them."""
+    # In one order, so that two erasures never wait for each other crosswise.
+    mine = (Card.operator_id == request.operator_id, Card.user_id == request.user_id)
+    await db.execute(select(Card.id).where(*mine).order_by(Card.id).with_for_update())
+    cards = await cards_of(db, request.operator_id, request.user_id)
+    ending = func.upper(func.right(cast(Card.id, Text), 12))
+    nameless = update(Card).where(*mine)
+    changed = await db.scalars(
+        nameless.values(
+            uid=literal(privacy.ERASED).concat(ending),
+            label="",
+            active=False,
+            blocked_reason=REASON,
+            group_id=None,
+            master_pass=False,
+            version=Card.version + 1,
+        ).returning(Card)
+    )
+    gone = update(User).where(User.operator_id == request.operator_id, User.id == request.user_id)
+    user = await db.scalar(
+        gone.values(
+            name=NAME,
+            email=None,
+            external_id=None,
+            active=False,
+            erased_at=now(),
+            version=User.version + 1,
+        ).returning(User)
+    )
+    assert user is not None
+    for statement in FORGET:
+        values = {"operator": request.operator_id, "user": request.user_id}
+        await db.execute(text(statement), values)
+    event = PersonErased(
+        operator_id=request.operator_id,
+        request_id=request.id,
+        user_id=request.user_id,
+        cards=cards,
+    )
+    await outbox.emit(db, event)
+    return user, list(changed)
