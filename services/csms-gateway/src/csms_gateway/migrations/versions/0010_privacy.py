@@ -5,7 +5,7 @@ from alembic import op
 
 from common.migrate import tenant_walls
 
-revision = "0801"
+revision = "0010"
 down_revision = "0009"
 
 

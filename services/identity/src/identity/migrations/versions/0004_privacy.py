@@ -6,7 +6,7 @@ from sqlalchemy.dialects import postgresql
 
 from common.migrate import tenant_walls
 
-revision = "0801"
+revision = "0004"
 down_revision = "0003"
 
 

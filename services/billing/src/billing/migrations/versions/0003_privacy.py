@@ -7,7 +7,7 @@ from common.database import OPERATOR_SETTING, PLATFORM, role
 from common.migrate import tenant_walls
 from common.privacy import ERASED
 
-revision = "0801"
+revision = "0003"
 down_revision = "0002"
 
 
