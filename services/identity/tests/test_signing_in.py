@@ -58,12 +58,16 @@ async def test_a_login_becomes_a_token_that_the_published_keys_verify(
         "email": body["email"].lower(),
         "role": "billing-clerk",
         "active": True,
+        "location_ids": None,
+        "user_id": None,
+        "last_sign_in_at": None,
         "version": 1,
     }
     signed_in = await sign_in(identity, login["email"].upper())
     assert signed_in.headers["cache-control"] == "no-store"
     answer = signed_in.json()
     token = answer.pop("access_token")
+    assert answer.pop("refresh_token").startswith("olr_")
     assert answer == {
         "token_type": "Bearer",
         "expires_in": 900,
@@ -84,6 +88,7 @@ async def test_a_login_becomes_a_token_that_the_published_keys_verify(
         "role": "billing-clerk",
         "operator_id": str(operator),
         "scope": roles.scope_claim("billing-clerk"),
+        "sid": claims["sid"],
         "iat": issued_at,
         "exp": issued_at + 900,
     }
@@ -225,13 +230,17 @@ async def test_of_many_guesses_at_once_five_are_checked_whether_the_address_exis
     assert locked.headers["retry-after"] == "900"
 
 
+def _attempt(email: str, network: str = "127.0.0.0/24") -> lockout.Attempt:
+    return lockout.Attempt(email, network)
+
+
 async def age(identity: Running, email: str, by: timedelta) -> None:
     """As if the failures of an address lay further back."""
     row = SignInFailure
     async with identity.app.state.connections.begin(PLATFORM) as db:
         await db.execute(
             update(row)
-            .where(row.email_hash == lockout._hash(email))
+            .where(row.email_hash.in_([key for key, _ in _attempt(email).counts()]))
             .values(since_at=row.since_at - by, last_at=row.last_at - by)
         )
 
@@ -240,7 +249,7 @@ async def failed(identity: Running, email: str, times: int) -> None:
     """As that many wrong passwords would, without the time they take."""
     for _ in range(times):
         async with identity.app.state.connections.begin(PLATFORM) as db:
-            await lockout.count(db, email)
+            await lockout.count(db, _attempt(email))
 
 
 async def test_a_lockout_ends_after_a_quarter_of_an_hour(identity: Running, operator: UUID) -> None:
@@ -262,6 +271,31 @@ async def test_failures_long_ago_or_before_a_success_do_not_count(
     await age(identity, email, timedelta(minutes=15))
     await failed(identity, email, 4)
     assert (await sign_in(identity, email)).status_code == 200
+
+
+async def test_somebody_elses_guesses_lock_only_their_own_network(
+    identity: Running, operator: UUID
+) -> None:
+    email = (await make_login(identity, operator))["email"]
+    body = {"email": email, "password": "a guess of theirs"}
+    from_afar = {"X-Forwarded-For": "203.0.113.7"}
+    statuses = [
+        (await identity.http.post("/v1/token", json=body, headers=from_afar)).status_code
+        for _ in range(6)
+    ]
+    assert statuses == [401] * 5 + [429]
+    neighbour = {"X-Forwarded-For": "203.0.113.8"}
+    refused = await identity.http.post("/v1/token", json=body, headers=neighbour)
+    assert refused.status_code == 429
+    assert (await sign_in(identity, email)).status_code == 200
+
+
+async def test_many_networks_together_cannot_guess_on(identity: Running, operator: UUID) -> None:
+    email = (await make_login(identity, operator))["email"]
+    for number in range(100):
+        async with identity.app.state.connections.begin(PLATFORM) as db:
+            await lockout.count(db, _attempt(email, f"10.0.{number}.0/24"))
+    problem(await sign_in(identity, email), 429, "too-many-failures")
 
 
 async def test_replicas_that_start_together_make_one_key_and_one_admin(

@@ -79,6 +79,9 @@ def _bound(settings: Settings, names: list[str]) -> list[tuple[_Server, socket, 
             log_config=None,
             access_log=False,
             lifespan="on",
+            # Its own default believes any program of this machine.
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=settings.trusted_proxies,
             timeout_graceful_shutdown=GRACE_S,
         )
         servers.append((_Server(config), listener, made))

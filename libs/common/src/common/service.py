@@ -18,7 +18,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from common import auth, bus, database, ids, inbox, logs, outbox, problems, storable
+from common import auth, bus, client, database, ids, inbox, logs, outbox, problems, storable
 from common.settings import Settings
 from common.tasks import Tasks
 
@@ -67,9 +67,9 @@ def create(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         engine = database.engine(str(settings.database_url), name, pool_size=settings.db_pool_size)
         connections = database.Connections(engine)
-        client, stream = await bus.connect(settings.nats_url, name)
+        bus_client, stream = await bus.connect(settings.nats_url, name)
         tasks = Tasks()
-        parts = Parts(settings, connections, client, stream, tasks)
+        parts = Parts(settings, connections, bus_client, stream, tasks)
         load = load_keys(parts) if load_keys else auth.from_url(settings.jwks_url)
         app.state.parts = parts
         app.state.connections = connections
@@ -84,7 +84,7 @@ def create(
                 tasks.forever(loop, f"{name} consumer")
             yield
         await tasks.stop()
-        await client.close()
+        await bus_client.close()
         await engine.dispose()
 
     app = FastAPI(
@@ -142,6 +142,7 @@ class _Observed:
         given = dict(scope["headers"]).get(b"x-request-id", b"")[:64].decode("latin-1")
         request_id = given if given.isprintable() and given else ids.uuid7().hex
         logs.request_id.set(request_id)
+        client.address.set(scope["client"][0] if scope.get("client") else None)
         started = time.perf_counter()
 
         async def send_with_id(message: Message) -> None:

@@ -1,9 +1,22 @@
 """Settings every service shares; a service subclasses this and adds its own."""
 
-from pydantic import Field, PostgresDsn, SecretStr
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, PostgresDsn, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from common.sealing import Sealer
+
+
+def _networks(text: str) -> str:
+    list(networks(text))
+    return text
+
+
+def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Raises ValueError."""
+    return tuple(ip_network(one.strip()) for one in text.split(",") if one.strip())
 
 
 class Settings(BaseSettings):
@@ -35,6 +48,13 @@ class Settings(BaseSettings):
         min_length=32,
         description="encrypts private keys, passwords and other secrets at rest; without it what "
         "needs one is refused. Random; the same for every replica and service, for good",
+    )
+
+    trusted_proxies: Annotated[str, AfterValidator(_networks)] = Field(
+        default="",
+        description="CIDRs, apart by commas, of the ingress whose X-Forwarded-Proto and "
+        "X-Forwarded-For (and before OCPP, X-SSL-Client-Cert, url-encoded PEM) are believed; it "
+        "must overwrite what clients send",
     )
 
     csms_gateway_port: int = Field(default=8001, description="REST")

@@ -19,6 +19,7 @@ from prometheus_client import Counter, Gauge
 
 from common.clock import now
 from common.run import bind
+from common.settings import networks
 from csms_gateway import connections, peers
 from csms_gateway.admission import Admission, Refused, Unknown
 from csms_gateway.admitted import Admitted
@@ -28,7 +29,6 @@ from csms_gateway.commands import records
 from csms_gateway.door import Come, Door, Refusal, Request
 from csms_gateway.gateway import Gateway
 from csms_gateway.pending_sockets import PendingSockets, Stranger
-from csms_gateway.settings import networks
 from csms_gateway.sockets import Socket
 from csms_gateway.tls import Tls
 from csms_gateway.versions import VERSIONS

@@ -1,22 +1,11 @@
 """Settings of csms-gateway alone, beside the shared ones."""
 
-from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Annotated, Literal
+from typing import Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import Field, SecretStr
 
 from common import settings
-
-
-def _networks(text: str) -> str:
-    list(networks(text))
-    return text
-
-
-def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
-    """Raises ValueError."""
-    return tuple(ip_network(one.strip()) for one in text.split(",") if one.strip())
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -109,12 +98,6 @@ class Settings(settings.Settings):
     )
     ocpp_client_certificates: bool = Field(
         default=True, description="ask for client certificates (security profile 3)"
-    )
-    trusted_proxies: Annotated[str, AfterValidator(_networks)] = Field(
-        default="",
-        description="CIDRs, apart by commas, of the ingress whose X-Forwarded-Proto, "
-        "X-Forwarded-For and X-SSL-Client-Cert (url-encoded PEM) are believed; it must overwrite "
-        "what clients send",
     )
     ocpp_security_profile_0: bool = Field(
         default=False, description="let stations without a password connect if set to profile 0"

@@ -14,13 +14,16 @@ from identity.consumers import HANDLERS
 from identity.people import cards, users
 from identity.privacy import requests
 from identity.settings import Settings
-from identity.staff import keys, lockout, logins, signin
+from identity.staff import account, api_keys, keys, lockout, logins, sessions, signin
 from identity.staff.passwords import Hasher
 
 ROUTERS = [
     operators.router,
     logins.router,
     signin.router,
+    sessions.router,
+    api_keys.router,
+    account.router,
     keys.router,
     users.router,
     cards.router,
@@ -40,6 +43,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         respond = partial(bus.respond, parts.nats, "identity", authorize.SUBJECT, answer)
         parts.tasks.forever(respond, "identity authorize")
         parts.tasks.forever(partial(lockout.prune, parts.connections), "identity lockout")
+        prune = partial(sessions.prune_once, parts.connections)
+        parts.tasks.forever(partial(every_hour, prune), "identity sign-ins")
         sweep = partial(requests.sweep_once, parts.connections)
         parts.tasks.forever(partial(every_hour, sweep), "identity archives")
         yield

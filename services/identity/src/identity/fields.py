@@ -1,6 +1,7 @@
 """The shapes of what people send: bounded, and without what PostgreSQL cannot store."""
 
 from typing import Annotated, Any, ClassVar, Self
+from uuid import UUID
 from zoneinfo import available_timezones
 
 from pydantic import (
@@ -31,6 +32,12 @@ Email = Annotated[
         min_length=3,
         max_length=254,
         pattern=r"^[!-?A-~]+@[!-?A-~]+$",
+    ),
+]
+Locations = Annotated[
+    list[UUID],
+    Field(
+        max_length=500, description="the locations that may be seen and changed; null: every one"
     ),
 ]
 Password = Annotated[SecretStr, Field(min_length=12, max_length=256)]

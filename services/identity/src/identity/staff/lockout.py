@@ -1,4 +1,8 @@
-"""Guessing passwords costs: after FAILURES_MAX wrong ones an address is refused for a while.
+"""Guessing passwords costs: after some wrong ones an address is refused for a while.
+
+From one network FAILURES_MAX; from all of them together GUESSED_MAX, so that nobody can lock out
+somebody else from their own desk with a handful of guesses, and many machines together still cannot
+guess on.
 
 An attempt is counted before its password is checked and forgiven if it was right; otherwise a
 hundred attempts at once would all pass the check of a count of zero. Unknown addresses are counted
@@ -8,7 +12,7 @@ alike, or the refusal would tell which exist.
 import asyncio
 import hashlib
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import case, delete, not_, or_
 from sqlalchemy.dialects.postgresql import insert
@@ -20,6 +24,7 @@ from common.problems import Problem
 from identity.tables import SignInFailure
 
 FAILURES_MAX: Final = 5
+GUESSED_MAX: Final = 100
 WINDOW: Final = timedelta(minutes=15)  # in which the failures must fall
 LOCKED: Final = timedelta(minutes=15)  # from the last failure on
 PRUNE_EVERY_S: Final = 3600.0
@@ -31,20 +36,37 @@ class TooManyFailures(Problem):
     headers = {"Retry-After": str(int(LOCKED.total_seconds()))}  # noqa: RUF012 - a constant
 
 
-def _hash(email: str) -> bytes:
-    return hashlib.sha256(email.encode()).digest()
+class Attempt(NamedTuple):
+    whom: str  # the e-mail address, or what else is guessed at
+    network: str  # common.client.network
+
+    def counts(self) -> tuple[tuple[bytes, int], ...]:
+        """What the attempt counts for, and how many of it are borne; the narrower first."""
+        return (
+            (_hash(f"{self.whom}\0{self.network}"), FAILURES_MAX),
+            (_hash(self.whom), GUESSED_MAX),
+        )
 
 
-async def count(db: AsyncSession, email: str) -> None:
+def _hash(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
+
+
+async def count(db: AsyncSession, attempt: Attempt) -> None:
     """Count an attempt; commit before checking the password. Raises TooManyFailures."""
+    for key, most in attempt.counts():
+        await _count(db, key, most)
+
+
+async def _count(db: AsyncSession, key: bytes, most: int) -> None:
     at = now()
     row = SignInFailure
-    full = row.failures >= FAILURES_MAX
+    full = row.failures >= most
     # A full row that the condition below lets through has served its time.
     anew = or_(full, row.since_at <= at - WINDOW)
     counted = (
         insert(row)
-        .values(email_hash=_hash(email), failures=1, since_at=at, last_at=at)
+        .values(email_hash=key, failures=1, since_at=at, last_at=at)
         .on_conflict_do_update(
             index_elements=[row.email_hash],
             set_={
@@ -60,9 +82,10 @@ async def count(db: AsyncSession, email: str) -> None:
         raise TooManyFailures("wait a quarter of an hour and try again")
 
 
-async def forgive(db: AsyncSession, email: str) -> None:
+async def forgive(db: AsyncSession, attempt: Attempt) -> None:
     """The password was right: what was counted is forgotten."""
-    await db.execute(delete(SignInFailure).where(SignInFailure.email_hash == _hash(email)))
+    keys = [key for key, _ in attempt.counts()]
+    await db.execute(delete(SignInFailure).where(SignInFailure.email_hash.in_(keys)))
 
 
 async def prune(connections: Connections) -> None:

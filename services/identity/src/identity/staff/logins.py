@@ -2,26 +2,28 @@
 
 import logging
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 
-from common.auth import Caller, scoped
+from common.auth import Caller, Principal, scoped
+from common.clock import AnyMoment
 from common.database import PLATFORM, Connections, Db
 from common.paging import Cursor, Limit, Page, rows
 from common.problems import Problem
 from common.versions import Expected
 from identity import single
-from identity.fields import Body, Email, Password, Patch
+from identity.fields import Body, Email, Locations, Password, Patch
 from identity.refusals import UnknownOperator, refusing
 from identity.settings import Settings
+from identity.staff import sessions
 from identity.staff.keys import lock_start
 from identity.staff.passwords import Hasher, Hashing
 from identity.staff.roles import PLATFORM_ROLE, OperatorRole, Role, StaffRole
-from identity.tables import Login
+from identity.tables import Login, SignIn
 
 log = logging.getLogger(__name__)
 
@@ -53,18 +55,32 @@ class OwnLogin(Problem):
     title = "Nobody switches off or demotes their own login"
 
 
+class LocationsNotYours(Problem):
+    status = 403
+    title = "Nobody gives others locations that they may not see themselves"
+
+
+class LocationsOfThatRole(Problem):
+    status = 422
+    title = "This role sees every location"
+
+
 class LoginIn(Body):
     email: Email
     password: Password
     role: StaffRole
     active: bool = True
+    location_ids: Locations | None = None
 
 
 class LoginPatch(Patch):
+    may_be_null: ClassVar[frozenset[str]] = frozenset({"location_ids"})
+
     email: Email | None = None
     password: Password | None = None
     role: OperatorRole | None = None
     active: bool | None = None
+    location_ids: Locations | None = None
 
 
 class LoginOut(BaseModel):
@@ -75,6 +91,9 @@ class LoginOut(BaseModel):
     email: str
     role: Role
     active: bool
+    location_ids: list[UUID] | None
+    user_id: UUID | None = Field(description="of a driver")
+    last_sign_in_at: AnyMoment | None
     version: int
 
 
@@ -115,6 +134,7 @@ async def make_login(
         operator_id = caller.tenant()
     elif caller.role != PLATFORM_ROLE:
         raise RoleNotYours(f"your role is {caller.role}")
+    within(caller, body.location_ids)
     # Not by Db: a connection must not wait for the hash.
     hashed = await hasher.hash(body.password.get_secret_value())
     connections: Connections = request.app.state.connections
@@ -139,6 +159,8 @@ async def change_login(
 ) -> LoginOut:
     if caller.sub == str(login_id) and (body.active is False or body.role is not None):
         raise OwnLogin("ask another admin")
+    if caller.locations is not None:
+        within(caller, body.location_ids)
     values: dict[str, Any] = body.changes()
     if body.password is not None:
         del values["password"]
@@ -147,7 +169,19 @@ async def change_login(
     async with connections.begin(caller.operator_id or PLATFORM) as db:
         with _refusing(body.email):
             row = await single.change(db, Login, login_id, expected, values)
+        if body.model_fields_set & SIGNED_OUT_BY:
+            await sessions.end(db, "the login was changed", SignIn.login_id == login_id)
     return LoginOut.model_validate(single.tagged(response, row))
+
+
+# A device that is signed in goes on as it was; after one of these it must not.
+SIGNED_OUT_BY: Final = frozenset({"password", "role", "active", "location_ids"})
+
+
+def within(caller: Principal, wanted: list[UUID] | None) -> None:
+    """Raises LocationsNotYours."""
+    if caller.locations is not None and (wanted is None or set(wanted) - caller.locations):
+        raise LocationsNotYours("name some of your own in location_ids")
 
 
 def _refusing(email: str | None) -> AbstractContextManager[None]:
@@ -155,6 +189,8 @@ def _refusing(email: str | None) -> AbstractContextManager[None]:
         {
             "uq_login_email": EmailTaken(f"somebody signs in as {email}"),
             "fk_login_operator_id": UnknownOperator("no operator has the id in Operator-Id"),
+            "ck_login_locations_by_role": LocationsOfThatRole("leave location_ids out"),
+            "ck_login_user_by_role": RoleFixed("a driver's login stays one"),
             "ck_login_operator_by_role": RoleFixed("make another login for the other role"),
         }
     )

@@ -6,9 +6,17 @@ from identity.tables.operator import Operator
 from identity.tables.partner import Partner
 from identity.tables.people import Card, Company, CostCentre, User, UserGroup, UserGroupMember
 from identity.tables.privacy import PrivacyPart, PrivacyRequest, RetentionReport
-from identity.tables.staff import Login, SignInFailure, SigningKey
+from identity.tables.staff import (
+    ApiKey,
+    Login,
+    RefreshToken,
+    SignIn,
+    SignInFailure,
+    SigningKey,
+)
 
 __all__ = [
+    "ApiKey",
     "Card",
     "Company",
     "CostCentre",
@@ -17,7 +25,9 @@ __all__ = [
     "Partner",
     "PrivacyPart",
     "PrivacyRequest",
+    "RefreshToken",
     "RetentionReport",
+    "SignIn",
     "SignInFailure",
     "SigningKey",
     "Table",
