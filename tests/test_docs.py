@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from public_routes import PUBLIC
 
 from common.events import EVENTS, Event
 from common.run import SERVICES
@@ -72,7 +73,7 @@ def test_every_route_says_what_it_does_and_what_it_may_refuse() -> None:
                 where = f"{service} {method} {path}"
                 assert operation.get("summary"), where
                 assert "default" in operation["responses"], where
-                public = path in {"/v1/token", "/.well-known/jwks.json"}
+                public = (method, path) in PUBLIC
                 assert public != bool(operation.get("security")), where
 
 

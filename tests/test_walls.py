@@ -7,18 +7,12 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
+from public_routes import PUBLIC
 from suite import ADMIN, PASSWORD, Suite
 
 from common.run import SERVICES
 from local_stack import demo_data, docs
 
-PUBLIC = {
-    ("post", "/v1/token"),
-    ("post", "/v1/token/refresh"),
-    ("post", "/v1/token/revoke"),
-    ("post", "/v1/token/api-key"),
-    ("get", "/.well-known/jwks.json"),
-}
 # Tables without a wall, and why nobody but the platform reads them.
 WITHOUT_A_WALL = {
     "alembic_version": "which migrations ran",

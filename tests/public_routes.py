@@ -1,0 +1,9 @@
+"""The routes that ask for no token: those that give one, and what anybody may know."""
+
+PUBLIC = {
+    ("post", "/v1/token"),
+    ("post", "/v1/token/refresh"),
+    ("post", "/v1/token/revoke"),
+    ("post", "/v1/token/api-key"),
+    ("get", "/.well-known/jwks.json"),
+}
