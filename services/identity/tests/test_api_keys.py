@@ -100,11 +100,14 @@ async def test_a_partners_key_is_its_own_and_ends_with_the_partner(
     problem(await tried(identity, key["key"]), 401, "key-refused")
 
 
-@pytest.mark.parametrize("scope", ["logins:write", "operators:read", "account:read", "no:such"])
+@pytest.mark.parametrize(
+    "scope", ["logins:write", "api-keys:write", "operators:read", "account:read", "no:such"]
+)
 async def test_a_key_never_does_more_than_its_maker_may(
     identity: Running, operator: UUID, scope: str
 ) -> None:
-    async with identity.as_(operator, *SCOPES, "account:read") as admin:
+    more = ("account:read", "logins:write", "operators:read")
+    async with identity.as_(operator, *SCOPES, *more) as admin:
         body = {"name": "A", "scopes": ["users:read", scope]}
         problem(await admin.post("/v1/api-keys", json=body), 403, "scope-not-yours")
     mine = str(uuid4())

@@ -290,6 +290,40 @@ async def test_somebody_elses_guesses_lock_only_their_own_network(
     assert (await sign_in(identity, email)).status_code == 200
 
 
+async def test_a_network_that_tries_everybody_is_refused_as_a_whole(
+    identity: Running, operator: UUID
+) -> None:
+    email = (await make_login(identity, operator))["email"]
+    for number in range(lockout.SPRAYED_MAX):
+        async with identity.app.state.connections.begin(PLATFORM) as db:
+            await lockout.count(db, _attempt(f"{number}{email}", "198.51.100.0/24"))
+    body = {"email": email, "password": PASSWORD}
+    from_there = {"X-Forwarded-For": "198.51.100.9"}
+    refused = await identity.http.post("/v1/token", json=body, headers=from_there)
+    problem(refused, 429, "too-many-failures")
+    assert (await sign_in(identity, email)).status_code == 200
+
+
+async def test_a_login_that_is_switched_off_while_its_password_is_checked_stays_out(
+    identity: Running, operator: UUID
+) -> None:
+    login = await make_login(identity, operator)
+    hasher = identity.app.state.hasher
+    matches = hasher.matches
+
+    async def meanwhile(hashed: str | None, password: str) -> bool:
+        right = bool(await matches(hashed, password))
+        async with identity.app.state.connections.begin(PLATFORM) as db:
+            await db.execute(update(Login).where(Login.id == login["id"]).values(active=False))
+        return right
+
+    hasher.matches = meanwhile
+    try:
+        problem(await sign_in(identity, login["email"]), 401, "sign-in-refused")
+    finally:
+        del hasher.matches
+
+
 async def test_many_networks_together_cannot_guess_on(identity: Running, operator: UUID) -> None:
     email = (await make_login(identity, operator))["email"]
     for number in range(100):

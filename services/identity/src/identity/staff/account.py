@@ -72,7 +72,9 @@ async def change_password(
     async with connections.begin(PLATFORM) as db:
         # Only if it is still the one that was checked.
         same = update(Login).where(Login.id == login_id, Login.password_hash == hashed)
-        await db.execute(same.values(password_hash=new, version=Login.version + 1))
+        changed = await db.execute(same.values(password_hash=new, version=Login.version + 1))
+        if not getattr(changed, "rowcount", 0):
+            raise PasswordWrong("it was changed a moment ago")
         await sessions.end(
             db, "the password was changed", SignIn.login_id == login_id, SignIn.id != caller.sid
         )

@@ -22,7 +22,7 @@ from identity.fields import Body, Line, Locations, Patch
 from identity.refusals import UnknownOperator, refusing
 from identity.staff import tokens
 from identity.staff.logins import within
-from identity.staff.roles import ACCOUNT, SCOPES
+from identity.staff.roles import ACCOUNT, OF_AN_OPERATOR, SCOPES
 from identity.staff.tokens import TokenOut
 from identity.tables import ApiKey, Partner
 
@@ -33,6 +33,8 @@ writes = scoped("api-keys:write")
 
 PREFIX: Final = "olk_"
 HINT: Final = 8
+# What would let a key make itself another that may more.
+OF_PEOPLE: Final = frozenset({"logins:write", "api-keys:write"})
 NOTED_EVERY: Final = timedelta(minutes=1)  # when it was used last
 
 
@@ -143,7 +145,7 @@ async def make_key(body: ApiKeyIn, db: Db, caller: Caller, response: Response) -
 def _allowed(body: ApiKeyIn, caller: Principal) -> None:
     """Raises ScopeNotYours."""
     wanted = set(body.scopes)
-    may = caller.scopes - ACCOUNT
+    may = (caller.scopes & OF_AN_OPERATOR) - ACCOUNT - OF_PEOPLE
     if body.partner_id is not None:
         may = SCOPES["partner"]
     if beyond := wanted - may:

@@ -2,7 +2,8 @@
 
 From one network FAILURES_MAX; from all of them together GUESSED_MAX, so that nobody can lock out
 somebody else from their own desk with a handful of guesses, and many machines together still cannot
-guess on.
+guess on. And a network that fails SPRAYED_MAX times, at whatever addresses, is refused as a whole:
+one password tried at everybody is guessing too.
 
 An attempt is counted before its password is checked and forgiven if it was right; otherwise a
 hundred attempts at once would all pass the check of a count of zero. Unknown addresses are counted
@@ -14,7 +15,7 @@ import hashlib
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from sqlalchemy import case, delete, not_, or_
+from sqlalchemy import case, delete, not_, or_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -25,6 +26,7 @@ from identity.tables import SignInFailure
 
 FAILURES_MAX: Final = 5
 GUESSED_MAX: Final = 100
+SPRAYED_MAX: Final = 300
 WINDOW: Final = timedelta(minutes=15)  # in which the failures must fall
 LOCKED: Final = timedelta(minutes=15)  # from the last failure on
 PRUNE_EVERY_S: Final = 3600.0
@@ -45,7 +47,11 @@ class Attempt(NamedTuple):
         return (
             (_hash(f"{self.whom}\0{self.network}"), FAILURES_MAX),
             (_hash(self.whom), GUESSED_MAX),
+            (self.sprayed(), SPRAYED_MAX),
         )
+
+    def sprayed(self) -> bytes:
+        return _hash(f"\0{self.network}")
 
 
 def _hash(text: str) -> bytes:
@@ -83,9 +89,15 @@ async def _count(db: AsyncSession, key: bytes, most: int) -> None:
 
 
 async def forgive(db: AsyncSession, attempt: Attempt) -> None:
-    """The password was right: what was counted is forgotten."""
-    keys = [key for key, _ in attempt.counts()]
-    await db.execute(delete(SignInFailure).where(SignInFailure.email_hash.in_(keys)))
+    """The password was right: what was counted is forgotten; of its network this attempt only."""
+    row = SignInFailure
+    # One by one in the order of count, so that two never wait for each other crosswise.
+    for key, _ in attempt.counts():
+        if key == attempt.sprayed():
+            less = update(row).where(row.email_hash == key, row.failures > 0)
+            await db.execute(less.values(failures=row.failures - 1))
+        else:
+            await db.execute(delete(row).where(row.email_hash == key))
 
 
 async def prune(connections: Connections) -> None:

@@ -21,6 +21,7 @@ from common.clock import AnyMoment, now
 from common.database import PLATFORM, Connections, Db, PlatformDb
 from common.ids import uuid7
 from common.problems import NotFound, Problem
+from identity import single
 from identity.fields import Body
 from identity.staff import roles, tokens
 from identity.staff.tokens import TokenOut
@@ -195,6 +196,8 @@ async def prune_once(connections: Connections) -> None:
         oldest = now() - KEPT
         over = or_(SignIn.expires_at < oldest, SignIn.revoked_at < oldest)
         await db.execute(delete(SignIn).where(over))
+        # One that old is refused as unknown.
+        await db.execute(delete(RefreshToken).where(RefreshToken.used_at < now() - IDLE))
 
 
 @router.get(
@@ -222,6 +225,7 @@ async def end_my_session(sign_in_id: UUID, db: PlatformDb, caller: Caller) -> No
     dependencies=[scoped("logins:read")],
 )
 async def list_sessions(login_id: UUID, db: Db, caller: Caller) -> SignIns:
+    await single.get(db, Login, login_id)
     return await _open(db, login_id, caller)
 
 
@@ -232,6 +236,7 @@ async def list_sessions(login_id: UUID, db: Db, caller: Caller) -> SignIns:
     dependencies=[scoped("logins:write")],
 )
 async def end_sessions(login_id: UUID, db: Db) -> None:
+    await single.get(db, Login, login_id)
     await end(db, "by an admin", SignIn.login_id == login_id)
 
 

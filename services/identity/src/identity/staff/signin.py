@@ -54,6 +54,15 @@ async def sign_in(body: TokenIn, request: Request, response: Response, hasher: H
         raise SignInRefused("check both, or ask who gave you the login")
     async with connections.begin(PLATFORM) as db:
         await lockout.forgive(db, attempt)
+        # As it is now: meanwhile an admin may have switched it off or changed its password.
+        same = select(Login).where(
+            Login.id == login.id, Login.active, Login.password_hash == login.password_hash
+        )
+        login = await db.scalar(
+            same.with_for_update(read=True).execution_options(populate_existing=True)
+        )
+        if login is None:
+            raise SignInRefused("check both, or ask who gave you the login")
         made = await sessions.open_session(db, login, request, "password")
     response.headers["Cache-Control"] = "no-store"
     return made
