@@ -18,7 +18,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from common import auth, bus, database, ids, inbox, logs, outbox, problems, storable
+from common import auth, bus, client, database, ids, inbox, logs, outbox, problems, storable
 from common.settings import Settings
 from common.tasks import Tasks
 
@@ -142,6 +142,7 @@ class _Observed:
         given = dict(scope["headers"]).get(b"x-request-id", b"")[:64].decode("latin-1")
         request_id = given if given.isprintable() and given else ids.uuid7().hex
         logs.request_id.set(request_id)
+        client.address.set(scope["client"][0] if scope.get("client") else None)
         started = time.perf_counter()
 
         async def send_with_id(message: Message) -> None:

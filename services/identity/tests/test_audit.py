@@ -1,0 +1,73 @@
+"""What people change is noted: who, from where, before and after; secrets never."""
+
+import json
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import text
+from stack import Running
+
+from common.database import PLATFORM
+
+from .support import ALL, made
+
+
+async def notes(identity: Running, operator: UUID) -> list[Any]:
+    async with identity.app.state.connections.begin(PLATFORM) as db:
+        statement = text("select * from change_note where operator_id = :of order by seq")
+        return list((await db.execute(statement, {"of": operator})).all())
+
+
+async def test_changes_by_rest_are_noted_with_who_and_where(
+    identity: Running, operator: UUID
+) -> None:
+    before = len(await notes(identity, operator))
+    async with identity.as_(operator, *ALL) as client:
+        card = await made(client, "/v1/cards", uid="04A2B3C4")
+        answer = await client.patch(
+            f"/v1/cards/{card['id']}",
+            json={"kind": "app"},
+            headers={"If-Match": '"1"', "X-Request-Id": "asked-so"},
+        )
+        assert answer.status_code == 200, answer.text
+        refused = await client.post("/v1/cards", json={"uid": "04A2B3C4"})
+        assert refused.status_code == 409
+    added, changed = (await notes(identity, operator))[before:]
+    assert (added.table_name, added.action, added.before) == ("card", "insert", None)
+    assert added.after["uid"] == "04A2B3C4"
+    assert added.row_key == changed.row_key == {"id": card["id"]}
+    assert (changed.before, changed.after) == ({"kind": "rfid"}, {"kind": "app"})
+    assert changed.actor["request_id"] == "asked-so"
+    assert changed.actor["ip"] == "127.0.0.1"
+    assert changed.actor["sub"]
+
+
+async def test_secrets_are_masked_and_nothing_is_noted_without_an_actor(
+    identity: Running, operator: UUID
+) -> None:
+    planted = "planted-secret-" + uuid4().hex
+    start = len(await notes(identity, operator))
+    change = text("update login set password_hash = :secret")
+    async with identity.app.state.connections.begin(PLATFORM) as db:
+        await db.execute(change, {"secret": planted})
+        await db.execute(text("select set_config('csms.operator', :of, true)"), {"of": "*"})
+        assert not await db.scalar(
+            text(
+                "select count(*) from change_note where table_name = 'login' and before is not null"
+            )
+        )
+        who = json.dumps({"sub": "test"})
+        await db.execute(text("select set_config('csms.actor', :who, true)"), {"who": who})
+        await db.execute(change, {"secret": planted + "2"})
+        found = (
+            await db.execute(
+                text(
+                    "select before, after from change_note where table_name = 'login' "
+                    "and action = 'update'"
+                )
+            )
+        ).all()
+        assert [tuple(row) for row in found] == [({"password_hash": "…"}, {"password_hash": "…"})]
+        assert planted not in str(found)
+        await db.rollback()
+    assert len(await notes(identity, operator)) == start
