@@ -34,7 +34,8 @@ change_note = Table(
 
 # The masks of a row: secret columns say only that there is something.
 FUNCTIONS: Final = """
-create function {schema}.masked(row_ jsonb, secret text[]) returns jsonb language sql immutable as $$
+create function {schema}.masked(row_ jsonb, secret text[]) returns jsonb
+language sql immutable as $$
     select case when secret = '{{}}' then row_ else (
         select jsonb_object_agg(key, case when key = any(secret) and value <> 'null'
             then '"…"' else value end) from jsonb_each(row_)) end
