@@ -5,16 +5,21 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import text
-from stack import Running
+from stack import Running, eventually
 
 from common.database import PLATFORM
+from identity.audit.chain import first_broken, forget
 
 from .support import ALL, made
 
 
 async def notes(identity: Running, operator: UUID) -> list[Any]:
     async with identity.app.state.connections.begin(PLATFORM) as db:
-        statement = text("select * from change_note where operator_id = :of order by seq")
+        statement = text(
+            "select e.*, (p.body::jsonb) -> 'before' as before, (p.body::jsonb) -> 'after' as after "
+            "from audit_entry e join audit_personal p using (note_id) "
+            "where e.operator_id = :of order by seq"
+        )
         return list((await db.execute(statement, {"of": operator})).all())
 
 
@@ -32,7 +37,13 @@ async def test_changes_by_rest_are_noted_with_who_and_where(
         assert answer.status_code == 200, answer.text
         refused = await client.post("/v1/cards", json={"uid": "04A2B3C4"})
         assert refused.status_code == 409
+
+    async def both() -> bool:
+        return len(await notes(identity, operator)) >= before + 2
+
+    await eventually(both)
     added, changed = (await notes(identity, operator))[before:]
+    await tampering_is_found(identity, operator)
     assert (added.table_name, added.action, added.before) == ("card", "insert", None)
     assert added.after["uid"] == "04A2B3C4"
     assert added.row_key == changed.row_key == {"id": card["id"]}
@@ -71,3 +82,25 @@ async def test_secrets_are_masked_and_nothing_is_noted_without_an_actor(
         assert planted not in str(found)
         await db.rollback()
     assert len(await notes(identity, operator)) == start
+
+
+async def tampering_is_found(identity: Running, operator: UUID) -> None:
+    chain = {"of": str(operator)}
+    where = "where chain = :of and seq = 1"
+    for tamper in (
+        f"update audit_entry set action = 'delete' {where}",
+        f"delete from audit_entry {where}",
+        f"update audit_entry set seq = 9999 {where}",
+        "update audit_personal set body = '{}' where operator_id = cast(:of as uuid)",
+    ):
+        async with identity.app.state.connections.begin(PLATFORM) as db:
+            assert await first_broken(db, str(operator)) is None
+            await db.execute(text("reset role"))
+            await db.execute(text(tamper), chain)
+            assert await first_broken(db, str(operator)) == 1, tamper
+            await db.rollback()
+    async with identity.app.state.connections.begin(PLATFORM) as db:
+        key = (await notes(identity, operator))[0].row_key
+        await forget(db, operator, "card", key)
+        assert await first_broken(db, str(operator)) is None
+        await db.rollback()

@@ -4,15 +4,23 @@ Only if the setting csms.actor is set, which Connections.acting does. What consu
 chargers change has records of its own and is not noted.
 """
 
+import asyncio
 from collections.abc import Collection
 from typing import Final
+from uuid import UUID
 
 from alembic import op
 from sqlalchemy import BigInteger, Column, DateTime, Identity, Table, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
 
+from common import outbox
+from common.database import PLATFORM, Connections
+from common.events import ChangeNote, ChangesNoted
 from common.outbox import metadata
 
+NOTES_MAX: Final = 500
+BYTES_MAX: Final = 600_000  # an event must fit into a message of NATS
+POLL_S: Final = 0.5
 NOISE: Final = ("version", "updated_at", "last_used_at")
 
 # Every service has its own copy of this table in its own schema (see database.engine).
@@ -117,3 +125,34 @@ def audited(*tables: str, secret: Collection[str] = (), noise: Collection[str] =
                 f"create trigger note_{action} after {action} on {table} referencing {transition} "
                 f"for each statement execute function note_changes({arguments})"
             )
+
+
+TAKE: Final = text(
+    "with taken as (delete from change_note where seq in (select seq from change_note "
+    "order by seq limit :most for update skip locked) returning *) select * from taken order by seq"
+)
+
+
+async def tell_once(connections: Connections, service: str) -> int:
+    """Notes become events in one transaction, so each is told once; returns how many."""
+    async with connections.begin(PLATFORM) as db:
+        found = (await db.execute(TAKE, {"most": NOTES_MAX})).all()
+        parts: list[tuple[UUID | None, list[ChangeNote]]] = []
+        size = 0
+        for row in found:
+            note = ChangeNote.model_validate(dict(row._mapping))  # noqa: SLF001
+            length = len(note.model_dump_json())
+            if not parts or parts[-1][0] != row.operator_id or size + length > BYTES_MAX:
+                parts.append((row.operator_id, []))
+                size = 0
+            parts[-1][1].append(note)
+            size += length
+        events = (ChangesNoted(operator_id=of, service=service, notes=tuple(n)) for of, n in parts)
+        await outbox.emit(db, *events)
+    return len(found)
+
+
+async def telling(connections: Connections, service: str) -> None:
+    while True:
+        if await tell_once(connections, service) < NOTES_MAX:
+            await asyncio.sleep(POLL_S)

@@ -4,6 +4,7 @@ Subjects are csms.<noun>.<past tense>.v<n>. Handlers may see events twice and in
 entity events carry the whole state and a version that only grows.
 """
 
+from common.events.audit import ChangeNote, ChangesNoted
 from common.events.billing import (
     RecordClosed,
     RecordLine,
@@ -90,6 +91,8 @@ __all__ = [
     "CardChanged",
     "CardState",
     "CardsImported",
+    "ChangeNote",
+    "ChangesNoted",
     "CompanyChanged",
     "ConnectionReport",
     "ConnectionsReported",
