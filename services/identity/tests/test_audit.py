@@ -16,7 +16,8 @@ from .support import ALL, made
 async def notes(identity: Running, operator: UUID) -> list[Any]:
     async with identity.app.state.connections.begin(PLATFORM) as db:
         statement = text(
-            "select e.*, (p.body::jsonb) -> 'before' as before, (p.body::jsonb) -> 'after' as after "
+            "select e.*, nullif(p.body::jsonb -> 'before', 'null') as before, "
+            "p.body::jsonb -> 'after' as after "
             "from audit_entry e join audit_personal p using (note_id) "
             "where e.operator_id = :of order by seq"
         )

@@ -41,6 +41,7 @@ from common.events.identity import (
     CardChanged,
     CardsImported,
     CardState,
+    ChangesNoted,
     CompanyChanged,
     CostCentreChanged,
     OperatorChanged,
