@@ -45,6 +45,11 @@ async def test_changes_by_rest_are_noted_with_who_and_where(
     await eventually(both)
     added, changed = (await notes(identity, operator))[before:]
     await tampering_is_found(identity, operator)
+    async with identity.as_(operator, "audit:read") as client:
+        page = (await client.get("/v1/audit", params={"table_name": "card"})).json()
+        assert [one["what"] for one in page["items"]] == ["card changed", "card added"]
+        assert (await client.get("/v1/audit/head")).json()["seq"] >= 2
+        assert (await client.get("/v1/audit/verification")).json() == {"first_broken": None}
     assert (added.table_name, added.action, added.before) == ("card", "insert", None)
     assert added.after["uid"] == "04A2B3C4"
     assert added.row_key == changed.row_key == {"id": card["id"]}

@@ -10,6 +10,7 @@ from common import authorize, bus, service
 from common.privacy import every_hour
 from identity import operators
 from identity.access import authorizations
+from identity.audit import routes as audit_routes
 from identity.consumers import HANDLERS
 from identity.people import cards, users
 from identity.privacy import requests
@@ -26,6 +27,7 @@ ROUTERS = [
     cards.router,
     authorizations.router,
     requests.router,
+    audit_routes.router,
 ]
 
 

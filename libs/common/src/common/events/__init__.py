@@ -41,7 +41,6 @@ from common.events.identity import (
     CardChanged,
     CardsImported,
     CardState,
-    ChangesNoted,
     CompanyChanged,
     CostCentreChanged,
     OperatorChanged,
@@ -70,6 +69,7 @@ from common.events.registry import (
 EVENTS: dict[str, type[Event]] = {
     event.subject: event
     for event in (
+        ChangesNoted,
         OperatorChanged, UserChanged, UsersImported, CardChanged, CardsImported, UserGroupChanged,
         CompanyChanged, CostCentreChanged, PartnerChanged,
         PersonalDataRequested, PersonalDataCollected, PersonErased, ErasureReported,
