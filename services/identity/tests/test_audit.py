@@ -104,7 +104,7 @@ async def tampering_is_found(identity: Running, operator: UUID) -> None:
     ):
         async with identity.app.state.connections.begin(PLATFORM) as db:
             assert await first_broken(db, str(operator)) is None
-            await db.execute(text("reset role"))
+            await db.execute(text("set local role none"))
             await db.execute(text(tamper), chain)
             assert await first_broken(db, str(operator)) == 1, tamper
             await db.rollback()
