@@ -99,6 +99,14 @@ async def _forgotten(
         return await suite.count(query, card["user_id"])
 
     await eventually(renamed)
+
+    async def noted() -> Any:
+        entries = (await api.get("/v1/audit", params={"key": card["user_id"]})).json()["items"]
+        return entries if len(entries) >= 2 else None
+
+    entries = await eventually(noted)
+    assert [one["action"] for one in entries] == ["update", "insert"]
+    assert "Ada" not in str(entries)
     # Somebody else may have the card now.
     free = await api.post("/v1/cards", json={"uid": UID})
     assert free.status_code == 201, free.text

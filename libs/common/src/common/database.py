@@ -4,6 +4,7 @@ The handle is called db, never session: here a session is a car being charged.
 """
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Final, Literal
@@ -20,6 +21,7 @@ from sqlalchemy.ext.asyncio import (
     create_async_engine,
 )
 
+from common import client, logs
 from common.auth import Caller, Principal
 from common.problems import Problem
 
@@ -28,6 +30,8 @@ OPERATOR_SETTING: Final = "csms.operator"
 PLATFORM: Final = "*"
 # Beneath that, of staff who may see some locations only, these: {uuid,uuid}; empty: all.
 LOCATIONS_SETTING: Final = "csms.locations"
+# Who acts, as JSON; with it, the triggers of common.audit note what changes.
+ACTOR_SETTING: Final = "csms.actor"
 Operator = UUID | Literal["*"]
 
 # What a statement of asyncpg raises that the database refused, or that it was away for;
@@ -122,11 +126,11 @@ class Connections:
     @asynccontextmanager
     async def acting(self, caller: Principal) -> AsyncIterator[AsyncSession]:
         """One transaction that sees what the caller may see. Raises OutsideYourLocations."""
-        async with self.begin(caller.operator_id or PLATFORM) as db:
+        async with self.begin(None) as db:
+            await _set_for(db, caller)
             if caller.locations is None:
                 yield db
                 return
-            await _set(db, LOCATIONS_SETTING, "{" + ",".join(map(str, caller.locations)) + "}")
             try:
                 yield db
             except DBAPIError as error:
@@ -156,6 +160,37 @@ async def undone_on_failure(db: AsyncSession) -> AsyncIterator[None]:
 
 async def set_operator(db: AsyncSession, operator: Operator) -> None:
     await _set(db, OPERATOR_SETTING, str(operator))
+
+
+def actor_of(caller: Principal) -> str:
+    """The caller and the request in hand, as JSON."""
+    return json.dumps(
+        {
+            "sub": caller.sub,
+            "role": caller.role,
+            "ip": client.address.get(),
+            "request_id": logs.request_id.get(),
+        }
+    )
+
+
+async def _set_for(db: AsyncSession, caller: Principal) -> None:
+    # In one round trip: every request pays it.
+    locations = "" if caller.locations is None else "{" + ",".join(map(str, caller.locations)) + "}"
+    await db.execute(
+        text(
+            "select set_config(:operator_name, :operator, true), "
+            "set_config(:locations_name, :locations, true), set_config(:actor_name, :actor, true)"
+        ),
+        {
+            "operator_name": OPERATOR_SETTING,
+            "operator": str(caller.operator_id or PLATFORM),
+            "locations_name": LOCATIONS_SETTING,
+            "locations": locations,
+            "actor_name": ACTOR_SETTING,
+            "actor": actor_of(caller),
+        },
+    )
 
 
 async def _set(db: AsyncSession, name: str, value: str) -> None:

@@ -83,7 +83,8 @@ async def _prepare(connection: Any, schema: str, role: str) -> None:
 
 
 def _metadata(service: str) -> list[Any]:
-    import_module("common.inbox")  # its tables join the outbox's
+    for joins in ("common.inbox", "common.audit"):  # their tables join the outbox's
+        import_module(joins)
     tables = import_module(f"{database.schema(service)}.tables")
     return [tables.Table.metadata, outbox.metadata]
 

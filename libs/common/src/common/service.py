@@ -18,7 +18,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from common import auth, bus, client, database, ids, inbox, logs, outbox, problems, storable
+from common import audit, auth, bus, client, database, ids, inbox, logs, outbox, problems, storable
 from common.settings import Settings
 from common.tasks import Tasks
 
@@ -79,6 +79,7 @@ def create(
             tasks.forever(partial(outbox.relay, connections, stream), f"{name} relay")
             tasks.forever(app.state.keyring.keep_fresh, f"{name} keys")
             tasks.forever(partial(_prune, connections), f"{name} prune")
+            tasks.forever(partial(audit.telling, connections, name), f"{name} audit")
             for consume in (bus.consume_events, bus.consume_meter):
                 loop = partial(consume, name, connections, stream, handlers)
                 tasks.forever(loop, f"{name} consumer")

@@ -10,6 +10,7 @@ from common import authorize, bus, service
 from common.privacy import every_hour
 from identity import operators
 from identity.access import authorizations
+from identity.audit import routes as audit_routes
 from identity.consumers import HANDLERS
 from identity.people import cards, companies, cost_centres, user_groups, users
 from identity.privacy import requests
@@ -32,6 +33,7 @@ ROUTERS = [
     cards.router,
     authorizations.router,
     requests.router,
+    audit_routes.router,
 ]
 
 

@@ -4,12 +4,14 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.events import (
+    ChangesNoted,
     ErasureReported,
     PersonalDataCollected,
     RetentionReported,
     TariffChanged,
 )
 from common.inbox import Handlers
+from identity.audit import chain
 from identity.privacy import gathering
 from identity.tables import RetentionReport, Tariff
 
@@ -45,6 +47,7 @@ async def keep_retention(db: AsyncSession, event: RetentionReported) -> None:
 
 
 HANDLERS: Handlers = {
+    ChangesNoted: chain.keep,
     TariffChanged: note_tariff,
     PersonalDataCollected: gathering.keep_part,
     ErasureReported: gathering.keep_report,

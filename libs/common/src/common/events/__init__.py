@@ -4,6 +4,7 @@ Subjects are csms.<noun>.<past tense>.v<n>. Handlers may see events twice and in
 entity events carry the whole state and a version that only grows.
 """
 
+from common.events.audit import ChangeNote, ChangesNoted
 from common.events.billing import (
     RecordClosed,
     RecordLine,
@@ -68,6 +69,7 @@ from common.events.registry import (
 EVENTS: dict[str, type[Event]] = {
     event.subject: event
     for event in (
+        ChangesNoted,
         OperatorChanged, UserChanged, UsersImported, CardChanged, CardsImported, UserGroupChanged,
         CompanyChanged, CostCentreChanged, PartnerChanged,
         PersonalDataRequested, PersonalDataCollected, PersonErased, ErasureReported,
@@ -90,6 +92,8 @@ __all__ = [
     "CardChanged",
     "CardState",
     "CardsImported",
+    "ChangeNote",
+    "ChangesNoted",
     "CompanyChanged",
     "ConnectionReport",
     "ConnectionsReported",

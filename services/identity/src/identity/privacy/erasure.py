@@ -5,6 +5,7 @@ gives its uid back, so that it may be somebody else's tomorrow.
 """
 
 from typing import Final
+from uuid import UUID
 
 from sqlalchemy import Text, cast, func, literal, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common import outbox, privacy
 from common.clock import now
 from common.events import PersonErased
+from identity.audit import chain
 from identity.privacy.gathering import cards_of
 from identity.tables import Card, PrivacyRequest, User
 
@@ -30,6 +32,20 @@ async def is_erased(db: AsyncSession, request: PrivacyRequest) -> bool:
         User.operator_id == request.operator_id, User.id == request.user_id
     )
     return await db.scalar(mine.with_for_update()) is not None
+
+
+async def forget_changes(db: AsyncSession, operator_id: UUID, user_id: UUID) -> None:
+    """What the audit log kept of the person's rows from before; that they changed stays."""
+    of_them = (Card.operator_id == operator_id, Card.user_id == user_id)
+    their_cards = (await db.scalars(select(Card.id).where(*of_them))).all()
+    keys = [("users", user_id), *(("card", card_id) for card_id in their_cards)]
+    for table, row_id in keys:
+        await chain.forget(db, operator_id, table, {"id": str(row_id)})
+    # Those that are not told yet, the erasure's own among them.
+    untold = text(
+        "update change_note set before = null, after = null where row_key->>'id' = any(:ids)"
+    )
+    await db.execute(untold, {"ids": [str(row_id) for _, row_id in keys]})
 
 
 async def erase(db: AsyncSession, request: PrivacyRequest) -> tuple[User, list[Card]]:
@@ -66,6 +82,7 @@ async def erase(db: AsyncSession, request: PrivacyRequest) -> tuple[User, list[C
     for statement in FORGET:
         values = {"operator": request.operator_id, "user": request.user_id}
         await db.execute(text(statement), values)
+    await forget_changes(db, request.operator_id, request.user_id)
     event = PersonErased(
         operator_id=request.operator_id,
         request_id=request.id,

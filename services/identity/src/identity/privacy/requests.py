@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from common import privacy
 from common.auth import Caller, Principal, scoped
 from common.clock import AnyMoment, now
 from common.database import PLATFORM, Connections, Db
@@ -20,7 +21,7 @@ from identity.fields import Body
 from identity.people import cards, users
 from identity.privacy import erasure, gathering
 from identity.refusals import refusing
-from identity.tables import PrivacyPart, PrivacyRequest, RetentionReport
+from identity.tables import PrivacyPart, PrivacyRequest, RetentionReport, User
 
 router = APIRouter(prefix="/v1", tags=["privacy"])
 
@@ -300,3 +301,7 @@ async def sweep_once(connections: Connections) -> None:
         )
         gone = (await db.scalars(old.values(state="gone").returning(PrivacyRequest.id))).all()
         await db.execute(delete(PrivacyPart).where(PrivacyPart.request_id.in_(gone)))
+        # What was on its way to the audit log when they were erased.
+        lately = select(User).where(User.erased_at > now() - privacy.TOKEN_KEPT)
+        for user in (await db.scalars(lately)).all():
+            await erasure.forget_changes(db, user.operator_id, user.id)

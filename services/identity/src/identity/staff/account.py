@@ -69,7 +69,8 @@ async def change_password(
     if not await hasher.matches(hashed, body.password.get_secret_value()):
         raise PasswordWrong("type the one that you signed in with")
     new = await hasher.hash(body.new_password.get_secret_value())
-    async with connections.begin(PLATFORM) as db:
+    # Of the platform too, whose own login is no operator's.
+    async with connections.acting(caller.model_copy(update={"operator_id": None})) as db:
         # Only if it is still the one that was checked.
         same = update(Login).where(Login.id == login_id, Login.password_hash == hashed)
         changed = await db.execute(same.values(password_hash=new, version=Login.version + 1))

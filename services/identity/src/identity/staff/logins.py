@@ -138,7 +138,9 @@ async def make_login(
     # Not by Db: a connection must not wait for the hash.
     hashed = await hasher.hash(body.password.get_secret_value())
     connections: Connections = request.app.state.connections
-    async with connections.begin(operator_id or PLATFORM) as db:
+    # A platform admin is of no operator, whichever the caller acts for.
+    acting = caller.model_copy(update={"operator_id": operator_id})
+    async with connections.acting(acting) as db:
         values = body.model_dump(exclude={"password"})
         row = Login(operator_id=operator_id, password_hash=hashed, **values)
         db.add(row)
@@ -166,7 +168,7 @@ async def change_login(
         del values["password"]
         values["password_hash"] = await hasher.hash(body.password.get_secret_value())
     connections: Connections = request.app.state.connections
-    async with connections.begin(caller.operator_id or PLATFORM) as db:
+    async with connections.acting(caller) as db:
         with _refusing(body.email):
             row = await single.change(db, Login, login_id, expected, values)
         if body.model_fields_set & SIGNED_OUT_BY:

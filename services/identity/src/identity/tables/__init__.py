@@ -1,6 +1,7 @@
 """Everything identity stores, a module a theme. Table.metadata knows all of it."""
 
 from identity.tables.access import Tariff
+from identity.tables.audit import AuditEntry, AuditPersonal
 from identity.tables.declarative import Table, Versioned
 from identity.tables.operator import Operator
 from identity.tables.partner import Partner
@@ -17,6 +18,8 @@ from identity.tables.staff import (
 
 __all__ = [
     "ApiKey",
+    "AuditEntry",
+    "AuditPersonal",
     "Card",
     "Company",
     "CostCentre",

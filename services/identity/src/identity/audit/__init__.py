@@ -1,0 +1,1 @@
+"""What people changed in any service: kept in chains that show tampering."""
