@@ -2,7 +2,7 @@
 
 from identity.tables.access import Tariff
 from identity.tables.declarative import Table, Versioned
-from identity.tables.operator import Operator
+from identity.tables.operator import Operator, OperatorLogo
 from identity.tables.partner import Partner
 from identity.tables.people import Card, Company, CostCentre, User, UserGroup, UserGroupMember
 from identity.tables.privacy import PrivacyPart, PrivacyRequest, RetentionReport
@@ -22,6 +22,7 @@ __all__ = [
     "CostCentre",
     "Login",
     "Operator",
+    "OperatorLogo",
     "Partner",
     "PrivacyPart",
     "PrivacyRequest",
