@@ -6,4 +6,6 @@ PUBLIC = {
     ("post", "/v1/token/revoke"),
     ("post", "/v1/token/api-key"),
     ("get", "/.well-known/jwks.json"),
+    ("get", "/v1/public/operators/{operator_id}"),
+    ("get", "/v1/public/operators/{operator_id}/logo"),
 }

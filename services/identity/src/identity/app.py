@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from common import authorize, bus, service
 from common.privacy import every_hour
-from identity import operators
+from identity import operator_settings, operators
 from identity.access import authorizations
 from identity.audit import routes as audit_routes
 from identity.consumers import HANDLERS
@@ -20,6 +20,7 @@ from identity.staff.passwords import Hasher
 
 ROUTERS = [
     operators.router,
+    operator_settings.router,
     logins.router,
     signin.router,
     sessions.router,

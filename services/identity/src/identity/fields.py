@@ -1,6 +1,6 @@
 """The shapes of what people send: bounded, and without what PostgreSQL cannot store."""
 
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID
 from zoneinfo import available_timezones
 
@@ -13,6 +13,8 @@ from pydantic import (
     StringConstraints,
     model_validator,
 )
+
+from identity import business_ids
 
 # No control characters: NUL cannot be stored and a line break spoils a list.
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
@@ -51,6 +53,47 @@ def _known_time_zone(name: str) -> str:
 
 TimeZone = Annotated[
     str, Field(max_length=64, examples=["Europe/Berlin"]), AfterValidator(_known_time_zone)
+]
+
+
+Country = Annotated[
+    str,
+    Field(max_length=2, description="ISO 3166-1 alpha-2", examples=["DE"]),
+    AfterValidator(business_ids.country),
+]
+VatId = Annotated[
+    str, Field(max_length=30, examples=["DE123456789"]), AfterValidator(business_ids.vat_id)
+]
+Iban = Annotated[
+    str,
+    Field(max_length=50, examples=["DE02120300000000202051"]),
+    AfterValidator(business_ids.iban),
+]
+Bic = Annotated[
+    str, Field(max_length=20, examples=["BYLADEM1001"]), AfterValidator(business_ids.bic)
+]
+Phone = Annotated[
+    str,
+    Field(max_length=30, description="E.164", examples=["+4940123456"]),
+    AfterValidator(business_ids.phone),
+]
+# http alone or with TLS: a link of any other scheme could be a program.
+Website = Annotated[
+    str, Field(max_length=300, pattern=r"^https?://[!-~]+$", examples=["https://example.org"])
+]
+Language = Literal["cs", "da", "de", "en", "es", "fr", "it", "nl", "pl", "sv"]
+
+
+def _once(languages: list[Language]) -> list[Language]:
+    if len(set(languages)) < len(languages):
+        raise ValueError("name each language once")
+    return languages
+
+
+Languages = Annotated[
+    list[Language],
+    Field(min_length=1, max_length=10, description="BCP 47; the first is the default"),
+    AfterValidator(_once),
 ]
 
 

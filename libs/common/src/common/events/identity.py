@@ -21,6 +21,22 @@ class OperatorChanged(Event):
         default=None,
         description="after which what names people in their sessions is removed; None: never",
     )
+    active: bool = Field(default=True, description="if not, nobody signs in and no card charges")
+    legal_name: str | None = None
+    street: str | None = None
+    postal_code: str | None = None
+    city: str | None = None
+    country: str | None = Field(default=None, description="ISO 3166-1 alpha-2")
+    vat_id: str | None = None
+    tax_number: str | None = None
+    register_entry: str | None = None
+    email: str | None = None
+    phone: str | None = Field(default=None, description="E.164")
+    website: str | None = None
+    iban: str | None = Field(default=None, description="without blanks")
+    bic: str | None = None
+    account_holder: str | None = None
+    languages: tuple[str, ...] = Field(default=(), description="BCP 47; the first is the default")
 
 
 class UserState(Part):

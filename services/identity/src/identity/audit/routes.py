@@ -23,8 +23,8 @@ Name = Annotated[str | None, Query(max_length=64, pattern="^[a-z_-]+$")]
 
 
 class AuditOut(BaseModel):
+    id: UUID
     seq: int
-    note_id: UUID
     at: datetime
     what: str
     service: str
@@ -99,7 +99,7 @@ async def list_audit(
 def _out(entry: AuditEntry, values: dict[str, Any]) -> AuditOut:
     return AuditOut(
         seq=entry.seq,
-        note_id=entry.note_id,
+        id=entry.note_id,
         at=entry.at,
         what=f"{entry.table_name.replace('_', ' ')} {DONE.get(entry.action, entry.action)}",
         service=entry.service,

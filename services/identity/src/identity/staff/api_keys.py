@@ -24,7 +24,7 @@ from identity.staff import tokens
 from identity.staff.logins import within
 from identity.staff.roles import ACCOUNT, OF_AN_OPERATOR, SCOPES
 from identity.staff.tokens import TokenOut
-from identity.tables import ApiKey, Partner
+from identity.tables import ApiKey, Operator, Partner
 
 router = APIRouter(tags=["api keys"])
 
@@ -211,8 +211,10 @@ async def sign_in_with_key(body: KeyIn, request: Request, response: Response) ->
 async def _good(db: AsyncSession, key_hash: bytes) -> ApiKey | None:
     query = (
         select(ApiKey)
+        .join(Operator, Operator.id == ApiKey.operator_id)
         .outerjoin(Partner, Partner.id == ApiKey.partner_id)
         .where(
+            Operator.active,
             ApiKey.key_hash == key_hash,
             ApiKey.revoked_at.is_(None),
             or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > now()),

@@ -25,7 +25,7 @@ from identity import single
 from identity.fields import Body
 from identity.staff import roles, tokens
 from identity.staff.tokens import TokenOut
-from identity.tables import Login, RefreshToken, SignIn
+from identity.tables import Login, Operator, RefreshToken, SignIn
 
 log = logging.getLogger(__name__)
 
@@ -66,10 +66,18 @@ class SignIns(BaseModel):
     items: list[SignInOut]
 
 
+async def may_sign_in(db: AsyncSession, login: Login) -> bool:
+    """Whether the login is active, and its operator; db must see the platform."""
+    if login.operator_id is None:
+        return login.active
+    on = select(Operator.active).where(Operator.id == login.operator_id)
+    return login.active and bool(await db.scalar(on))
+
+
 async def open_session(db: AsyncSession, login: Login, request: Request, how: str) -> TokenOut:
     """Sign in; db must see the platform.
 
-    The caller has made sure that it is this person, and that login and operator are active.
+    The caller has made sure that it is this person, and that they may_sign_in.
     """
     at = now()
     row = SignIn(
@@ -141,12 +149,14 @@ async def _refreshed(db: AsyncSession, token_hash: bytes) -> TokenOut | None:
     found = await db.execute(
         select(SignIn, Login)
         .join(Login, Login.id == SignIn.login_id)
+        .outerjoin(Operator, Operator.id == Login.operator_id)
         .where(
             SignIn.id == sign_in_id,
             SignIn.revoked_at.is_(None),
             SignIn.expires_at > at,
             SignIn.ends_at > at,
             Login.active,
+            or_(Login.operator_id.is_(None), Operator.active),
         )
         .with_for_update(of=SignIn)
     )

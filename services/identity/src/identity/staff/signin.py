@@ -48,9 +48,10 @@ async def sign_in(body: TokenIn, request: Request, response: Response, hasher: H
         drivers = (Login.role == "driver") & (Login.operator_id == body.operator_id)
         wanted = drivers if body.operator_id else Login.role != "driver"
         login = await db.scalar(select(Login).where(Login.email == body.email, wanted))
+        switched_on = login is not None and await sessions.may_sign_in(db, login)
     hashed = login.password_hash if login else None
     right = await hasher.matches(hashed, body.password.get_secret_value())
-    if login is None or not right or not login.active:
+    if login is None or not right or not switched_on:
         raise SignInRefused("check both, or ask who gave you the login")
     async with connections.begin(PLATFORM) as db:
         await lockout.forgive(db, attempt)
@@ -61,7 +62,7 @@ async def sign_in(body: TokenIn, request: Request, response: Response, hasher: H
         login = await db.scalar(
             same.with_for_update(read=True).execution_options(populate_existing=True)
         )
-        if login is None:
+        if login is None or not await sessions.may_sign_in(db, login):
             raise SignInRefused("check both, or ask who gave you the login")
         made = await sessions.open_session(db, login, request, "password")
     response.headers["Cache-Control"] = "no-store"

@@ -3,7 +3,7 @@
 from identity.tables.access import Tariff
 from identity.tables.audit import AuditEntry, AuditPersonal
 from identity.tables.declarative import Table, Versioned
-from identity.tables.operator import Operator
+from identity.tables.operator import Operator, OperatorLogo
 from identity.tables.partner import Partner
 from identity.tables.people import Card, Company, CostCentre, User, UserGroup, UserGroupMember
 from identity.tables.privacy import PrivacyPart, PrivacyRequest, RetentionReport
@@ -25,6 +25,7 @@ __all__ = [
     "CostCentre",
     "Login",
     "Operator",
+    "OperatorLogo",
     "Partner",
     "PrivacyPart",
     "PrivacyRequest",
