@@ -2,6 +2,7 @@
 
 from identity.tables.access import Tariff
 from identity.tables.declarative import Table, Versioned
+from identity.tables.mail import Mail
 from identity.tables.operator import Operator, OperatorLogo
 from identity.tables.partner import Partner
 from identity.tables.people import Card, Company, CostCentre, User, UserGroup, UserGroupMember
@@ -21,6 +22,7 @@ __all__ = [
     "Company",
     "CostCentre",
     "Login",
+    "Mail",
     "Operator",
     "OperatorLogo",
     "Partner",
