@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email.message import EmailMessage
 from email.parser import BytesParser
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -78,22 +79,15 @@ def token_in(mail: EmailMessage) -> str:
 
 
 @asynccontextmanager
-async def post_office(tls: ssl.SSLContext | None = None, **how: Any) -> AsyncIterator[Postbox]:
+async def post_office(
+    tls: ssl.SSLContext | None = None, *, login: bool = False
+) -> AsyncIterator[Postbox]:
+    """With TLS it wants STARTTLS; with login a name and a password, over whatever it is asked."""
     box = Postbox()
-
-    def connection() -> SMTP:
-        return SMTP(box, tls_context=tls, require_starttls=tls is not None, **how)
-
-    def with_login() -> SMTP:
-        return SMTP(
-            box,
-            tls_context=tls,
-            require_starttls=True,
-            authenticator=box.authenticate,
-            auth_required=True,
-        )
-
-    factory = with_login if tls else connection
+    how: dict[str, Any] = {"tls_context": tls, "require_starttls": tls is not None}
+    if login:
+        how |= {"authenticator": box.authenticate, "auth_required": True, "auth_require_tls": False}
+    factory = partial(SMTP, box, **how)
     server = await asyncio.get_running_loop().create_server(factory, "127.0.0.1", 0)
     box.port = server.sockets[0].getsockname()[1]
     async with server:

@@ -233,11 +233,11 @@ async def test_beyond_loopback_mail_and_password_go_by_starttls_alone(
         assert (box.mails, box.logged_in, row.sent_at, row.failed_at) == ([], [], None, None)
         await as_if_later(quiet, to, timedelta(minutes=30))
 
-    async with post_office(server) as box:
+    async with post_office(server, login=True) as box:
         await refused(box, way(box.port, "starttls"))  # its authority is unknown
-    async with post_office() as plain:
+    async with post_office(login=True) as plain:
         await refused(plain, way(plain.port, "starttls", trusting))  # it offers none
-    async with post_office(server) as box:
+    async with post_office(server, login=True) as box:
         await send_all(quiet, way(box.port, "starttls", trusting))
         assert len(box.to(to)) == 1
         assert (box.was_tls, box.logged_in) == ([True], [b"post", b"secret of the post"])
