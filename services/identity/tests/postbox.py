@@ -87,7 +87,6 @@ async def post_office(
     how: dict[str, Any] = {"tls_context": tls, "require_starttls": tls is not None}
     if login:
         how |= {"authenticator": box.authenticate, "auth_required": True}
-        how["auth_require_tls"] = tls is not None
     factory = partial(SMTP, box, **how)
     server = await asyncio.get_running_loop().create_server(factory, "127.0.0.1", 0)
     box.port = server.sockets[0].getsockname()[1]
