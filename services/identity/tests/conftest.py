@@ -10,12 +10,26 @@ from stack import Issuer, Running, Servers, one_service
 from common.database import PLATFORM
 from identity.tables import SigningKey
 
+from .postbox import Postbox, post_office
 from .support import BOSS, BOSS_PASSWORD, new_operator
 
 
 @pytest.fixture(scope="session")
-async def identity(servers: Servers, issuer: Issuer) -> AsyncIterator[Running]:
-    settings = {"bootstrap_email": BOSS, "bootstrap_password": BOSS_PASSWORD}
+async def postbox() -> AsyncIterator[Postbox]:
+    async with post_office() as box:
+        yield box
+
+
+@pytest.fixture(scope="session")
+async def identity(servers: Servers, issuer: Issuer, postbox: Postbox) -> AsyncIterator[Running]:
+    settings = {
+        "bootstrap_email": BOSS,
+        "bootstrap_password": BOSS_PASSWORD,
+        "secret_key": "a secret key of the tests of identity",
+        "smtp_url": postbox.url,
+        "mail_from": "OpenLade <no-reply@openlade.example>",
+        "public_url": "https://console.example/",
+    }
     async with one_service(servers, issuer, "identity", **settings) as service:
         # Identity trusts only its own keys, so the tests' key becomes one; it is too young to
         # sign with.

@@ -23,6 +23,7 @@ from common.run import SERVICES, PortTaken, bind
 from common.settings import Settings
 from csms_gateway.settings import Settings as GatewaySettings
 from local_stack import demo_data, place
+from local_stack.mail_catcher import MailCatcher
 from local_stack.servers import Nats, NotStarted, Postgres
 
 READY_TIMEOUT_S = 60.0
@@ -60,7 +61,7 @@ class Stack:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self._servers: list[Postgres | Nats] = []
+        self._servers: list[Postgres | Nats | MailCatcher] = []
         self._services: subprocess.Popen[bytes] | None = None
         self._environment: dict[str, str] = {}
         self.urls: dict[str, str] = {}
@@ -88,6 +89,7 @@ class Stack:
                 self._servers.append(nats)
                 nats.start()
             environment["CSMS_NATS_URL"] = nats.url
+        self._catch_mail(environment)
         self.urls = demo_data.urls(gateway)
         run = [sys.executable, "-m", "common.run"]
         with _step("migrations"):
@@ -97,6 +99,17 @@ class Stack:
         self._environment = environment
         with _step("services"):
             self._serve(settings)
+
+    def _catch_mail(self, environment: dict[str, str]) -> None:
+        if "CSMS_SMTP_URL" in environment:
+            return
+        catcher = MailCatcher(self.home / "mails")
+        with _step("mail catcher"):
+            self._servers.append(catcher)
+            catcher.start()
+        environment["CSMS_SMTP_URL"] = catcher.url
+        environment.setdefault("CSMS_MAIL_FROM", "OpenLade <no-reply@openlade.localhost>")
+        environment.setdefault("CSMS_PUBLIC_URL", "http://localhost:8003")
 
     def serve_again(self, more: dict[str, str]) -> None:
         """Start the services anew with these variables besides. Raises NotStarted."""

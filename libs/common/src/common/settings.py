@@ -22,7 +22,8 @@ def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
 class Settings(BaseSettings):
     """Read from CSMS_* environment variables and nowhere else."""
 
-    model_config = SettingsConfigDict(env_prefix="CSMS_", frozen=True)
+    # An invalid value may hold a password: errors end in the log and do not show it.
+    model_config = SettingsConfigDict(env_prefix="CSMS_", frozen=True, hide_input_in_errors=True)
 
     # No default: an address with a password in it is a secret.
     database_url: PostgresDsn = Field(

@@ -8,10 +8,11 @@ from fastapi import FastAPI
 
 from common import authorize, bus, service
 from common.privacy import every_hour
-from identity import operator_settings, operators
+from identity import mail_delivery, operator_settings, operators
 from identity.access import authorizations
 from identity.audit import routes as audit_routes
 from identity.consumers import HANDLERS
+from identity.mail import Mailing
 from identity.people import cards, companies, cost_centres, user_groups, users
 from identity.privacy import requests
 from identity.settings import Settings
@@ -40,6 +41,7 @@ ROUTERS = [
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     hasher = Hasher()
+    settings = settings or Settings()  # type: ignore[call-arg]
 
     @asynccontextmanager
     async def around(parts: service.Parts) -> AsyncIterator[None]:
@@ -53,11 +55,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         parts.tasks.forever(partial(every_hour, prune), "identity sign-ins")
         sweep = partial(requests.sweep_once, parts.connections)
         parts.tasks.forever(partial(every_hour, sweep), "identity archives")
+        mails = partial(mail_delivery.prune_once, parts.connections)
+        parts.tasks.forever(partial(every_hour, mails), "identity old mails")
+        if way := mail_delivery.delivery(parts.settings):
+            parts.tasks.forever(partial(mail_delivery.deliver, parts.connections, way), "mail")
         yield
 
     app = service.create(
         "identity",
-        settings or Settings(),  # type: ignore[call-arg]
+        settings,
         ROUTERS,
         HANDLERS,
         title="identity",
@@ -65,4 +71,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         load_keys=lambda parts: keys.from_database(parts.connections),
     )
     app.state.hasher = hasher
+    app.state.mailing = Mailing(settings)
     return app

@@ -3,6 +3,7 @@
 from identity.tables.access import Tariff
 from identity.tables.audit import AuditEntry, AuditPersonal
 from identity.tables.declarative import Table, Versioned
+from identity.tables.mail import Mail
 from identity.tables.operator import Operator, OperatorLogo
 from identity.tables.partner import Partner
 from identity.tables.people import Card, Company, CostCentre, User, UserGroup, UserGroupMember
@@ -24,6 +25,7 @@ __all__ = [
     "Company",
     "CostCentre",
     "Login",
+    "Mail",
     "Operator",
     "OperatorLogo",
     "Partner",

@@ -1,0 +1,131 @@
+"""Mail: put into a table together with what it tells of, sent afterwards (mail_delivery)."""
+
+from datetime import timedelta
+from typing import Annotated, Final, NamedTuple
+from uuid import UUID
+
+from fastapi import Depends, Request
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common.clock import now
+from common.problems import Problem
+from identity import mail_texts
+from identity.mail_texts import MailText
+from identity.settings import Settings
+from identity.tables import Mail, Operator
+
+TRIED_FOR: Final = timedelta(hours=24)
+NEEDED: Final = ("smtp_url", "mail_from", "public_url", "secret_key")
+
+
+class MailNotConfigured(Problem):
+    status = 503
+    title = "This installation sends no mail"
+
+
+class Mailing:
+    """What routes that send mail need of the settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._sealer = settings.sealer("identity")
+
+    def require(self) -> None:
+        """Raises MailNotConfigured; before anything else, so that it tells nothing."""
+        if missing := [name for name in NEEDED if getattr(self._settings, name) is None]:
+            names = ", ".join(f"CSMS_{name.upper()}" for name in missing)
+            raise MailNotConfigured(f"set {names}")
+
+    def link(self, path: str, token: str) -> bytes:
+        """Sealed. The token stands behind the #, which browsers send to nobody and log nowhere."""
+        self.require()
+        assert self._sealer
+        base = (self._settings.public_url or "").rstrip("/")
+        return self._sealer.seal(f"{base}/{path}#token={token}".encode())
+
+
+def _of_app(request: Request) -> Mailing:
+    mailing: Mailing = request.app.state.mailing
+    return mailing
+
+
+# For routes that make no sense without mail: they refuse before they do anything.
+def _required(request: Request) -> Mailing:
+    mailing = _of_app(request)
+    mailing.require()
+    return mailing
+
+
+MailIfAny = Annotated[Mailing, Depends(_of_app)]
+MailRequired = Annotated[Mailing, Depends(_required)]
+
+
+class Voice(NamedTuple):
+    """In whose name a mail speaks, and how."""
+
+    name: str
+    language: str
+
+
+async def voice(db: AsyncSession, operator_id: UUID | None) -> Voice:
+    """The operator's name and first language; db must see it."""
+    row = await db.get(Operator, operator_id) if operator_id else None
+    if row is None:
+        return Voice(mail_texts.PLATFORM_NAME, "en")
+    return Voice(row.name, row.languages[0])
+
+
+async def send(
+    db: AsyncSession,
+    operator_id: UUID | None,
+    to: str,
+    subject: str,
+    text: str,
+    *,
+    language: str = "en",
+    link: bytes | None = None,
+    tried_for: timedelta = TRIED_FOR,
+) -> None:
+    """Have a mail sent if the transaction commits.
+
+    link: of Mailing.link, put where text has mail_texts.LINK when it is sent. tried_for: a server
+    that is away is tried for so long.
+    """
+    at = now()
+    db.add(
+        Mail(
+            operator_id=operator_id,
+            recipient=to,
+            language=language,
+            # Of one line: whatever it is made of, it cannot become another header.
+            subject=" ".join("".join(c if c.isprintable() else " " for c in subject).split()),
+            text=text,
+            link=link,
+            made_at=at,
+            next_try_at=at,
+            give_up_at=at + tried_for,
+        )
+    )
+    await db.flush()
+
+
+async def send_text(
+    db: AsyncSession,
+    operator_id: UUID | None,
+    to: str,
+    text: MailText,
+    *,
+    language: str,
+    link: bytes | None = None,
+    tried_for: timedelta = TRIED_FOR,
+) -> None:
+    await send(
+        db,
+        operator_id,
+        to,
+        text.subject,
+        text.text,
+        language=language,
+        link=link,
+        tried_for=tried_for,
+    )
