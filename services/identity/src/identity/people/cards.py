@@ -1,25 +1,28 @@
 """Cards: the tokens users charge with. Two operators may each have a card with the same uid."""
 
 from contextlib import AbstractContextManager
-from typing import Annotated, ClassVar, Literal, Self
+from decimal import Decimal
+from typing import Annotated, ClassVar, Final, Literal, Self
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
-from sqlalchemy import select
+from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import outbox
 from common.auth import Caller, scoped
 from common.clock import AnyMoment
 from common.database import Db
-from common.events import CardChanged
+from common.events import CardChanged, CardState
+from common.ids import uuid7
 from common.paging import Cursor, Limit, Page, rows
-from common.problems import Problem
+from common.problems import NotFound, Problem
 from common.versions import Expected
 from identity import single
 from identity.access.decision import normal_uid
 from identity.fields import Body, Label, Line, Patch
+from identity.people.users import UnknownUser
 from identity.refusals import UnknownOperator, refusing
 from identity.tables import Card
 
@@ -34,14 +37,51 @@ class CardUidTaken(Problem):
     title = "There is a card with this uid already"
 
 
-class UnknownUser(Problem):
-    status = 422
-    title = "The operator has no such user"
-
-
 class MasterPassOfNoGroup(Problem):
     status = 422
     title = "A master pass needs the group that stations know as the master's"
+
+
+class UidTooLong(Problem):
+    status = 422
+    title = "OCPP 1.6 takes no RFID card of more than 20 characters"
+
+
+class NoContract(Problem):
+    status = 422
+    title = "This is no e-mobility account identifier"
+
+
+class UnknownCompany(Problem):
+    status = 422
+    title = "The operator has no such company, or the company no such cost centre"
+
+
+class MasterOfNoCompany(Problem):
+    status = 422
+    title = "A company's master card and a cost centre need the company"
+
+
+class MasterTaken(Problem):
+    status = 409
+    title = "The company has its master card already"
+
+
+class StrategyOnUserCard(Problem):
+    """Only the master card's account is billed."""
+
+    status = 422
+    title = "A company's user card has no accounting strategy of its own"
+
+
+class PartnersCard(Problem):
+    status = 409
+    title = "It is a partner's card: it can be blocked here, the rest is the partner's"
+
+
+class ReplacedAlready(Problem):
+    status = 409
+    title = "This card was replaced already"
 
 
 class ValidityReversed(Problem):
@@ -80,6 +120,19 @@ MasterPass = Annotated[
         "MasterPassGroupId (OCPP 2.0.1, C16; OCPP 1.6 has none)"
     ),
 ]
+CompanyMaster = Annotated[
+    bool, Field(description="the company's own card, whose account is billed; one a company")
+]
+Cap = Annotated[
+    Decimal,
+    Field(
+        ge=0,
+        max_digits=12,
+        decimal_places=2,
+        description="gross, in the operator's currency, of a calendar month; beyond it the card "
+        "is refused",
+    ),
+]
 Kind = Literal["rfid", "app", "emaid"]
 ReasonText = Annotated[Line, Field(description="only together with active false")]
 
@@ -95,6 +148,11 @@ class CardIn(Body):
     valid_until: AnyMoment | None = None
     group_id: Group | None = None
     master_pass: MasterPass = False
+    company_id: UUID | None = None
+    company_master: CompanyMaster = False
+    cost_centre_id: UUID | None = None
+    accounting_strategy_id: UUID | None = None
+    monthly_cap: Cap | None = None
 
     @model_validator(mode="after")
     def _blocked_if_reasoned(self) -> Self:
@@ -107,7 +165,17 @@ class CardPatch(Patch):
     """To block: {"active": false, "blocked_reason": "lost"}; active true forgets the reason."""
 
     may_be_null: ClassVar[frozenset[str]] = frozenset(
-        {"user_id", "blocked_reason", "valid_from", "valid_until", "group_id"}
+        {
+            "user_id",
+            "blocked_reason",
+            "valid_from",
+            "valid_until",
+            "group_id",
+            "company_id",
+            "cost_centre_id",
+            "accounting_strategy_id",
+            "monthly_cap",
+        }
     )
 
     uid: Uid | None = None
@@ -120,6 +188,11 @@ class CardPatch(Patch):
     valid_until: AnyMoment | None = None
     group_id: Group | None = None
     master_pass: MasterPass | None = None
+    company_id: UUID | None = None
+    company_master: CompanyMaster | None = None
+    cost_centre_id: UUID | None = None
+    accounting_strategy_id: UUID | None = None
+    monthly_cap: Cap | None = None
 
     @model_validator(mode="after")
     def _reason_only_with_block(self) -> Self:
@@ -145,7 +218,20 @@ class CardOut(BaseModel):
     valid_until: AnyMoment | None
     group_id: str | None
     master_pass: bool
+    company_id: UUID | None
+    company_master: bool
+    cost_centre_id: UUID | None
+    partner_id: UUID | None = Field(description="who issued it, if a partner did")
+    accounting_strategy_id: UUID | None
+    monthly_cap: Decimal | None
+    replaced_by: UUID | None = Field(description="the card that took its place")
     version: int
+
+
+class ReplacementIn(Body):
+    uid: Uid
+    kind: Kind | None = Field(default=None, description="null: as the old one's")
+    label: Label | None = Field(default=None, description="null: as the old one's")
 
 
 @router.get("", summary="List the cards", dependencies=[reads])
@@ -156,6 +242,11 @@ async def list_cards(
     user_id: UUID | None = None,
     active: bool | None = None,
     group_id: Group | None = None,
+    kind: Kind | None = None,
+    company_id: UUID | None = None,
+    cost_centre_id: UUID | None = None,
+    partner_id: UUID | None = None,
+    q: Annotated[Line | None, Query(description="in the uid or the label")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[CardOut]:
@@ -165,9 +256,16 @@ async def list_cards(
         Card.user_id: user_id,
         Card.active: active,
         Card.group_id: group_id,
+        Card.kind: kind,
+        Card.company_id: company_id,
+        Card.cost_centre_id: cost_centre_id,
+        Card.partner_id: partner_id,
     }
     conditions = [column == value for column, value in wanted.items() if value is not None]
     query = select(Card).where(*conditions)
+    if q is not None:
+        texts = (Card.uid, Card.label)
+        query = query.where(or_(*(text.icontains(q, autoescape=True) for text in texts)))
     found, following = await rows(db, query, Card.id, limit=limit, cursor=cursor)
     return Page(items=[CardOut.model_validate(row) for row in found], next_cursor=following)
 
@@ -192,17 +290,84 @@ async def make_card(body: CardIn, db: Db, caller: Caller, response: Response) ->
 async def change_card(
     card_id: UUID, body: CardPatch, expected: Expected, db: Db, response: Response
 ) -> CardOut:
+    if body.model_fields_set - BLOCKING and (await single.get(db, Card, card_id)).partner_id:
+        raise PartnersCard("send active and blocked_reason only")
     with _refusing(body):
         row = await single.change(db, Card, card_id, expected, body.changes())
     await tell(db, row)
     return CardOut.model_validate(single.tagged(response, row))
 
 
-def _refusing(body: CardIn | CardPatch) -> AbstractContextManager[None]:
+@router.post(
+    "/{card_id}/replace",
+    status_code=201,
+    summary="Put a new card in the place of a lost or broken one",
+    dependencies=[writes],
+)
+async def replace_card(card_id: UUID, body: ReplacementIn, db: Db, response: Response) -> CardOut:
+    """It takes over everything but the uid; the old one is blocked for good."""
+    old = await db.scalar(select(Card).where(Card.id == card_id).with_for_update())
+    if old is None:
+        raise NotFound(f"there is no card with the id {card_id}")
+    if old.partner_id is not None:
+        raise PartnersCard("its partner replaces it")
+    if old.replaced_by is not None:
+        raise ReplacedAlready(f"by the card {old.replaced_by}")
+    kept = {column.key: getattr(old, column.key) for column in Card.__mapper__.columns}
+    new = Card(
+        **{name: value for name, value in kept.items() if name not in OWN},
+        uid=body.uid,
+        kind=body.kind or old.kind,
+        label=old.label if body.label is None else body.label,
+        active=True,
+    )
+    new.id = uuid7()
+    gone = (
+        update(Card)
+        .where(Card.id == card_id)
+        .values(
+            active=False,
+            blocked_reason=REPLACED,
+            company_master=False,
+            accounting_strategy_id=None,
+            replaced_by=new.id,
+            version=Card.version + 1,
+        )
+    )
+    with _refusing(body):
+        await db.execute(gone)
+        db.add(new)
+        await db.flush()
+    await db.refresh(old)
+    await tell(db, old)
+    await tell(db, new)
+    return CardOut.model_validate(single.tagged(response, new))
+
+
+BLOCKING: Final = frozenset({"active", "blocked_reason"})
+REPLACED: Final = "replaced"
+# What a replacement does not take over.
+OWN: Final = frozenset(
+    {"id", "version", "uid", "kind", "label", "active", "blocked_reason", "replaced_by"}
+)
+
+
+def _refusing(body: CardIn | CardPatch | ReplacementIn) -> AbstractContextManager[None]:
     return refusing(
         {
             "uq_card_operator_id_uid": CardUidTaken(f"there is already a card {body.uid}"),
-            "fk_card_operator_id_user_id": UnknownUser(f"no user has the id {body.user_id}"),
+            "fk_card_operator_id_user_id": UnknownUser("no user has the id in user_id"),
+            "ck_card_uid_of_kind": UidTooLong(f"{body.uid} is longer, or kind says what it is"),
+            "ck_card_contract": NoContract(f"{body.uid} is not as DE-ABC-C12345678-X"),
+            "fk_card_operator_id_company_id": UnknownCompany("look at company_id"),
+            "fk_card_operator_id_company_id_cost_centre_id": UnknownCompany(
+                "look at company_id and cost_centre_id"
+            ),
+            "ck_card_master_of_company": MasterOfNoCompany("send company_id as well"),
+            "ck_card_centre_of_company": MasterOfNoCompany("send company_id as well"),
+            "uq_card_master_of_company": MasterTaken("make that one a user card first"),
+            "ck_card_strategy_not_on_user_card": StrategyOnUserCard("put it on the master card"),
+            "ck_card_partner_alone": PartnersCard("it belongs to no user and no company"),
             "fk_card_operator_id": UnknownOperator("no operator has the id in Operator-Id"),
             "ck_card_valid_from_before_until": ValidityReversed("valid_from < valid_until, please"),
             "ck_card_master_pass_of_group": MasterPassOfNoGroup("send group_id with master_pass"),
@@ -211,17 +376,11 @@ def _refusing(body: CardIn | CardPatch) -> AbstractContextManager[None]:
 
 
 async def tell(db: AsyncSession, row: Card) -> None:
-    await outbox.emit(
-        db,
-        CardChanged(
-            operator_id=row.operator_id,
-            card_id=row.id,
-            version=row.version,
-            uid=row.uid,
-            user_id=row.user_id,
-            label=row.label,
-            active=row.active,
-            group_id=row.group_id,
-            master_pass=row.master_pass,
-        ),
-    )
+    event = CardChanged(operator_id=row.operator_id, **state(row).model_dump())
+    await outbox.emit(db, event)
+
+
+def state(row: Card) -> CardState:
+    """What others are told of a card."""
+    named = CardState.model_fields.keys() - {"card_id"}
+    return CardState(card_id=row.id, **{name: getattr(row, name) for name in named})

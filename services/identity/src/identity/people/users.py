@@ -1,12 +1,13 @@
 """Users: the people who charge."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import ClassVar
+from typing import Annotated, ClassVar
 from uuid import UUID
 
-from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict
-from sqlalchemy import select
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import outbox
@@ -20,7 +21,7 @@ from common.versions import Expected
 from identity import single
 from identity.fields import Body, Email, Line, Patch
 from identity.refusals import UnknownOperator, refusing
-from identity.tables import User
+from identity.tables import User, UserGroupMember
 
 router = APIRouter(prefix="/v1/users", tags=["users"])
 
@@ -31,6 +32,11 @@ writes = scoped("users:write")
 class ExternalIdTaken(Problem):
     status = 409
     title = "Another user has this external id"
+
+
+class UnknownUser(Problem):
+    status = 422
+    title = "The operator has no such user"
 
 
 class ErasedUser(Problem):
@@ -64,6 +70,7 @@ class UserOut(BaseModel):
     external_id: str | None
     active: bool
     erased_at: AnyMoment | None
+    group_ids: list[UUID] = Field(default=[], description="the user groups they are in")
     version: int
 
 
@@ -75,6 +82,10 @@ async def list_users(
     email: Email | None = None,
     external_id: Line | None = None,
     active: bool | None = None,
+    group_id: UUID | None = None,
+    q: Annotated[
+        Line | None, Query(description="in the name, the e-mail address or the external id")
+    ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[UserOut]:
@@ -87,14 +98,21 @@ async def list_users(
     }
     conditions = [column == value for column, value in wanted.items() if value is not None]
     query = select(User).where(*conditions)
+    if group_id is not None:
+        of_it = select(UserGroupMember.user_id).where(UserGroupMember.group_id == group_id)
+        query = query.where(User.id.in_(of_it))
+    if q is not None:
+        texts = (User.name, User.email, User.external_id)
+        query = query.where(or_(*(text.icontains(q, autoescape=True) for text in texts)))
     found, following = await rows(db, query, User.id, limit=limit, cursor=cursor)
-    return Page(items=[UserOut.model_validate(row) for row in found], next_cursor=following)
+    return Page(items=await told(db, found), next_cursor=following)
 
 
 @router.get("/{user_id}", summary="Read a user", dependencies=[reads])
 async def read_user(user_id: UUID, db: Db, response: Response) -> UserOut:
     row = await single.get(db, User, user_id)
-    return UserOut.model_validate(single.tagged(response, row))
+    [out] = await told(db, [single.tagged(response, row)])
+    return out
 
 
 @router.post("", status_code=201, summary="Make a user", dependencies=[writes])
@@ -103,7 +121,7 @@ async def make_user(body: UserIn, db: Db, caller: Caller, response: Response) ->
     db.add(row)
     with _refusing(body.external_id):
         await db.flush()
-    await tell(db, row)
+    await tell_many(db, [row])
     return UserOut.model_validate(single.tagged(response, row))
 
 
@@ -113,8 +131,9 @@ async def change_user(
 ) -> UserOut:
     with _refusing(body.external_id):
         row = await single.change(db, User, user_id, expected, body.changes())
-    await tell(db, row)
-    return UserOut.model_validate(single.tagged(response, row))
+    await tell_many(db, [row])
+    [out] = await told(db, [single.tagged(response, row)])
+    return out
 
 
 def _refusing(external_id: str | None) -> AbstractContextManager[None]:
@@ -128,14 +147,37 @@ def _refusing(external_id: str | None) -> AbstractContextManager[None]:
     )
 
 
-async def tell(db: AsyncSession, row: User) -> None:
-    await outbox.emit(
-        db,
+async def groups_of(db: AsyncSession, rows: Sequence[User]) -> dict[UUID, list[UUID]]:
+    """The user groups of each."""
+    member = UserGroupMember
+    found = await db.execute(
+        select(member.user_id, func.array_agg(member.group_id).label("groups"))
+        .where(member.user_id.in_([row.id for row in rows]))
+        .group_by(member.user_id)
+    )
+    return {user_id: sorted(groups) for user_id, groups in found}
+
+
+async def told(db: AsyncSession, rows: Sequence[User]) -> list[UserOut]:
+    groups = await groups_of(db, rows)
+    items = [UserOut.model_validate(row) for row in rows]
+    for item in items:
+        item.group_ids = groups.get(item.id, [])
+    return items
+
+
+async def tell_many(db: AsyncSession, rows: Sequence[User]) -> None:
+    """Tell others of users as they are now."""
+    groups = await groups_of(db, rows)
+    events = (
         UserChanged(
             operator_id=row.operator_id,
             user_id=row.id,
             version=row.version,
             name=row.name,
             active=row.active,
-        ),
+            group_ids=tuple(groups.get(row.id, ())),
+        )
+        for row in rows
     )
+    await outbox.emit(db, *events)

@@ -252,7 +252,7 @@ async def _carry_out(db: AsyncSession, request: PrivacyRequest) -> None:
     if await erasure.is_erased(db, request):
         raise ErasedAlready("nothing names them any more")
     user, their_cards = await erasure.erase(db, request)
-    await users.tell(db, user)
+    await users.tell_many(db, [user])
     for card in their_cards:
         await cards.tell(db, card)
 

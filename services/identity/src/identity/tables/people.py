@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import (
@@ -15,6 +16,9 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from identity.tables.declarative import Table, Versioned
+
+# Country, provider, contract and check digit (ISO 15118-2, annex H), or what an erasure left of it.
+CONTRACT: Final = "^([A-Z]{2}-?[A-Z0-9]{3}-?[A-Z0-9]{9}(-?[A-Z0-9])?|ERASED-[0-9A-F]{12})$"
 
 
 class User(Versioned):
@@ -132,6 +136,8 @@ class Card(Versioned):
             name="strategy_not_on_user_card",
         ),
         CheckConstraint("monthly_cap >= 0", name="cap_not_negative"),
+        CheckConstraint("kind <> 'rfid' or length(uid) <= 20", name="uid_of_kind"),
+        CheckConstraint(f"kind <> 'emaid' or uid ~ '{CONTRACT}'", name="contract"),
         Index(
             "uq_card_master_of_company",
             "company_id",
@@ -162,3 +168,4 @@ class Card(Versioned):
     partner_id: Mapped[UUID | None]
     accounting_strategy_id: Mapped[UUID | None]  # billing's
     monthly_cap: Mapped[Decimal | None]  # gross, in the operator's currency
+    replaced_by: Mapped[UUID | None]
