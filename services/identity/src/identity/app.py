@@ -11,7 +11,7 @@ from common.privacy import every_hour
 from identity import operators
 from identity.access import authorizations
 from identity.consumers import HANDLERS
-from identity.people import cards, companies, cost_centres, user_groups, users
+from identity.people import cards, companies, cost_centres, moving, user_groups, users
 from identity.privacy import requests
 from identity.settings import Settings
 from identity.staff import account, api_keys, keys, lockout, logins, sessions, signin
@@ -30,6 +30,7 @@ ROUTERS = [
     companies.router,
     cost_centres.router,
     cards.router,
+    moving.router,
     authorizations.router,
     requests.router,
 ]

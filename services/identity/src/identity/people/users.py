@@ -21,7 +21,7 @@ from common.versions import Expected
 from identity import single
 from identity.fields import Body, Email, Line, Patch
 from identity.refusals import UnknownOperator, refusing
-from identity.tables import User, UserGroupMember
+from identity.tables import Card, User, UserGroupMember
 
 router = APIRouter(prefix="/v1/users", tags=["users"])
 
@@ -71,6 +71,7 @@ class UserOut(BaseModel):
     active: bool
     erased_at: AnyMoment | None
     group_ids: list[UUID] = Field(default=[], description="the user groups they are in")
+    cards: int = Field(default=0, description="how many they have, blocked ones too")
     version: int
 
 
@@ -160,9 +161,19 @@ async def groups_of(db: AsyncSession, rows: Sequence[User]) -> dict[UUID, list[U
 
 async def told(db: AsyncSession, rows: Sequence[User]) -> list[UserOut]:
     groups = await groups_of(db, rows)
+    of_each = (
+        select(Card.user_id, func.count().label("number"))
+        .where(
+            Card.operator_id.in_({row.operator_id for row in rows}),
+            Card.user_id.in_([row.id for row in rows]),
+        )
+        .group_by(Card.user_id)
+    )
+    cards = {row.user_id: row.number for row in await db.execute(of_each)}
     items = [UserOut.model_validate(row) for row in rows]
     for item in items:
         item.group_ids = groups.get(item.id, [])
+        item.cards = cards.get(item.id, 0)
     return items
 
 
