@@ -11,7 +11,15 @@ from common.privacy import every_hour
 from identity import operators
 from identity.access import authorizations
 from identity.consumers import HANDLERS
-from identity.people import cards, companies, cost_centres, moving, user_groups, users
+from identity.people import (
+    cards,
+    companies,
+    cost_centres,
+    exporting,
+    moving,
+    user_groups,
+    users,
+)
 from identity.privacy import requests
 from identity.settings import Settings
 from identity.staff import account, api_keys, keys, lockout, logins, sessions, signin
@@ -25,6 +33,7 @@ ROUTERS = [
     api_keys.router,
     account.router,
     keys.router,
+    exporting.router,  # before what takes any word for an id
     users.router,
     user_groups.router,
     companies.router,

@@ -5,9 +5,9 @@ from decimal import Decimal
 from typing import Annotated, ClassVar, Final, Literal, Self
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import outbox
@@ -231,9 +231,7 @@ class CardOut(BaseModel):
     version: int
 
 
-@router.get("", summary="List the cards", dependencies=[reads])
-async def list_cards(
-    db: Db,
+def _chosen(
     caller: Caller,
     uid: Uid | None = None,
     user_id: UUID | None = None,
@@ -246,9 +244,7 @@ async def list_cards(
     q: Annotated[Line | None, Query(description="in the uid or the label")] = None,
     valid_at: Annotated[AnyMoment | None, Query(description="valid then, blocked or not")] = None,
     replaced: Annotated[bool | None, Query(description="whether another took its place")] = None,
-    limit: Limit = 50,
-    cursor: Cursor = None,
-) -> Page[CardOut]:
+) -> list[ColumnElement[bool]]:
     wanted = {
         Card.operator_id: caller.operator_id,
         Card.uid: uid,
@@ -261,17 +257,27 @@ async def list_cards(
         Card.partner_id: partner_id,
     }
     conditions = [column == value for column, value in wanted.items() if value is not None]
-    query = select(Card).where(*conditions)
     if q is not None:
         texts = (Card.uid, Card.label)
-        query = query.where(or_(*(text.icontains(q, autoescape=True) for text in texts)))
+        conditions.append(or_(*(text.icontains(q, autoescape=True) for text in texts)))
     if valid_at is not None:
-        begun = or_(Card.valid_from.is_(None), Card.valid_from <= valid_at)
-        query = query.where(begun, or_(Card.valid_until.is_(None), Card.valid_until > valid_at))
+        conditions.append(or_(Card.valid_from.is_(None), Card.valid_from <= valid_at))
+        conditions.append(or_(Card.valid_until.is_(None), Card.valid_until > valid_at))
     if replaced is not None:
-        query = query.where(
-            Card.replaced_by.is_not(None) if replaced else Card.replaced_by.is_(None)
-        )
+        still = Card.replaced_by.is_(None)
+        conditions.append(~still if replaced else still)
+    return conditions
+
+
+# What a list is asked for, and a file of it.
+Chosen = Annotated[list[ColumnElement[bool]], Depends(_chosen)]
+
+
+@router.get("", summary="List the cards", dependencies=[reads])
+async def list_cards(
+    db: Db, chosen: Chosen, limit: Limit = 50, cursor: Cursor = None
+) -> Page[CardOut]:
+    query = select(Card).where(*chosen)
     found, following = await rows(db, query, Card.id, limit=limit, cursor=cursor)
     return Page(items=[CardOut.model_validate(row) for row in found], next_cursor=following)
 
