@@ -50,7 +50,15 @@ GOOD = sheet(("external_id", "uid"), ("1", "A"))
 
 def test_a_spreadsheet_is_read_with_its_own_types() -> None:
     header = ("external_id", "uid", "active", "valid_from", "valid_until", "monthly_cap", "label")
-    row = (4711, "0412", True, datetime.fromisoformat("2026-05-01T08:00"), date(2026, 5, 31), 12.5, None)
+    row = (
+        4711,
+        "0412",
+        True,
+        datetime.fromisoformat("2026-05-01T08:00"),
+        date(2026, 5, 31),
+        12.5,
+        None,
+    )
     file = read(sheet(header, (), row))
     assert (file.encoding, file.separator) == ("xlsx", None)
     assert file.rows[0].line == 3
