@@ -16,6 +16,7 @@ from identity.people import (
     companies,
     cost_centres,
     exporting,
+    imports,
     moving,
     user_groups,
     users,
@@ -40,6 +41,7 @@ ROUTERS = [
     cost_centres.router,
     cards.router,
     moving.router,
+    imports.router,
     authorizations.router,
     requests.router,
 ]
@@ -60,6 +62,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         parts.tasks.forever(partial(every_hour, prune), "identity sign-ins")
         sweep = partial(requests.sweep_once, parts.connections)
         parts.tasks.forever(partial(every_hour, sweep), "identity archives")
+        old_imports = partial(imports.prune_once, parts.connections)
+        parts.tasks.forever(partial(every_hour, old_imports), "identity imports")
         yield
 
     app = service.create(

@@ -2,6 +2,7 @@
 
 from identity.tables.access import Tariff
 from identity.tables.declarative import Table, Versioned
+from identity.tables.imports import PeopleImport, PeopleImportRow
 from identity.tables.operator import Operator
 from identity.tables.partner import Partner
 from identity.tables.people import Card, Company, CostCentre, User, UserGroup, UserGroupMember
@@ -23,6 +24,8 @@ __all__ = [
     "Login",
     "Operator",
     "Partner",
+    "PeopleImport",
+    "PeopleImportRow",
     "PrivacyPart",
     "PrivacyRequest",
     "RefreshToken",
