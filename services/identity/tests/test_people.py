@@ -5,9 +5,12 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from stack import Running
+from stack import Running, eventually
+
+from common.events import CardChanged
 
 from .support import made, new_operator, problem
+from .test_entities import events
 
 SCOPES = tuple(
     f"{noun}:{verb}"
@@ -33,7 +36,9 @@ async def test_users_are_put_into_groups_and_taken_out(identity: Running, operat
         members = (await staff.get(f"{path}/members")).json()["items"]
         assert [(one["name"], one["version"]) for one in members] == [("Ada", 2), ("Bob", 2)]
         assert members[0]["group_ids"] == [group["id"]]
+        assert (await staff.put(f"{path}/members/{ada['id']}")).status_code == 204
         assert (await staff.delete(f"{path}/members/{ada['id']}")).status_code == 204
+        problem(await staff.put(f"{path}/members/{uuid4()}"), 422, "unknown-user")
         in_it = (await staff.get("/v1/users", params={"group_id": group["id"]})).json()["items"]
         assert [one["name"] for one in in_it] == ["Bob"]
         stranger = {"user_ids": [bob["id"], str(uuid4())]}
@@ -72,6 +77,10 @@ async def test_a_company_has_one_master_card_and_cost_centres_of_its_own(
         assert mine["monthly_cap"] == "250.00"
         found = await staff.get("/v1/cards", params={"cost_centre_id": centre["id"]})
         assert [one["id"] for one in found.json()["items"]] == [mine["id"]]
+        whole = (await staff.get(f"/v1/companies/{company['id']}")).json()
+        assert (whole["master_card_id"], whole["cards"], whole["cost_centres"]) == (
+            card["id"], 2, 1,
+        )  # fmt: skip
         for body, name in (
             (user_card | {"accounting_strategy_id": strategy}, "strategy-on-user-card"),
             (user_card | {"company_id": other["id"]}, "unknown-company"),
@@ -105,6 +114,54 @@ async def test_a_replaced_card_gives_everything_to_the_new_one(
         assert (gone["active"], gone["blocked_reason"]) == (False, "replaced")
         assert gone["replaced_by"] == new["id"]
         problem(await staff.post(path, json={"uid": uid()}), 409, "replaced-already")
+        url, match = f"/v1/cards/{old['id']}", {"If-Match": "*"}
+        again = await staff.patch(url, json={"active": True}, headers=match)
+        problem(again, 409, "replaced-already")
+
+
+async def test_a_card_is_given_to_somebody_else_and_back_to_nobody(
+    identity: Running, operator: UUID
+) -> None:
+    async with identity.as_(operator, *SCOPES) as staff:
+        ada, bob = [await made(staff, "/v1/users", name=name) for name in ("Ada", "Bob")]
+        card = await made(staff, "/v1/cards", uid=uid(), user_id=ada["id"])
+        path = f"/v1/cards/{card['id']}/move"
+        for user, version in ((bob["id"], 2), (bob["id"], 2), (None, 3)):
+            moved = await staff.post(path, json={"user_id": user})
+            assert moved.status_code == 200, moved.text
+            assert (moved.json()["user_id"], moved.json()["version"]) == (user, version)
+            count = (await staff.get(f"/v1/users/{bob['id']}")).json()["cards"]
+            assert count == (1 if user else 0)
+        problem(await staff.post(path, json={"user_id": str(uuid4())}), 422, "unknown-user")
+
+        async def told() -> list[Any]:
+            found = await events(identity, CardChanged, "card_id", UUID(card["id"]))
+            return found if len(found) == 3 else []
+
+        assert [(one.version, one.user_id) for one in await eventually(told)] == [
+            (1, UUID(ada["id"])), (2, UUID(bob["id"])), (3, None),
+        ]  # fmt: skip
+
+
+async def test_cards_are_found_by_when_they_are_valid_and_whether_replaced(
+    identity: Running, operator: UUID
+) -> None:
+    async with identity.as_(operator, *SCOPES) as staff:
+        always = await made(staff, "/v1/cards", uid=uid())
+        may = {"valid_from": "2026-05-01T00:00:00Z", "valid_until": "2026-06-01T00:00:00Z"}
+        in_may = await made(staff, "/v1/cards", uid=uid(), **may)
+        for moment, found in (
+            ("2026-04-30T23:59:59Z", [always]),
+            ("2026-05-01T00:00:00Z", [always, in_may]),
+            ("2026-06-01T00:00:00Z", [always]),
+        ):
+            items = (await staff.get("/v1/cards", params={"valid_at": moment})).json()["items"]
+            assert [one["id"] for one in items] == [one["id"] for one in found], moment
+        await staff.post(f"/v1/cards/{always['id']}/replace", json={"uid": uid()})
+        gone = (await staff.get("/v1/cards", params={"replaced": True})).json()["items"]
+        assert [one["id"] for one in gone] == [always["id"]]
+        kept = (await staff.get("/v1/cards", params={"replaced": False})).json()["items"]
+        assert len(kept) == 2
 
 
 @pytest.mark.parametrize(
@@ -112,9 +169,10 @@ async def test_a_replaced_card_gives_everything_to_the_new_one(
     [
         ({"uid": "0" * 21}, "uid-too-long"),
         ({"uid": "DE-ABC-1", "kind": "emaid"}, "no-contract"),
+        ({"uid": "DE-ABC-C12345678-5", "kind": "emaid"}, "no-contract"),
         ({"uid": "0" * 20}, ""),
         ({"uid": "a" * 36, "kind": "app"}, ""),
-        ({"uid": "de-abc-C12345678-5", "kind": "emaid"}, ""),
+        ({"uid": "de-abc-C12345678-8", "kind": "emaid"}, ""),
     ],
 )
 async def test_a_uid_is_as_its_kind_has_it(

@@ -13,7 +13,16 @@ from identity.access import authorizations
 from identity.audit import routes as audit_routes
 from identity.consumers import HANDLERS
 from identity.mail import Mailing
-from identity.people import cards, companies, cost_centres, user_groups, users
+from identity.people import (
+    cards,
+    companies,
+    cost_centres,
+    exporting,
+    imports,
+    moving,
+    user_groups,
+    users,
+)
 from identity.privacy import requests
 from identity.settings import Settings
 from identity.staff import account, api_keys, keys, lockout, logins, sessions, signin
@@ -28,11 +37,14 @@ ROUTERS = [
     api_keys.router,
     account.router,
     keys.router,
+    exporting.router,  # before what takes any word for an id
     users.router,
     user_groups.router,
     companies.router,
     cost_centres.router,
     cards.router,
+    moving.router,
+    imports.router,
     authorizations.router,
     requests.router,
     audit_routes.router,
@@ -59,6 +71,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         parts.tasks.forever(partial(every_hour, mails), "identity old mails")
         if way := mail_delivery.delivery(parts.settings):
             parts.tasks.forever(partial(mail_delivery.deliver, parts.connections, way), "mail")
+        old_imports = partial(imports.prune_once, parts.connections)
+        parts.tasks.forever(partial(every_hour, old_imports), "identity imports")
         yield
 
     app = service.create(

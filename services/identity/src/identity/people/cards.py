@@ -5,9 +5,9 @@ from decimal import Decimal
 from typing import Annotated, ClassVar, Final, Literal, Self
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
-from sqlalchemy import or_, select, update
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import outbox
@@ -15,13 +15,13 @@ from common.auth import Caller, scoped
 from common.clock import AnyMoment
 from common.database import Db
 from common.events import CardChanged, CardState
-from common.ids import uuid7
 from common.paging import Cursor, Limit, Page, rows
-from common.problems import NotFound, Problem
+from common.problems import Problem
 from common.versions import Expected
 from identity import single
 from identity.access.decision import normal_uid
 from identity.fields import Body, Label, Line, Patch
+from identity.people import uids
 from identity.people.users import UnknownUser
 from identity.refusals import UnknownOperator, refusing
 from identity.tables import Card
@@ -30,6 +30,9 @@ router = APIRouter(prefix="/v1/cards", tags=["cards"])
 
 reads = scoped("cards:read")
 writes = scoped("cards:write")
+
+# What the operator may do to a partner's card.
+BLOCKING: Final = frozenset({"active", "blocked_reason"})
 
 
 class CardUidTaken(Problem):
@@ -228,15 +231,7 @@ class CardOut(BaseModel):
     version: int
 
 
-class ReplacementIn(Body):
-    uid: Uid
-    kind: Kind | None = Field(default=None, description="null: as the old one's")
-    label: Label | None = Field(default=None, description="null: as the old one's")
-
-
-@router.get("", summary="List the cards", dependencies=[reads])
-async def list_cards(
-    db: Db,
+def _chosen(
     caller: Caller,
     uid: Uid | None = None,
     user_id: UUID | None = None,
@@ -247,9 +242,9 @@ async def list_cards(
     cost_centre_id: UUID | None = None,
     partner_id: UUID | None = None,
     q: Annotated[Line | None, Query(description="in the uid or the label")] = None,
-    limit: Limit = 50,
-    cursor: Cursor = None,
-) -> Page[CardOut]:
+    valid_at: Annotated[AnyMoment | None, Query(description="valid then, blocked or not")] = None,
+    replaced: Annotated[bool | None, Query(description="whether another took its place")] = None,
+) -> list[ColumnElement[bool]]:
     wanted = {
         Card.operator_id: caller.operator_id,
         Card.uid: uid,
@@ -262,10 +257,27 @@ async def list_cards(
         Card.partner_id: partner_id,
     }
     conditions = [column == value for column, value in wanted.items() if value is not None]
-    query = select(Card).where(*conditions)
     if q is not None:
         texts = (Card.uid, Card.label)
-        query = query.where(or_(*(text.icontains(q, autoescape=True) for text in texts)))
+        conditions.append(or_(*(text.icontains(q, autoescape=True) for text in texts)))
+    if valid_at is not None:
+        conditions.append(or_(Card.valid_from.is_(None), Card.valid_from <= valid_at))
+        conditions.append(or_(Card.valid_until.is_(None), Card.valid_until > valid_at))
+    if replaced is not None:
+        still = Card.replaced_by.is_(None)
+        conditions.append(~still if replaced else still)
+    return conditions
+
+
+# What a list is asked for, and a file of it.
+Chosen = Annotated[list[ColumnElement[bool]], Depends(_chosen)]
+
+
+@router.get("", summary="List the cards", dependencies=[reads])
+async def list_cards(
+    db: Db, chosen: Chosen, limit: Limit = 50, cursor: Cursor = None
+) -> Page[CardOut]:
+    query = select(Card).where(*chosen)
     found, following = await rows(db, query, Card.id, limit=limit, cursor=cursor)
     return Page(items=[CardOut.model_validate(row) for row in found], next_cursor=following)
 
@@ -278,9 +290,10 @@ async def read_card(card_id: UUID, db: Db, response: Response) -> CardOut:
 
 @router.post("", status_code=201, summary="Make a card", dependencies=[writes])
 async def make_card(body: CardIn, db: Db, caller: Caller, response: Response) -> CardOut:
+    check_uid(body.kind, body.uid)
     row = Card(operator_id=caller.tenant(), **body.model_dump())
     db.add(row)
-    with _refusing(body):
+    with refusing_card(body.uid):
         await db.flush()
     await tell(db, row)
     return CardOut.model_validate(single.tagged(response, row))
@@ -290,75 +303,32 @@ async def make_card(body: CardIn, db: Db, caller: Caller, response: Response) ->
 async def change_card(
     card_id: UUID, body: CardPatch, expected: Expected, db: Db, response: Response
 ) -> CardOut:
-    if body.model_fields_set - BLOCKING and (await single.get(db, Card, card_id)).partner_id:
+    now = await single.get(db, Card, card_id)
+    if now.partner_id is not None and body.model_fields_set - BLOCKING:
         raise PartnersCard("send active and blocked_reason only")
-    with _refusing(body):
+    if now.replaced_by is not None and body.active:
+        raise ReplacedAlready(f"use the card {now.replaced_by}")
+    if body.model_fields_set & {"uid", "kind"}:
+        check_uid(body.kind or now.kind, body.uid or now.uid)
+    with refusing_card(body.uid):
         row = await single.change(db, Card, card_id, expected, body.changes())
     await tell(db, row)
     return CardOut.model_validate(single.tagged(response, row))
 
 
-@router.post(
-    "/{card_id}/replace",
-    status_code=201,
-    summary="Put a new card in the place of a lost or broken one",
-    dependencies=[writes],
-)
-async def replace_card(card_id: UUID, body: ReplacementIn, db: Db, response: Response) -> CardOut:
-    """It takes over everything but the uid; the old one is blocked for good."""
-    old = await db.scalar(select(Card).where(Card.id == card_id).with_for_update())
-    if old is None:
-        raise NotFound(f"there is no card with the id {card_id}")
-    if old.partner_id is not None:
-        raise PartnersCard("its partner replaces it")
-    if old.replaced_by is not None:
-        raise ReplacedAlready(f"by the card {old.replaced_by}")
-    kept = {column.key: getattr(old, column.key) for column in Card.__mapper__.columns}
-    new = Card(
-        **{name: value for name, value in kept.items() if name not in OWN},
-        uid=body.uid,
-        kind=body.kind or old.kind,
-        label=old.label if body.label is None else body.label,
-        active=True,
-    )
-    new.id = uuid7()
-    gone = (
-        update(Card)
-        .where(Card.id == card_id)
-        .values(
-            active=False,
-            blocked_reason=REPLACED,
-            company_master=False,
-            accounting_strategy_id=None,
-            replaced_by=new.id,
-            version=Card.version + 1,
-        )
-    )
-    with _refusing(body):
-        await db.execute(gone)
-        db.add(new)
-        await db.flush()
-    await db.refresh(old)
-    await tell(db, old)
-    await tell(db, new)
-    return CardOut.model_validate(single.tagged(response, new))
+def check_uid(kind: str, uid: str) -> None:
+    """Raises UidTooLong or NoContract."""
+    if (fault := uids.fault(kind, uid)) is not None:
+        raise (NoContract if kind == "emaid" else UidTooLong)(fault)
 
 
-BLOCKING: Final = frozenset({"active", "blocked_reason"})
-REPLACED: Final = "replaced"
-# What a replacement does not take over.
-OWN: Final = frozenset(
-    {"id", "version", "uid", "kind", "label", "active", "blocked_reason", "replaced_by"}
-)
-
-
-def _refusing(body: CardIn | CardPatch | ReplacementIn) -> AbstractContextManager[None]:
+def refusing_card(uid: str | None) -> AbstractContextManager[None]:
     return refusing(
         {
-            "uq_card_operator_id_uid": CardUidTaken(f"there is already a card {body.uid}"),
+            "uq_card_operator_id_uid": CardUidTaken(f"there is already a card {uid}"),
             "fk_card_operator_id_user_id": UnknownUser("no user has the id in user_id"),
-            "ck_card_uid_of_kind": UidTooLong(f"{body.uid} is longer, or kind says what it is"),
-            "ck_card_contract": NoContract(f"{body.uid} is not as DE-ABC-C12345678-X"),
+            "ck_card_uid_of_kind": UidTooLong(f"{uid} is longer, or kind says what it is"),
+            "ck_card_contract": NoContract(f"{uid} is not as DE-ABC-C12345678-X"),
             "fk_card_operator_id_company_id": UnknownCompany("look at company_id"),
             "fk_card_operator_id_company_id_cost_centre_id": UnknownCompany(
                 "look at company_id and cost_centre_id"

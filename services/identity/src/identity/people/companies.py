@@ -1,12 +1,12 @@
 """Companies: one master card, whose account is billed, and many user cards."""
 
 from contextlib import AbstractContextManager
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, StringConstraints
-from sqlalchemy import select
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import outbox
@@ -19,7 +19,7 @@ from common.versions import Expected
 from identity import single
 from identity.fields import Body, Email, Line, Patch
 from identity.refusals import UnknownOperator, refusing
-from identity.tables import Company
+from identity.tables import Card, Company, CostCentre, Table
 
 router = APIRouter(prefix="/v1/companies", tags=["companies"])
 
@@ -79,6 +79,12 @@ class CompanyOut(BaseModel):
     version: int
 
 
+class CompanyWhole(CompanyOut):
+    master_card_id: UUID | None = Field(description="the card whose account is billed")
+    cards: int = Field(description="its cards, blocked ones and the master card too")
+    cost_centres: int
+
+
 @router.get("", summary="List the companies", dependencies=[reads])
 async def list_companies(
     db: Db,
@@ -102,9 +108,20 @@ async def list_companies(
 
 
 @router.get("/{company_id}", summary="Read a company", dependencies=[reads])
-async def read_company(company_id: UUID, db: Db, response: Response) -> CompanyOut:
+async def read_company(company_id: UUID, db: Db, response: Response) -> CompanyWhole:
     row = await single.get(db, Company, company_id)
-    return CompanyOut.model_validate(single.tagged(response, row))
+    known = CompanyOut.model_validate(single.tagged(response, row))
+    cards = (Card.operator_id == row.operator_id, Card.company_id == company_id)
+    return CompanyWhole(
+        **known.model_dump(),
+        master_card_id=await db.scalar(select(Card.id).where(*cards, Card.company_master)),
+        cards=await _count(db, Card, *cards),
+        cost_centres=await _count(db, CostCentre, CostCentre.company_id == company_id),
+    )
+
+
+async def _count(db: AsyncSession, table: type[Table], *conditions: Any) -> int:
+    return await db.scalar(select(func.count()).select_from(table).where(*conditions)) or 0
 
 
 @router.post("", status_code=201, summary="Make a company", dependencies=[writes])

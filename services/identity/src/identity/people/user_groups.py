@@ -138,6 +138,16 @@ async def add_members(group_id: UUID, body: MembersIn, db: Db) -> None:
     await _touch(db, new)
 
 
+@router.put(
+    "/{group_id}/members/{user_id}",
+    status_code=204,
+    summary="Put a user into a group",
+    dependencies=[writes],
+)
+async def add_member(group_id: UUID, user_id: UUID, db: Db) -> None:
+    await add_members(group_id, MembersIn(user_ids=[user_id]), db)
+
+
 @router.delete(
     "/{group_id}/members/{user_id}",
     status_code=204,

@@ -5,9 +5,9 @@ from contextlib import AbstractContextManager
 from typing import Annotated, ClassVar
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import outbox
@@ -21,7 +21,7 @@ from common.versions import Expected
 from identity import single
 from identity.fields import Body, Email, Line, Patch
 from identity.refusals import UnknownOperator, refusing
-from identity.tables import User, UserGroupMember
+from identity.tables import Card, User, UserGroupMember
 
 router = APIRouter(prefix="/v1/users", tags=["users"])
 
@@ -71,12 +71,11 @@ class UserOut(BaseModel):
     active: bool
     erased_at: AnyMoment | None
     group_ids: list[UUID] = Field(default=[], description="the user groups they are in")
+    cards: int = Field(default=0, description="how many they have, blocked ones too")
     version: int
 
 
-@router.get("", summary="List the users", dependencies=[reads])
-async def list_users(
-    db: Db,
+def _chosen(
     caller: Caller,
     name: Line | None = None,
     email: Email | None = None,
@@ -86,9 +85,7 @@ async def list_users(
     q: Annotated[
         Line | None, Query(description="in the name, the e-mail address or the external id")
     ] = None,
-    limit: Limit = 50,
-    cursor: Cursor = None,
-) -> Page[UserOut]:
+) -> list[ColumnElement[bool]]:
     wanted = {
         User.operator_id: caller.operator_id,
         User.name: name,
@@ -97,13 +94,24 @@ async def list_users(
         User.active: active,
     }
     conditions = [column == value for column, value in wanted.items() if value is not None]
-    query = select(User).where(*conditions)
     if group_id is not None:
         of_it = select(UserGroupMember.user_id).where(UserGroupMember.group_id == group_id)
-        query = query.where(User.id.in_(of_it))
+        conditions.append(User.id.in_(of_it))
     if q is not None:
         texts = (User.name, User.email, User.external_id)
-        query = query.where(or_(*(text.icontains(q, autoescape=True) for text in texts)))
+        conditions.append(or_(*(text.icontains(q, autoescape=True) for text in texts)))
+    return conditions
+
+
+# What a list is asked for, and a file of it.
+Chosen = Annotated[list[ColumnElement[bool]], Depends(_chosen)]
+
+
+@router.get("", summary="List the users", dependencies=[reads])
+async def list_users(
+    db: Db, chosen: Chosen, limit: Limit = 50, cursor: Cursor = None
+) -> Page[UserOut]:
+    query = select(User).where(*chosen)
     found, following = await rows(db, query, User.id, limit=limit, cursor=cursor)
     return Page(items=await told(db, found), next_cursor=following)
 
@@ -160,9 +168,19 @@ async def groups_of(db: AsyncSession, rows: Sequence[User]) -> dict[UUID, list[U
 
 async def told(db: AsyncSession, rows: Sequence[User]) -> list[UserOut]:
     groups = await groups_of(db, rows)
+    of_each = (
+        select(Card.user_id, func.count().label("number"))
+        .where(
+            Card.operator_id.in_({row.operator_id for row in rows}),
+            Card.user_id.in_([row.id for row in rows]),
+        )
+        .group_by(Card.user_id)
+    )
+    cards = {row.user_id: row.number for row in await db.execute(of_each)}
     items = [UserOut.model_validate(row) for row in rows]
     for item in items:
         item.group_ids = groups.get(item.id, [])
+        item.cards = cards.get(item.id, 0)
     return items
 
 

@@ -23,6 +23,7 @@ REASON: Final = "erased"
 # What else here is of a person; each statement names the operator and the user.
 FORGET: Final[tuple[str, ...]] = (
     "delete from user_group_member where operator_id = :operator and user_id = :user",
+    "delete from people_import_row where operator_id = :operator and user_id = :user",
 )
 
 

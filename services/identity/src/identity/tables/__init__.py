@@ -3,6 +3,7 @@
 from identity.tables.access import Tariff
 from identity.tables.audit import AuditEntry, AuditPersonal
 from identity.tables.declarative import Table, Versioned
+from identity.tables.imports import PeopleImport, PeopleImportRow
 from identity.tables.mail import Mail
 from identity.tables.operator import Operator, OperatorLogo
 from identity.tables.partner import Partner
@@ -29,6 +30,8 @@ __all__ = [
     "Operator",
     "OperatorLogo",
     "Partner",
+    "PeopleImport",
+    "PeopleImportRow",
     "PrivacyPart",
     "PrivacyRequest",
     "RefreshToken",
