@@ -15,7 +15,11 @@ from .support import BOSS, BOSS_PASSWORD, new_operator
 
 @pytest.fixture(scope="session")
 async def identity(servers: Servers, issuer: Issuer) -> AsyncIterator[Running]:
-    settings = {"bootstrap_email": BOSS, "bootstrap_password": BOSS_PASSWORD}
+    settings = {
+        "bootstrap_email": BOSS,
+        "bootstrap_password": BOSS_PASSWORD,
+        "secret_key": "a secret key of the tests and of nobody",
+    }
     async with one_service(servers, issuer, "identity", **settings) as service:
         # Identity trusts only its own keys, so the tests' key becomes one; it is too young to
         # sign with.

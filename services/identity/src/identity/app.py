@@ -14,7 +14,7 @@ from identity.consumers import HANDLERS
 from identity.people import cards, users
 from identity.privacy import requests
 from identity.settings import Settings
-from identity.staff import account, api_keys, keys, lockout, logins, sessions, signin
+from identity.staff import account, api_keys, keys, lockout, logins, sessions, signin, totp
 from identity.staff.passwords import Hasher
 
 ROUTERS = [
@@ -24,6 +24,7 @@ ROUTERS = [
     sessions.router,
     api_keys.router,
     account.router,
+    totp.router,
     keys.router,
     users.router,
     cards.router,

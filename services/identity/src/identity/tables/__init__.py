@@ -6,6 +6,7 @@ from identity.tables.operator import Operator
 from identity.tables.partner import Partner
 from identity.tables.people import Card, Company, CostCentre, User, UserGroup, UserGroupMember
 from identity.tables.privacy import PrivacyPart, PrivacyRequest, RetentionReport
+from identity.tables.second_factors import RecoveryCode, Totp
 from identity.tables.staff import (
     ApiKey,
     Login,
@@ -25,6 +26,7 @@ __all__ = [
     "Partner",
     "PrivacyPart",
     "PrivacyRequest",
+    "RecoveryCode",
     "RefreshToken",
     "RetentionReport",
     "SignIn",
@@ -32,6 +34,7 @@ __all__ = [
     "SigningKey",
     "Table",
     "Tariff",
+    "Totp",
     "User",
     "UserGroup",
     "UserGroupMember",
