@@ -50,6 +50,12 @@ async def test_a_person_is_told_everything_and_then_forgotten(suite: Suite) -> N
             return [r for r in await suite.records() if r["card_id"] == card["id"]]
 
         (record,) = await eventually(priced, 20)
+
+        async def logged() -> Any:
+            query = "select count(*) from csms_gateway.message where strpos(frame, $1) > 0"
+            return await suite.count(query, UID) >= 2
+
+        await eventually(logged)
         asked = await staff.made("/v1/privacy-requests", user_id=user["id"], kind="export")
         await staff.done(asked)
         whole = await api.get(f"/v1/privacy-requests/{asked['id']}/archive")

@@ -73,6 +73,7 @@ async def test_a_login_becomes_a_token_that_the_published_keys_verify(
         "expires_in": 900,
         "operator_id": str(operator),
         "role": "billing-clerk",
+        "limited": False,
     }
     published = await identity.http.get("/.well-known/jwks.json")
     assert published.headers["cache-control"] == "public, max-age=60"

@@ -58,6 +58,12 @@ class Settings(BaseSettings):
         "must overwrite what clients send",
     )
 
+    allow_private_endpoints: bool = Field(
+        default=False,
+        description="webhooks, partners' endpoints and OIDC providers may be called at loopback "
+        "and private addresses, and by http; for local stacks and tests only",
+    )
+
     csms_gateway_port: int = Field(default=8001, description="REST")
     registry_port: int = Field(default=8002, description="REST")
     identity_port: int = Field(default=8003, description="REST")

@@ -25,7 +25,7 @@ from identity.people import (
 )
 from identity.privacy import requests
 from identity.settings import Settings
-from identity.staff import account, api_keys, keys, lockout, logins, sessions, signin
+from identity.staff import account, api_keys, keys, lockout, logins, sessions, signin, totp
 from identity.staff.passwords import Hasher
 
 ROUTERS = [
@@ -36,6 +36,7 @@ ROUTERS = [
     sessions.router,
     api_keys.router,
     account.router,
+    totp.router,
     keys.router,
     exporting.router,  # before what takes any word for an id
     users.router,

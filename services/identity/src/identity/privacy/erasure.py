@@ -24,6 +24,14 @@ REASON: Final = "erased"
 FORGET: Final[tuple[str, ...]] = (
     "delete from user_group_member where operator_id = :operator and user_id = :user",
     "delete from people_import_row where operator_id = :operator and user_id = :user",
+    """
+    delete from mail where operator_id = :operator and recipient in (
+        select email from users where operator_id = :operator and id = :user
+        union select email from login where operator_id = :operator and user_id = :user
+    )""",
+    # With their sign-ins, by cascade.
+    "delete from login where operator_id = :operator and user_id = :user",
+    "delete from people_import_row where operator_id = :operator and user_id = :user",
 )
 
 
@@ -55,6 +63,9 @@ async def erase(db: AsyncSession, request: PrivacyRequest) -> tuple[User, list[C
     mine = (Card.operator_id == request.operator_id, Card.user_id == request.user_id)
     await db.execute(select(Card.id).where(*mine).order_by(Card.id).with_for_update())
     cards = await cards_of(db, request.operator_id, request.user_id)
+    for statement in FORGET:
+        values = {"operator": request.operator_id, "user": request.user_id}
+        await db.execute(text(statement), values)
     ending = func.upper(func.right(cast(Card.id, Text), 12))
     nameless = update(Card).where(*mine)
     changed = await db.scalars(
@@ -80,9 +91,6 @@ async def erase(db: AsyncSession, request: PrivacyRequest) -> tuple[User, list[C
         ).returning(User)
     )
     assert user is not None
-    for statement in FORGET:
-        values = {"operator": request.operator_id, "user": request.user_id}
-        await db.execute(text(statement), values)
     await forget_changes(db, request.operator_id, request.user_id)
     event = PersonErased(
         operator_id=request.operator_id,

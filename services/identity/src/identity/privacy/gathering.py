@@ -35,6 +35,22 @@ FILES: Final[Mapping[str, str]] = {
         select id, uid, kind, label, active, blocked_reason, valid_from, valid_until, group_id,
             company_id, cost_centre_id, monthly_cap
         from card where operator_id = :operator and user_id = :user order by id""",
+    "logins": """
+        select id, email, role, active, last_sign_in_at
+        from login where operator_id = :operator and user_id = :user""",
+    "sign_ins": """
+        select s.how, s.made_at, s.last_used_at, s.ip, s.user_agent, s.revoked_at, s.revoked_why
+        from sign_in s join login l on l.id = s.login_id
+        where l.operator_id = :operator and l.user_id = :user order by s.made_at""",
+    "mails": """
+        select m.recipient, m.subject, m.text, m.made_at, m.sent_at from mail m
+        where m.operator_id = :operator and m.recipient in (
+            select email from users where operator_id = :operator and id = :user
+            union select email from login where operator_id = :operator and user_id = :user
+        ) order by m.made_at""",
+    "imports": """
+        select line, outcome, content from people_import_row
+        where operator_id = :operator and user_id = :user order by id""",
     "user_groups": """
         select g.id, g.name from user_group g join user_group_member m on m.group_id = g.id
         where m.operator_id = :operator and m.user_id = :user order by g.id""",

@@ -23,7 +23,7 @@ from common.ids import uuid7
 from common.problems import NotFound, Problem
 from identity import single
 from identity.fields import Body
-from identity.staff import roles, tokens
+from identity.staff import roles, second_factors, tokens
 from identity.staff.tokens import TokenOut
 from identity.tables import Login, Operator, RefreshToken, SignIn
 
@@ -111,17 +111,25 @@ async def _tokens(db: AsyncSession, login: Login, row: SignIn) -> TokenOut:
     )
     role = roles.known(login.role)
     limited = login.location_ids
+    only_account = await _only_account(db, login, row.how)
     made = await tokens.issue(
         db,
         sub=login.id,
         role=role,
         operator_id=login.operator_id,
-        scope=roles.scope_claim(role),
+        scope=second_factors.scope(role, only_account=only_account),
         sid=str(row.id),
         locations=None if limited is None else [str(one) for one in limited],
         user_id=str(login.user_id) if login.user_id else None,
     )
-    return made.model_copy(update={"refresh_token": refresh})
+    return made.model_copy(update={"refresh_token": refresh, "limited": only_account})
+
+
+async def _only_account(db: AsyncSession, login: Login, how: str) -> bool:
+    """Asked for each token, so that a policy holds for those who are signed in already."""
+    operator = await db.get(Operator, login.operator_id) if login.operator_id else None
+    policies = getattr(operator, "policies", None) or {}
+    return second_factors.limited(policies, login.role, how)
 
 
 @router.post("/v1/token/refresh", summary="The next access token, and the next refresh token")

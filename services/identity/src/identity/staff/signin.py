@@ -15,7 +15,7 @@ from common import client
 from common.database import PLATFORM, Connections
 from common.problems import Problem
 from identity.fields import Body, Email
-from identity.staff import lockout, sessions
+from identity.staff import lockout, sessions, totp
 from identity.staff.passwords import Hashing
 from identity.staff.tokens import TokenOut
 from identity.tables import Login
@@ -36,6 +36,7 @@ class TokenIn(Body):
     operator_id: UUID | None = Field(
         default=None, description="of a driver: whose customer signs in; null: staff"
     )
+    code: totp.Code | None = None
 
 
 @router.post("", summary="Sign in")
@@ -53,6 +54,7 @@ async def sign_in(body: TokenIn, request: Request, response: Response, hasher: H
     right = await hasher.matches(hashed, body.password.get_secret_value())
     if login is None or not right or not switched_on:
         raise SignInRefused("check both, or ask who gave you the login")
+    how = await totp.check(request, login, body.code)
     async with connections.begin(PLATFORM) as db:
         await lockout.forgive(db, attempt)
         # As it is now: meanwhile an admin may have switched it off or changed its password.
@@ -64,7 +66,7 @@ async def sign_in(body: TokenIn, request: Request, response: Response, hasher: H
         )
         if login is None or not await sessions.may_sign_in(db, login):
             raise SignInRefused("check both, or ask who gave you the login")
-        made = await sessions.open_session(db, login, request, "password")
+        made = await sessions.open_session(db, login, request, how)
     response.headers["Cache-Control"] = "no-store"
     return made
 

@@ -27,6 +27,10 @@ class TokenOut(BaseModel):
     )
     operator_id: UUID | None = Field(description="null: the platform's own staff")
     role: roles.Role | Literal["api-key"]
+    limited: bool = Field(
+        default=False,
+        description="good for the own account only: set up a second factor, then refresh",
+    )
 
 
 async def issue(

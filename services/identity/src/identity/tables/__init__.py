@@ -9,6 +9,7 @@ from identity.tables.operator import Operator, OperatorLogo
 from identity.tables.partner import Partner
 from identity.tables.people import Card, Company, CostCentre, User, UserGroup, UserGroupMember
 from identity.tables.privacy import PrivacyPart, PrivacyRequest, RetentionReport
+from identity.tables.second_factors import RecoveryCode, Totp
 from identity.tables.staff import (
     ApiKey,
     Login,
@@ -34,6 +35,7 @@ __all__ = [
     "PeopleImportRow",
     "PrivacyPart",
     "PrivacyRequest",
+    "RecoveryCode",
     "RefreshToken",
     "RetentionReport",
     "SignIn",
@@ -41,6 +43,7 @@ __all__ = [
     "SigningKey",
     "Table",
     "Tariff",
+    "Totp",
     "User",
     "UserGroup",
     "UserGroupMember",

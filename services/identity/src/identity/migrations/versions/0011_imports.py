@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from common.audit import audited
 from common.migrate import tenant_walls
 
 revision = "0011"
@@ -34,6 +35,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_people_import_operator_id_id"), "people_import", ["operator_id", "id"])
     _rows()
     tenant_walls("people_import", "people_import_row")
+    audited("people_import")
 
 
 def _rows() -> None:

@@ -1,0 +1,27 @@
+"""Secrets that identity must read again: encrypted with the setting secret_key."""
+
+from fastapi import Request
+
+from common.problems import Problem
+from common.sealing import Sealer
+
+
+class NotConfigured(Problem):
+    status = 503
+    title = "This installation is not set up for it"
+
+
+def sealer(request: Request) -> Sealer:
+    """Raises NotConfigured."""
+    made: Sealer | None = request.app.state.parts.settings.sealer("identity")
+    if made is None:
+        raise NotConfigured("set CSMS_SECRET_KEY; without it no secret can be kept")
+    return made
+
+
+def opened(request: Request, sealed: bytes) -> bytes:
+    """Raises NotConfigured."""
+    try:
+        return sealer(request).open(sealed)
+    except ValueError:
+        raise NotConfigured("CSMS_SECRET_KEY is not the one that this was sealed with") from None
