@@ -11,7 +11,7 @@ from nats.aio.client import Client
 from stack import Running, eventually
 
 from common import authorize, bus
-from common.authorize import AuthorizeAnswer, AuthorizeQuestion
+from common.authorize import AuthorizeAnswer, AuthorizeQuestion, Holder
 from common.clock import now
 from common.events import TariffChanged
 from identity.consumers import note_tariff
@@ -68,6 +68,7 @@ async def test_a_known_card_is_accepted_whatever_its_case(
             why="The card is known, active and valid.",
             card_id=UUID(card["id"]),
             user_id=UUID(user["id"]),
+            holder=Holder(),
             expires_at=end,
         )
         tried = await client.post(

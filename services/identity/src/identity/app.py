@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from common import authorize, bus, service
 from common.privacy import every_hour
 from identity import mail_delivery, operator_settings, operators
-from identity.access import authorizations
+from identity.access import access_rules, authorizations
 from identity.audit import routes as audit_routes
 from identity.consumers import HANDLERS
 from identity.mail import Mailing
@@ -46,6 +46,7 @@ ROUTERS = [
     cards.router,
     moving.router,
     imports.router,
+    access_rules.router,
     authorizations.router,
     requests.router,
     audit_routes.router,
@@ -60,9 +61,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def around(parts: service.Parts) -> AsyncIterator[None]:
         await keys.make_first(parts.connections)
         await logins.make_first(parts.connections, parts.settings, hasher)
-        answer = authorizations.answering(parts.connections)
-        respond = partial(bus.respond, parts.nats, "identity", authorize.SUBJECT, answer)
-        parts.tasks.forever(respond, "identity authorize")
         parts.tasks.forever(partial(lockout.prune, parts.connections), "identity lockout")
         prune = partial(sessions.prune_once, parts.connections)
         parts.tasks.forever(partial(every_hour, prune), "identity sign-ins")
@@ -74,7 +72,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             parts.tasks.forever(partial(mail_delivery.deliver, parts.connections, way), "mail")
         old_imports = partial(imports.prune_once, parts.connections)
         parts.tasks.forever(partial(every_hour, old_imports), "identity imports")
-        yield
+        async with authorizations.deciding(str(parts.settings.database_url)) as decider:
+            app.state.decider = decider
+            answer = decider.answer
+            respond = partial(bus.respond, parts.nats, "identity", authorize.SUBJECT, answer)
+            responding = parts.tasks.forever(respond, "identity authorize")
+            yield
+            responding.cancel()
 
     app = service.create(
         "identity",

@@ -1,5 +1,7 @@
 """What identity does when something happens elsewhere."""
 
+from zoneinfo import ZoneInfo
+
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -7,13 +9,15 @@ from common.events import (
     ChangesNoted,
     ErasureReported,
     PersonalDataCollected,
+    RecordClosed,
     RetentionReported,
+    StationChanged,
     TariffChanged,
 )
 from common.inbox import Handlers
 from identity.audit import chain
 from identity.privacy import gathering
-from identity.tables import RetentionReport, Tariff
+from identity.tables import CardMonth, RetentionReport, Station, Tariff
 
 
 async def note_tariff(db: AsyncSession, event: TariffChanged) -> None:
@@ -34,6 +38,39 @@ async def note_tariff(db: AsyncSession, event: TariffChanged) -> None:
     )
 
 
+async def keep_station(db: AsyncSession, event: StationChanged) -> None:
+    new = insert(Station).values(
+        station_id=event.station_id,
+        operator_id=event.operator_id,
+        version=event.version,
+        location_id=event.location_id,
+    )
+    newer = new.on_conflict_do_update(
+        index_elements=[Station.station_id],
+        set_={name: new.excluded[name] for name in ("operator_id", "version", "location_id")},
+        where=Station.version < new.excluded.version,
+    )
+    await db.execute(newer)
+
+
+async def add_spent(db: AsyncSession, event: RecordClosed) -> None:
+    """For the cap of a card: by the month in which the session ended, where it was."""
+    if event.card_id is None:
+        return
+    local = event.ended_at.astimezone(ZoneInfo(event.time_zone)).date()
+    more = insert(CardMonth).values(
+        card_id=event.card_id,
+        month=local.replace(day=1),
+        operator_id=event.operator_id,
+        spent=event.total_gross,
+    )
+    added = more.on_conflict_do_update(
+        index_elements=[CardMonth.card_id, CardMonth.month],
+        set_={"spent": CardMonth.spent + more.excluded.spent},
+    )
+    await db.execute(added)
+
+
 async def keep_retention(db: AsyncSession, event: RetentionReported) -> None:
     db.add(
         RetentionReport(
@@ -47,6 +84,8 @@ async def keep_retention(db: AsyncSession, event: RetentionReported) -> None:
 
 
 HANDLERS: Handlers = {
+    StationChanged: keep_station,
+    RecordClosed: add_spent,
     ChangesNoted: chain.keep,
     TariffChanged: note_tariff,
     PersonalDataCollected: gathering.keep_part,

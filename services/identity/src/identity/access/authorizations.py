@@ -1,90 +1,217 @@
-"""The authorize decision: asked by the gateway over NATS, and by staff over REST."""
+"""The authorize decision: asked by the gateway over NATS, and by staff over REST.
 
-from collections.abc import Awaitable, Callable
+A driver waits for it, so it is one statement on a connection of its own kind: what the card is,
+whose, where the station stands, what was spent. The rules are compiled once; the statement tells
+their revision, so compiled ones are never stale.
+"""
+
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Final
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter
-from pydantic import Field
-from sqlalchemy import and_, exists, or_, select
-from sqlalchemy.ext.asyncio import AsyncSession
+import asyncpg
+import orjson
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
 
 from common.auth import Caller, scoped
-from common.authorize import AuthorizeAnswer, AuthorizeQuestion
-from common.clock import now
-from common.database import Connections, Db
-from identity.access.decision import Facts, decide, emaid_forms, normal_uid
+from common.authorize import AuthorizeAnswer, AuthorizeQuestion, AuthorizeStatus, Holder
+from common.clock import Moment, now
+from common.database import OPERATOR_SETTING, PLATFORM, server_settings
+from identity.access.access_rules import compiled
+from identity.access.decision import Decision, Facts, decide, emaid_forms, normal_uid
+from identity.access.rules import Judgement, Names, Rule, judge
 from identity.fields import Body, Line
-from identity.tables import Card, Tariff, User
 
 router = APIRouter(prefix="/v1/authorizations", tags=["authorizations"])
+
+POOL_SIZE: Final = 6
+COMPILED_MAX: Final = 500  # operators whose rules are kept
+# The operator is named in the statement itself: the connections are for all of them.
+FIND: Final = """
+select
+    o.active as operator_active, o.time_zone, c.id as card_id, c.active, c.blocked_reason,
+    c.valid_from, c.valid_until, c.user_id, u.active as user_active, c.group_id, c.master_pass,
+    c.company_id, c.company_master, c.cost_centre_id, c.partner_id, c.accounting_strategy_id,
+    c.monthly_cap, co.active as company_active, p.active as partner_active,
+    exists (
+        select from tariff t where t.operator_id = $1 and t.valid_from <= $4
+    ) as has_tariff,
+    array(
+        select m.group_id from user_group_member m
+        where m.operator_id = $1 and m.user_id = c.user_id order by 1
+    ) as user_group_ids,
+    (select s.location_id from station s where s.station_id = $5 and s.operator_id = $1)
+        as location_id,
+    coalesce((
+        select m.spent from card_month m where m.card_id = c.id
+            and m.month = date_trunc('month', $4 at time zone o.time_zone)::date
+    ), 0) as spent,
+    (select r.revision from access_revision r where r.operator_id = $1) as revision
+from card c
+join operator o on o.id = c.operator_id
+left join users u on u.operator_id = c.operator_id and u.id = c.user_id
+left join company co on co.id = c.company_id
+left join partner p on p.id = c.partner_id
+where c.operator_id = $1 and c.uid = any($2) and (c.uid = $3 or c.kind = 'emaid')
+order by (c.uid = $3) desc, c.id -- of a contract with several cards the one that is written alike
+limit 1
+"""
+RULES: Final = """
+select name, effect, holders, places, windows, valid_from, valid_until
+from access_rule where operator_id = $1 and active order by name
+"""
+OF_CARD: Final = frozenset(field.name for field in fields(Facts)) - {"judgement"}
+
+
+@dataclass(frozen=True)
+class Answered:
+    answer: AuthorizeAnswer
+    decision: Decision
+
+
+class Decider:
+    """What decides; one a process."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._pool = pool
+        self._compiled: OrderedDict[UUID, tuple[int, tuple[Rule, ...]]] = OrderedDict()
+
+    async def answer(self, body: bytes) -> AuthorizeAnswer:
+        """Answers requests on common.authorize.SUBJECT."""
+        question = AuthorizeQuestion.model_validate_json(body)
+        return (await self.decide(question, now())).answer
+
+    async def decide(self, question: AuthorizeQuestion, at: datetime) -> Answered:
+        row = None
+        if (uid := normal_uid(question.id_token)) is not None:
+            forms = [uid, *emaid_forms(uid)]
+            row = await self._pool.fetchrow(
+                FIND, question.operator_id, forms, uid, at, question.station_id
+            )
+        if row is None:
+            decided = decide(None, at)
+            return Answered(AuthorizeAnswer(status=decided.status, why=decided.why), decided)
+        judgement = await self._judged(question, row, at)
+        facts = Facts(**{name: row[name] for name in OF_CARD}, judgement=judgement)
+        decided = decide(facts, at)
+        answer = AuthorizeAnswer(
+            status=decided.status,
+            why=decided.why,
+            card_id=facts.card_id,
+            user_id=facts.user_id,
+            holder=Holder(**{name: row[name] for name in Holder.model_fields}),
+            expires_at=facts.valid_until,
+            parent_id_token=facts.group_id,
+            master_pass=facts.master_pass,
+        )
+        return Answered(answer, decided)
+
+    async def _judged(
+        self, question: AuthorizeQuestion, row: asyncpg.Record, at: datetime
+    ) -> Judgement:
+        rules = await self._rules(question.operator_id, row["revision"])
+        local = at.astimezone(ZoneInfo(row["time_zone"]))
+        return judge(rules, _holder(row), _place(question.station_id, row), local)
+
+    async def _rules(self, operator_id: UUID, revision: int | None) -> tuple[Rule, ...]:
+        if revision is None:
+            return ()
+        kept = self._compiled.get(operator_id)
+        if kept is None or kept[0] < revision:
+            # Newer ones than the revision says do no harm: the next card asks again.
+            found = await self._pool.fetch(RULES, operator_id)
+            kept = revision, tuple(compiled(one) for one in found)
+            self._compiled[operator_id] = kept
+            if len(self._compiled) > COMPILED_MAX:
+                self._compiled.popitem(last=False)
+        return kept[1]
+
+
+def _holder(row: asyncpg.Record) -> Names:
+    """Under what names a rule may mean the card."""
+    one = {
+        "card": row["card_id"],
+        "user": row["user_id"],
+        "company": row["company_id"],
+        "partner": row["partner_id"],
+    }
+    names = {(kind, str(name)) for kind, name in one.items() if name is not None}
+    groups = {("user_group", str(group)) for group in row["user_group_ids"]}
+    return frozenset(names | groups | {("everybody", "")})
+
+
+def _place(station_id: str, row: asyncpg.Record) -> Names:
+    location = row["location_id"]
+    at_location = {("location", str(location))} if location is not None else set()
+    return frozenset({("everywhere", ""), ("station", station_id)} | at_location)
+
+
+async def _keep(_: object) -> None:
+    return
+
+
+async def _prepare(connection: Any) -> None:
+    await connection.set_type_codec(
+        "jsonb", schema="pg_catalog", encoder=_encoded, decoder=orjson.loads
+    )
+
+
+def _encoded(value: object) -> str:
+    return orjson.dumps(value).decode()
+
+
+@asynccontextmanager
+async def deciding(database_url: str) -> AsyncIterator[Decider]:
+    settings = server_settings("identity") | {OPERATOR_SETTING: PLATFORM}
+    pool = await asyncpg.create_pool(
+        database_url.replace("+asyncpg", ""),
+        min_size=1,
+        max_size=POOL_SIZE,
+        command_timeout=5,
+        server_settings=settings,
+        init=_prepare,
+        # Nothing here changes a connection's state; the reset is another round trip.
+        reset=_keep,
+    )
+    try:
+        yield Decider(pool)
+    finally:
+        await pool.close()
 
 
 class AuthorizationIn(Body):
     station_id: Line
     evse_id: int | None = Field(default=None, ge=0, le=9999)
     id_token: Line
+    at: Moment | None = Field(default=None, description="another moment than now")
 
 
-async def decision(db: AsyncSession, question: AuthorizeQuestion) -> AuthorizeAnswer:
-    """One query: a driver waits for it."""
-    at = now()
-    facts = None
-    if (uid := normal_uid(question.id_token)) is not None:
-        priced = exists().where(Tariff.operator_id == question.operator_id, Tariff.valid_from <= at)
-        holder = and_(User.operator_id == Card.operator_id, User.id == Card.user_id)
-        query = (
-            select(
-                Card.id.label("card_id"),
-                Card.active,
-                Card.blocked_reason,
-                Card.valid_from,
-                Card.valid_until,
-                Card.user_id,
-                User.active.label("user_active"),
-                priced.label("has_tariff"),
-                Card.group_id,
-                Card.master_pass,
-            )
-            .outerjoin(User, holder)
-            .where(
-                Card.operator_id == question.operator_id,
-                Card.uid.in_([uid, *emaid_forms(uid)]),
-                or_(Card.uid == uid, Card.kind == "emaid"),
-            )
-            # Of a contract with several cards the one that is written alike.
-            .order_by((Card.uid == uid).desc(), Card.id)
-            .limit(1)
-        )
-        row = (await db.execute(query)).one_or_none()
-        facts = Facts(**row._asdict()) if row else None
-    decided = decide(facts, at)
-    return AuthorizeAnswer(
-        status=decided.status,
-        why=decided.why,
-        card_id=facts.card_id if facts else None,
-        user_id=facts.user_id if facts else None,
-        expires_at=facts.valid_until if facts else None,
-        parent_id_token=facts.group_id if facts else None,
-        master_pass=facts.master_pass if facts else False,
-    )
+class StepOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    check: str
+    status: AuthorizeStatus
+    detail: str
 
 
-def answering(connections: Connections) -> Callable[[bytes], Awaitable[AuthorizeAnswer]]:
-    """What answers requests on common.authorize.SUBJECT."""
-
-    async def answer(body: bytes) -> AuthorizeAnswer:
-        question = AuthorizeQuestion.model_validate_json(body)
-        async with connections.begin(question.operator_id) as db:
-            return await decision(db, question)
-
-    return answer
+class TriedOut(AuthorizeAnswer):
+    steps: list[StepOut] = Field(description="everything that was looked at, in its order")
 
 
 @router.post(
     "",
-    summary="Try a card: may it charge now, and if not, why not",
+    summary="Try a card: may it charge there and then, and if not, why not",
     dependencies=[scoped("authorizations:read")],
 )
-async def try_card(body: AuthorizationIn, db: Db, caller: Caller) -> AuthorizeAnswer:
-    operator_id: UUID = caller.tenant()
-    return await decision(db, AuthorizeQuestion(operator_id=operator_id, **body.model_dump()))
+async def try_card(body: AuthorizationIn, request: Request, caller: Caller) -> TriedOut:
+    decider: Decider = request.app.state.decider
+    question = AuthorizeQuestion(operator_id=caller.tenant(), **body.model_dump(exclude={"at"}))
+    found = await decider.decide(question, body.at or now())
+    steps = [StepOut.model_validate(step) for step in found.decision.steps]
+    return TriedOut(**found.answer.model_dump(), steps=steps)

@@ -1,8 +1,9 @@
 """Pure: may this card charge now?
 
 A card is refused for the first reason that holds, in the order in which staff would look: is it
-known, is it or its holder blocked, is it valid today, is there a price. A session that already
-runs is not asked about again: a card blocked meanwhile only loses its next start.
+known, is it or its holder blocked, is it valid today, do the rules let it, is there a price. A
+session that already runs is not asked about again: a card blocked meanwhile only loses its next
+start.
 
 A card that is charging somewhere may start again elsewhere (OCPP's ConcurrentTx is never answered):
 companies hand one card to several drivers, and a start refused because another's stop was lost
@@ -11,17 +12,22 @@ strands somebody, while each session is billed to the card either way.
 
 import re
 import string
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
 from common.authorize import AuthorizeStatus
+from identity.access.rules import Judgement
 
 # Country, provider, contract and check digit (ISO 15118-2, annex H).
 EMAID: Final = re.compile(r"([A-Z]{2})-?([A-Z0-9]{3})-?([A-Z0-9]{9})(?:-?([A-Z0-9]))?")
 CHECK_DIGITS: Final = string.ascii_uppercase + string.digits
 MOMENT = "%Y-%m-%d %H:%M %Z"
+NOTHING: Final = "Nothing against it."
+ALLOWED: Final = Judgement(allowed=True, why="No rule is against it.")
 
 
 @dataclass(frozen=True)
@@ -38,12 +44,28 @@ class Facts:
     has_tariff: bool  # the operator has one that is valid now
     group_id: str | None = None  # cards of one group end each other's sessions
     master_pass: bool = False  # ends any session and begins none, so it needs no price
+    operator_active: bool = True
+    company_active: bool | None = None  # None: of no company
+    partner_active: bool | None = None  # None: no partner issued it
+    monthly_cap: Decimal | None = None
+    spent: Decimal = Decimal(0)  # in this month, gross
+    judgement: Judgement = ALLOWED
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that was looked at."""
+
+    check: str
+    status: AuthorizeStatus  # Accepted: nothing against it
+    detail: str
 
 
 @dataclass(frozen=True)
 class Decision:
     status: AuthorizeStatus
     why: str
+    steps: tuple[Step, ...] = ()
 
 
 def normal_uid(raw: str) -> str | None:
@@ -70,21 +92,46 @@ def emaid_forms(uid: str) -> list[str]:
     return [between.join(one) for between in ("", "-") for one in found]
 
 
-def decide(facts: Facts | None, now: datetime) -> Decision:  # noqa: PLR0911 - one a reason
+def decide(facts: Facts | None, now: datetime) -> Decision:
     """facts: None if the operator has no such card."""
     if facts is None:
         return Decision("Invalid", "The operator has no card with this token.")
-    if not facts.active:
-        reason = f": {facts.blocked_reason}" if facts.blocked_reason else ""
-        return Decision("Blocked", f"The card is blocked{reason}.")
-    if facts.user_active is False:
-        return Decision("Blocked", "The card's user is not active.")
-    if facts.valid_from is not None and now < facts.valid_from:
-        return Decision("Invalid", f"The card is valid from {facts.valid_from:{MOMENT}}.")
-    if facts.valid_until is not None and now >= facts.valid_until:
-        return Decision("Expired", f"The card was valid until {facts.valid_until:{MOMENT}}.")
+    steps = tuple(_steps(facts, now))
+    refused = next((step for step in steps if step.status != "Accepted"), None)
+    if refused is not None:
+        return Decision(refused.status, refused.detail, steps)
     if facts.master_pass:
-        return Decision("Accepted", "The card is a master pass: it ends sessions, begins none.")
-    if not facts.has_tariff:
-        return Decision("Blocked", "The operator has no valid tariff, so a session has no price.")
-    return Decision("Accepted", "The card is known, active and valid.")
+        why = "The card is a master pass: it ends sessions, begins none."
+        return Decision("Accepted", why, steps)
+    return Decision("Accepted", "The card is known, active and valid.", steps)
+
+
+def _steps(facts: Facts, now: datetime) -> Iterator[Step]:
+    yield _step("operator", facts.operator_active, "The operator is not active.")
+    reason = f": {facts.blocked_reason}" if facts.blocked_reason else ""
+    yield _step("card", facts.active, f"The card is blocked{reason}.")
+    yield _step("user", facts.user_active is not False, "The card's user is not active.")
+    yield _step("company", facts.company_active is not False, "The card's company is not active.")
+    yield _step("partner", facts.partner_active is not False, "The card's partner is not active.")
+    yield _validity(facts, now)
+    if facts.master_pass:
+        return
+    yield _step("rules", facts.judgement.allowed, facts.judgement.why)
+    within = facts.monthly_cap is None or facts.spent < facts.monthly_cap
+    cap = f"The card has spent {facts.spent} of the {facts.monthly_cap} it may in a month."
+    yield _step("cap", within, cap)
+    no_price = "The operator has no valid tariff, so a session has no price."
+    yield _step("tariff", facts.has_tariff, no_price)
+
+
+def _validity(facts: Facts, now: datetime) -> Step:
+    if facts.valid_from is not None and now < facts.valid_from:
+        return Step("validity", "Invalid", f"The card is valid from {facts.valid_from:{MOMENT}}.")
+    if facts.valid_until is not None and now >= facts.valid_until:
+        until = f"The card was valid until {facts.valid_until:{MOMENT}}."
+        return Step("validity", "Expired", until)
+    return Step("validity", "Accepted", NOTHING)
+
+
+def _step(check: str, passed: bool, detail: str) -> Step:
+    return Step(check, "Accepted", NOTHING) if passed else Step(check, "Blocked", detail)

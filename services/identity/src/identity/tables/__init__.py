@@ -1,6 +1,6 @@
 """Everything identity stores, a module a theme. Table.metadata knows all of it."""
 
-from identity.tables.access import Tariff
+from identity.tables.access import AccessRevision, AccessRule, CardMonth, Station, Tariff
 from identity.tables.audit import AuditEntry, AuditPersonal
 from identity.tables.declarative import Table, Versioned
 from identity.tables.imports import PeopleImport, PeopleImportRow
@@ -20,10 +20,13 @@ from identity.tables.staff import (
 )
 
 __all__ = [
+    "AccessRevision",
+    "AccessRule",
     "ApiKey",
     "AuditEntry",
     "AuditPersonal",
     "Card",
+    "CardMonth",
     "Company",
     "CostCentre",
     "Login",
@@ -41,6 +44,7 @@ __all__ = [
     "SignIn",
     "SignInFailure",
     "SigningKey",
+    "Station",
     "Table",
     "Tariff",
     "Totp",

@@ -1,11 +1,15 @@
 """What decides beside the card whether it may charge; told by other services."""
 
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from identity.tables.declarative import Table
+from identity.tables.declarative import Table, Versioned
 
 
 class Tariff(Table):
@@ -17,3 +21,55 @@ class Tariff(Table):
     tariff_id: Mapped[UUID] = mapped_column(primary_key=True)
     valid_from: Mapped[datetime]
     told_at: Mapped[datetime]  # occurred_at of the event that this row comes from
+
+
+class Station(Table):
+    """Told by registry: where it stands, for rules of locations."""
+
+    __tablename__ = "station"
+
+    station_id: Mapped[str] = mapped_column(primary_key=True)
+    operator_id: Mapped[UUID]
+    version: Mapped[int]
+    location_id: Mapped[UUID | None]
+
+
+class AccessRule(Versioned):
+    """Who may charge where and when (access.rules)."""
+
+    __tablename__ = "access_rule"
+    __table_args__ = (
+        UniqueConstraint("operator_id", "name"),
+        CheckConstraint("effect in ('deny', 'reserve', 'confine')", name="effect"),
+        Index(None, "operator_id", "id"),
+    )
+
+    operator_id: Mapped[UUID] = mapped_column(ForeignKey("operator.id"))
+    name: Mapped[str]
+    effect: Mapped[str]
+    holders: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    places: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    windows: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    valid_from: Mapped[date | None]
+    valid_until: Mapped[date | None]
+    active: Mapped[bool]
+
+
+class AccessRevision(Table):
+    """Grows with each change of an operator's rules: compiled ones of an older one are stale."""
+
+    __tablename__ = "access_revision"
+
+    operator_id: Mapped[UUID] = mapped_column(primary_key=True)
+    revision: Mapped[int] = mapped_column(BigInteger)
+
+
+class CardMonth(Table):
+    """What a card has spent in a month of its sessions' ends, gross; told by billing."""
+
+    __tablename__ = "card_month"
+
+    card_id: Mapped[UUID] = mapped_column(primary_key=True)
+    month: Mapped[date] = mapped_column(primary_key=True)  # its first day
+    operator_id: Mapped[UUID]
+    spent: Mapped[Decimal]

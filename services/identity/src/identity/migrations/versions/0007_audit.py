@@ -19,7 +19,6 @@ AUDITED: tuple[str, ...] = (
     "cost_centre",
     "card",
     "partner",
-    "tariff",
     "privacy_request",
 )
 SECRET: dict[str, tuple[str, ...]] = {"login": ("password_hash",), "api_key": ("key_hash",)}
