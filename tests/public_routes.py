@@ -5,5 +5,7 @@ PUBLIC = {
     ("post", "/v1/token/refresh"),
     ("post", "/v1/token/revoke"),
     ("post", "/v1/token/api-key"),
+    ("post", "/v1/token/passkey"),
+    ("post", "/v1/token/passkey/options"),
     ("get", "/.well-known/jwks.json"),
 }

@@ -19,6 +19,7 @@ async def identity(servers: Servers, issuer: Issuer) -> AsyncIterator[Running]:
         "bootstrap_email": BOSS,
         "bootstrap_password": BOSS_PASSWORD,
         "secret_key": "a secret key of the tests and of nobody",
+        "public_url": "https://console.example/",
     }
     async with one_service(servers, issuer, "identity", **settings) as service:
         # Identity trusts only its own keys, so the tests' key becomes one; it is too young to

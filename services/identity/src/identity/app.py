@@ -14,7 +14,17 @@ from identity.consumers import HANDLERS
 from identity.people import cards, users
 from identity.privacy import requests
 from identity.settings import Settings
-from identity.staff import account, api_keys, keys, lockout, logins, sessions, signin, totp
+from identity.staff import (
+    account,
+    api_keys,
+    keys,
+    lockout,
+    logins,
+    passkeys,
+    sessions,
+    signin,
+    totp,
+)
 from identity.staff.passwords import Hasher
 
 ROUTERS = [
@@ -25,6 +35,7 @@ ROUTERS = [
     api_keys.router,
     account.router,
     totp.router,
+    passkeys.router,
     keys.router,
     users.router,
     cards.router,

@@ -11,8 +11,9 @@ ENOUGH: Final = frozenset({"password+totp", "password+recovery-code", "passkey",
 
 
 def needed(policies: Mapping[str, Any], role: str) -> bool:
-    """By the operator's policy, of its staff; drivers choose for themselves."""
-    return policies.get("require_second_factor") is True and role in get_args(OperatorRole)
+    """By the operator's policy: none, admins or staff. Drivers choose for themselves."""
+    of = {"admins": ("operator-admin",), "staff": get_args(OperatorRole)}
+    return role in of.get(str(policies.get("require_second_factor")), ())
 
 
 def limited(policies: Mapping[str, Any], role: str, how: str) -> bool:

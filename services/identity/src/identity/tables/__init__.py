@@ -6,7 +6,7 @@ from identity.tables.operator import Operator
 from identity.tables.partner import Partner
 from identity.tables.people import Card, Company, CostCentre, User, UserGroup, UserGroupMember
 from identity.tables.privacy import PrivacyPart, PrivacyRequest, RetentionReport
-from identity.tables.second_factors import RecoveryCode, Totp
+from identity.tables.second_factors import Passkey, PasskeyChallenge, RecoveryCode, Totp
 from identity.tables.staff import (
     ApiKey,
     Login,
@@ -24,6 +24,8 @@ __all__ = [
     "Login",
     "Operator",
     "Partner",
+    "Passkey",
+    "PasskeyChallenge",
     "PrivacyPart",
     "PrivacyRequest",
     "RecoveryCode",
