@@ -200,8 +200,11 @@ async def test_passkeys_are_renamed_and_deleted_by_their_owner(
     stranger = await signed_in(identity, operator)
     path = f"{PATH}/{mine['passkey']['id']}"
     match = {"If-Match": '"1"'}
-    for method, more in (("PATCH", {"json": {"name": "Mine now"}}), ("DELETE", {})):
-        theirs = await identity.http.request(method, path, headers=bearer(stranger) | match, **more)
+    for method in ("PATCH", "DELETE"):
+        body = {"name": "Mine now"} if method == "PATCH" else None
+        theirs = await identity.http.request(
+            method, path, json=body, headers=bearer(stranger) | match
+        )
         problem(theirs, 404, "not-found")
     named = await identity.http.patch(path, json={"name": "Key ring"}, headers=bearer(mine) | match)
     assert (named.json()["name"], named.json()["version"]) == ("Key ring", 2)
