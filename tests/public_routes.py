@@ -5,6 +5,8 @@ PUBLIC = {
     ("post", "/v1/token/refresh"),
     ("post", "/v1/token/revoke"),
     ("post", "/v1/token/api-key"),
+    ("post", "/v1/token/passkey"),
+    ("post", "/v1/token/passkey/options"),
     ("get", "/.well-known/jwks.json"),
     ("get", "/v1/public/operators/{operator_id}"),
     ("get", "/v1/public/operators/{operator_id}/logo"),

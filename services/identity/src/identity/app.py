@@ -25,7 +25,17 @@ from identity.people import (
 )
 from identity.privacy import requests
 from identity.settings import Settings
-from identity.staff import account, api_keys, keys, lockout, logins, sessions, signin, totp
+from identity.staff import (
+    account,
+    api_keys,
+    keys,
+    lockout,
+    logins,
+    passkeys,
+    sessions,
+    signin,
+    totp,
+)
 from identity.staff.passwords import Hasher
 
 ROUTERS = [
@@ -37,6 +47,7 @@ ROUTERS = [
     api_keys.router,
     account.router,
     totp.router,
+    passkeys.router,
     keys.router,
     exporting.router,  # before what takes any word for an id
     users.router,

@@ -9,7 +9,7 @@ from identity.tables.operator import Operator, OperatorLogo
 from identity.tables.partner import Partner
 from identity.tables.people import Card, Company, CostCentre, User, UserGroup, UserGroupMember
 from identity.tables.privacy import PrivacyPart, PrivacyRequest, RetentionReport
-from identity.tables.second_factors import RecoveryCode, Totp
+from identity.tables.second_factors import Passkey, PasskeyChallenge, RecoveryCode, Totp
 from identity.tables.staff import (
     ApiKey,
     Login,
@@ -34,6 +34,8 @@ __all__ = [
     "Operator",
     "OperatorLogo",
     "Partner",
+    "Passkey",
+    "PasskeyChallenge",
     "PeopleImport",
     "PeopleImportRow",
     "PrivacyPart",
