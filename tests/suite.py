@@ -56,6 +56,7 @@ class Suite:
             "CSMS_NATS_URL": self.nats.url,
             "CSMS_JWKS_URL": f"{self.urls['identity']}/.well-known/jwks.json",
             "CSMS_LOG_LEVEL": "warning",
+            "CSMS_PUBLIC_URL": "https://console.example/",
             "CSMS_SECRET_KEY": "a-secret-key-of-the-tests-and-of-nobody-else",
             "CSMS_BOOTSTRAP_EMAIL": ADMIN,
             "CSMS_BOOTSTRAP_PASSWORD": PASSWORD,

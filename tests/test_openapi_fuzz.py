@@ -22,7 +22,9 @@ from local_stack import demo_data, docs
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))  # an operation, beside its bounds
 PHASES = "examples,coverage,fuzzing,stateful" if EXAMPLES else "examples,coverage,fuzzing"
+HOOKS = str(Path(__file__).with_name("fuzz_hooks.py"))
 STATION = {"id": "FUZZ-1", "name": "It is there"}
+PARTNER_SCOPES = ["partner-cards:read", "partner-cards:write"]
 TIMEOUT_S = 90  # no command is waited for as long; a request that takes longer fails too
 BOSS = {
     "email": "boss@fuzz.localhost",
@@ -51,6 +53,18 @@ async def callers(suite: Suite) -> tuple[str, str, str]:
     return boss, platform, operator
 
 
+async def partners_token(url: str, boss: str) -> str:
+    headers = {"Authorization": f"Bearer {boss}"}
+    async with httpx.AsyncClient(base_url=f"{url}/v1", headers=headers, timeout=20) as api:
+        partner = await api.post("/partners", json={"name": "Fuzzed"})
+        assert partner.status_code == 201, partner.text
+        key = {"name": "Fuzzed", "partner_id": partner.json()["id"], "scopes": PARTNER_SCOPES}
+        made = await api.post("/api-keys", json=key)
+        assert made.status_code == 201, made.text
+        signed_in = await api.post("/token/api-key", json={"api_key": made.json()["key"]})
+    return str(signed_in.json()["access_token"])
+
+
 async def station(suite: Suite, token: str) -> str:
     """One that registry and gateway know, so that requests get beyond 'there is none'."""
     headers = {"Authorization": f"Bearer {token}"}
@@ -74,6 +88,8 @@ async def test_no_request_makes_a_service_fail(fuzzed: Suite, service: str, tmp_
     await fuzz(tmp_path, url, boss, operator)
     if service == "identity":  # an operator's admin may call every route but these
         await fuzz(tmp_path, url, platform, operator, "--include-path-regex", "^/v1/operators")
+        partner = await partners_token(url, boss)
+        await fuzz(tmp_path, url, partner, operator, "--include-path-regex", "^/v1/partner/")
     if service in ("csms-gateway", "registry"):
         known = f'[parameters]\n"path.station_id" = "{await station(fuzzed, boss)}"\n'
         (tmp_path / "schemathesis.toml").write_text(known)
@@ -89,6 +105,7 @@ async def fuzz(folder: Path, url: str, token: str, operator: str, *more: str) ->
         "--generation-deterministic", "--continue-on-failure", "--no-color", *more,
     ]  # fmt: skip
     done = await asyncio.to_thread(
-        subprocess.run, command, cwd=folder, capture_output=True, text=True, check=False
-    )
+        subprocess.run, command, cwd=folder, env=os.environ | {"SCHEMATHESIS_HOOKS": HOOKS},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]

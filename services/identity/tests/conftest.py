@@ -26,6 +26,7 @@ async def identity(servers: Servers, issuer: Issuer, postbox: Postbox) -> AsyncI
         "bootstrap_email": BOSS,
         "bootstrap_password": BOSS_PASSWORD,
         "secret_key": "a secret key of the tests of identity",
+        "allow_private_endpoints": True,
         "smtp_url": postbox.url,
         "mail_from": "OpenLade <no-reply@openlade.example>",
         "public_url": "https://console.example/",

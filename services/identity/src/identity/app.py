@@ -13,6 +13,9 @@ from identity.access import access_rules, authorizations
 from identity.audit import routes as audit_routes
 from identity.consumers import HANDLERS
 from identity.mail import Mailing
+from identity.partners import issuers, lists, pushed_cards
+from identity.partners import parts as list_parts
+from identity.partners.parts import Seats
 from identity.people import (
     cards,
     companies,
@@ -58,6 +61,10 @@ ROUTERS = [
     moving.router,
     imports.router,
     access_rules.router,
+    issuers.router,
+    pushed_cards.router,
+    lists.router,
+    list_parts.router,
     authorizations.router,
     requests.router,
     audit_routes.router,
@@ -83,6 +90,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             parts.tasks.forever(partial(mail_delivery.deliver, parts.connections, way), "mail")
         old_imports = partial(imports.prune_once, parts.connections)
         parts.tasks.forever(partial(every_hour, old_imports), "identity imports")
+        prune_lists = partial(lists.prune_once, parts.connections)
+        parts.tasks.forever(partial(every_hour, prune_lists), "identity lists")
         async with authorizations.deciding(str(parts.settings.database_url)) as decider:
             app.state.decider = decider
             answer = decider.answer
@@ -102,4 +111,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.hasher = hasher
     app.state.mailing = Mailing(settings)
+    app.state.seats = Seats()
     return app

@@ -310,8 +310,11 @@ async def change_card(
         raise ReplacedAlready(f"use the card {now.replaced_by}")
     if body.model_fields_set & {"uid", "kind"}:
         check_uid(body.kind or now.kind, body.uid or now.uid)
+    changes = body.changes()
+    if body.active is not None:
+        changes["held"] = not body.active
     with refusing_card(body.uid):
-        row = await single.change(db, Card, card_id, expected, body.changes())
+        row = await single.change(db, Card, card_id, expected, changes)
     await tell(db, row)
     return CardOut.model_validate(single.tagged(response, row))
 

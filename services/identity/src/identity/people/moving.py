@@ -30,7 +30,7 @@ router = APIRouter(prefix="/v1/cards", tags=["cards"])
 REPLACED: Final = "replaced"
 # What a replacement does not take over.
 OWN: Final = frozenset(
-    {"id", "version", "uid", "kind", "label", "active", "blocked_reason", "replaced_by"}
+    {"id", "version", "uid", "kind", "label", "active", "blocked_reason", "held", "replaced_by"}
 )
 
 

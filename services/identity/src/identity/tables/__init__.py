@@ -6,7 +6,7 @@ from identity.tables.declarative import Table, Versioned
 from identity.tables.imports import PeopleImport, PeopleImportRow
 from identity.tables.mail import Mail
 from identity.tables.operator import Operator, OperatorLogo
-from identity.tables.partner import Partner
+from identity.tables.partner import Partner, PartnerList, PartnerListCard, PartnerListPart
 from identity.tables.people import Card, Company, CostCentre, User, UserGroup, UserGroupMember
 from identity.tables.privacy import PrivacyPart, PrivacyRequest, RetentionReport
 from identity.tables.second_factors import Passkey, PasskeyChallenge, RecoveryCode, Totp
@@ -34,6 +34,9 @@ __all__ = [
     "Operator",
     "OperatorLogo",
     "Partner",
+    "PartnerList",
+    "PartnerListCard",
+    "PartnerListPart",
     "Passkey",
     "PasskeyChallenge",
     "PeopleImport",

@@ -169,3 +169,8 @@ class Card(Versioned):
     accounting_strategy_id: Mapped[UUID | None]  # billing's
     monthly_cap: Mapped[Decimal | None]  # gross, in the operator's currency
     replaced_by: Mapped[UUID | None]
+    # Of a partner's card: when the partner said last what it is. None: it never did, but
+    # accepted the token when it was asked.
+    pushed_at: Mapped[datetime | None]
+    # Blocked by the operator's staff, whatever a partner says.
+    held: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
