@@ -7,15 +7,17 @@ from functools import partial
 from fastapi import FastAPI
 
 from common import authorize, bus, service
+from common.outbound import Outbound
 from common.privacy import every_hour
 from identity import mail_delivery, operator_settings, operators
 from identity.access import access_rules, authorizations
 from identity.audit import routes as audit_routes
 from identity.consumers import HANDLERS
 from identity.mail import Mailing
-from identity.partners import issuers, lists, pushed_cards
+from identity.partners import issuers, lists, pushed_cards, real_time
 from identity.partners import parts as list_parts
 from identity.partners.parts import Seats
+from identity.partners.real_time import RealTime
 from identity.people import (
     cards,
     companies,
@@ -62,6 +64,7 @@ ROUTERS = [
     imports.router,
     access_rules.router,
     issuers.router,
+    real_time.router,
     pushed_cards.router,
     lists.router,
     list_parts.router,
@@ -92,13 +95,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         parts.tasks.forever(partial(every_hour, old_imports), "identity imports")
         prune_lists = partial(lists.prune_once, parts.connections)
         parts.tasks.forever(partial(every_hour, prune_lists), "identity lists")
-        async with authorizations.deciding(str(parts.settings.database_url)) as decider:
-            app.state.decider = decider
-            answer = decider.answer
-            respond = partial(bus.respond, parts.nats, "identity", authorize.SUBJECT, answer)
-            responding = parts.tasks.forever(respond, "identity authorize")
-            yield
-            responding.cancel()
+        url = str(parts.settings.database_url)
+        async with Outbound() as calls:
+            asking = RealTime(calls, settings, parts.connections)
+            async with authorizations.deciding(url, asking) as decider:
+                app.state.real_time, app.state.decider = asking, decider
+                answer = decider.answer
+                respond = partial(bus.respond, parts.nats, "identity", authorize.SUBJECT, answer)
+                responding = parts.tasks.forever(respond, "identity authorize")
+                yield
+                responding.cancel()
 
     app = service.create(
         "identity",

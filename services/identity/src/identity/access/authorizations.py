@@ -2,7 +2,8 @@
 
 A driver waits for it, so it is one statement on a connection of its own kind: what the card is,
 whose, where the station stands, what was spent. The rules are compiled once; the statement tells
-their revision, so compiled ones are never stale.
+their revision, so compiled ones are never stale. Only a partner that wants to be asked itself costs
+more.
 """
 
 from collections import OrderedDict
@@ -24,21 +25,23 @@ from common.authorize import AuthorizeAnswer, AuthorizeQuestion, AuthorizeStatus
 from common.clock import Moment, now
 from common.database import OPERATOR_SETTING, PLATFORM, server_settings
 from identity.access.access_rules import compiled
-from identity.access.decision import Decision, Facts, decide, emaid_forms, normal_uid
+from identity.access.decision import Decision, Facts, Step, decide, emaid_forms, normal_uid
 from identity.access.rules import Judgement, Names, Rule, judge
 from identity.fields import Body, Line
+from identity.partners.real_time import RealTime, may_be_card
 
 router = APIRouter(prefix="/v1/authorizations", tags=["authorizations"])
 
 POOL_SIZE: Final = 6
 COMPILED_MAX: Final = 500  # operators whose rules are kept
 # The operator is named in the statement itself: the connections are for all of them.
-FIND: Final = """
+FACTS: Final = """
 select
     o.active as operator_active, o.time_zone, c.id as card_id, c.active, c.blocked_reason,
     c.valid_from, c.valid_until, c.user_id, u.active as user_active, c.group_id, c.master_pass,
     c.company_id, c.company_master, c.cost_centre_id, c.partner_id, c.accounting_strategy_id,
     c.monthly_cap, co.active as company_active, p.active as partner_active,
+    p.mode as partner_mode, c.pushed_at is not null as pushed,
     exists (
         select from tariff t where t.operator_id = $1 and t.valid_from <= $4
     ) as has_tariff,
@@ -53,7 +56,7 @@ select
             and m.month = date_trunc('month', $4 at time zone o.time_zone)::date
     ), 0) as spent,
     (select r.revision from access_revision r where r.operator_id = $1) as revision
-from card c
+from {cards} c
 join operator o on o.id = c.operator_id
 left join users u on u.operator_id = c.operator_id and u.id = c.user_id
 left join company co on co.id = c.company_id
@@ -62,6 +65,23 @@ where c.operator_id = $1 and c.uid = any($2) and (c.uid = $3 or c.kind = 'emaid'
 order by (c.uid = $3) desc, c.id -- of a contract with several cards the one that is written alike
 limit 1
 """
+FIND: Final = FACTS.format(cards="card")
+# Of an unknown token: the card it would be, if a partner that wants to be asked says so.
+PROSPECT: Final = FACTS.format(
+    cards="""(
+    select n.*
+    from partner asked
+    cross join lateral unnest(asked.prefixes) prefix
+    cross join lateral jsonb_populate_record(null::card, jsonb_build_object(
+        'operator_id', asked.operator_id, 'uid', $3::text, 'kind', 'rfid', 'active', true,
+        'master_pass', false, 'company_master', false, 'partner_id', asked.id
+    )) n
+    where asked.operator_id = $1 and asked.active and asked.mode = 'real_time'
+        and starts_with($3, prefix)
+    order by length(prefix) desc, asked.id
+    limit 1
+)"""
+)
 RULES: Final = """
 select name, effect, holders, places, windows, valid_from, valid_until
 from access_rule where operator_id = $1 and active order by name
@@ -78,8 +98,9 @@ class Answered:
 class Decider:
     """What decides; one a process."""
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", real_time: RealTime) -> None:
         self._pool = pool
+        self._real_time = real_time
         self._compiled: OrderedDict[UUID, tuple[int, tuple[Rule, ...]]] = OrderedDict()
 
     async def answer(self, body: bytes) -> AuthorizeAnswer:
@@ -87,16 +108,51 @@ class Decider:
         question = AuthorizeQuestion.model_validate_json(body)
         return (await self.decide(question, now())).answer
 
-    async def decide(self, question: AuthorizeQuestion, at: datetime) -> Answered:
-        row = None
-        if (uid := normal_uid(question.id_token)) is not None:
-            forms = [uid, *emaid_forms(uid)]
-            row = await self._pool.fetchrow(
-                FIND, question.operator_id, forms, uid, at, question.station_id
-            )
+    async def decide(
+        self, question: AuthorizeQuestion, at: datetime, *, trial: bool = False
+    ) -> Answered:
+        """trial: nobody is going to charge, so nothing is kept."""
+        uid = normal_uid(question.id_token)
+        if uid is None:
+            return _unknown(at)
+        row = await self._find(FIND, question, uid, at)
         if row is None:
-            decided = decide(None, at)
-            return Answered(AuthorizeAnswer(status=decided.status, why=decided.why), decided)
+            return await self._unheard_of(question, uid, at, trial)
+        found = await self._of_card(question, row, at)
+        if row["partner_mode"] != "real_time" or found.decision.status != "Accepted":
+            return found
+        return await self._asked(question, row, found, trial)
+
+    async def _unheard_of(
+        self, question: AuthorizeQuestion, uid: str, at: datetime, trial: bool
+    ) -> Answered:
+        row = await self._find(PROSPECT, question, uid, at) if may_be_card(uid) else None
+        if row is None:
+            return _unknown(at)
+        found = await self._of_card(question, row, at)
+        if found.decision.status != "Accepted":
+            return found
+        found = await self._asked(question, row, found, trial)
+        if found.decision.status != "Accepted" or trial:
+            return found
+        await self._real_time.remember(question.operator_id, row["partner_id"], uid)
+        kept = await self._find(FIND, question, uid, at)
+        if kept is None or kept["partner_id"] != row["partner_id"]:
+            return _unknown(at)  # somebody made it another's card meanwhile
+        answer = found.answer.model_copy(update={"card_id": kept["card_id"]})
+        return Answered(answer, found.decision)
+
+    async def _find(
+        self, statement: str, question: AuthorizeQuestion, uid: str, at: datetime
+    ) -> asyncpg.Record | None:
+        forms = [uid, *emaid_forms(uid)]
+        return await self._pool.fetchrow(
+            statement, question.operator_id, forms, uid, at, question.station_id
+        )
+
+    async def _of_card(
+        self, question: AuthorizeQuestion, row: asyncpg.Record, at: datetime
+    ) -> Answered:
         judgement = await self._judged(question, row, at)
         facts = Facts(**{name: row[name] for name in OF_CARD}, judgement=judgement)
         decided = decide(facts, at)
@@ -111,6 +167,29 @@ class Decider:
             master_pass=facts.master_pass,
         )
         return Answered(answer, decided)
+
+    async def _asked(
+        self, question: AuthorizeQuestion, row: asyncpg.Record, found: Answered, trial: bool
+    ) -> Answered:
+        """What its partner says of a card that nothing else is against."""
+        said = await self._real_time.verdict(
+            self._pool,
+            row["partner_id"],
+            question,
+            row["location_id"],
+            pushed=row["pushed"],
+            trial=trial,
+        )
+        if said is None:
+            return found
+        decided = found.decision.then(Step("partner's endpoint", said.status, said.why))
+        ends = [end for end in (found.answer.expires_at, said.valid_until) if end is not None]
+        changes = {
+            "status": decided.status,
+            "why": decided.why,
+            "expires_at": min(ends, default=None),
+        }
+        return Answered(found.answer.model_copy(update=changes), decided)
 
     async def _judged(
         self, question: AuthorizeQuestion, row: asyncpg.Record, at: datetime
@@ -131,6 +210,11 @@ class Decider:
             if len(self._compiled) > COMPILED_MAX:
                 self._compiled.popitem(last=False)
         return kept[1]
+
+
+def _unknown(at: datetime) -> Answered:
+    decided = decide(None, at)
+    return Answered(AuthorizeAnswer(status=decided.status, why=decided.why), decided)
 
 
 def _holder(row: asyncpg.Record) -> Names:
@@ -167,7 +251,7 @@ def _encoded(value: object) -> str:
 
 
 @asynccontextmanager
-async def deciding(database_url: str) -> AsyncIterator[Decider]:
+async def deciding(database_url: str, real_time: RealTime) -> AsyncIterator[Decider]:
     settings = server_settings("identity") | {OPERATOR_SETTING: PLATFORM}
     pool = await asyncpg.create_pool(
         database_url.replace("+asyncpg", ""),
@@ -180,7 +264,7 @@ async def deciding(database_url: str) -> AsyncIterator[Decider]:
         reset=_keep,
     )
     try:
-        yield Decider(pool)
+        yield Decider(pool, real_time)
     finally:
         await pool.close()
 
@@ -212,6 +296,6 @@ class TriedOut(AuthorizeAnswer):
 async def try_card(body: AuthorizationIn, request: Request, caller: Caller) -> TriedOut:
     decider: Decider = request.app.state.decider
     question = AuthorizeQuestion(operator_id=caller.tenant(), **body.model_dump(exclude={"at"}))
-    found = await decider.decide(question, body.at or now())
+    found = await decider.decide(question, body.at or now(), trial=True)
     steps = [StepOut.model_validate(step) for step in found.decision.steps]
     return TriedOut(**found.answer.model_dump(), steps=steps)

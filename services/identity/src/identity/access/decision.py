@@ -13,10 +13,10 @@ strands somebody, while each session is billed to the card either way.
 import re
 import string
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import Final, Self
 from uuid import UUID
 
 from common.authorize import AuthorizeStatus
@@ -34,7 +34,7 @@ ALLOWED: Final = Judgement(allowed=True, why="No rule is against it.")
 class Facts:
     """What is known of a card the operator has."""
 
-    card_id: UUID
+    card_id: UUID | None  # None: not made yet, if its partner accepts it
     active: bool
     blocked_reason: str | None
     valid_from: datetime | None  # from this moment on
@@ -66,6 +66,10 @@ class Decision:
     status: AuthorizeStatus
     why: str
     steps: tuple[Step, ...] = ()
+
+    def then(self, step: Step) -> Self:
+        """After what was looked at so far, one that decides."""
+        return replace(self, status=step.status, why=step.detail, steps=(*self.steps, step))
 
 
 def normal_uid(raw: str) -> str | None:

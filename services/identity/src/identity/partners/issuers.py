@@ -109,7 +109,7 @@ class PartnerOut(BaseModel):
 
 
 class SecretOut(BaseModel):
-    secret: str = Field(description="shown this once; signs what is sent to and by the endpoint")
+    secret: str = Field(description="shown this once; signs what is sent to it")
     version: int
 
 
