@@ -17,7 +17,7 @@ EXCUSED = {
     "billing": {
         "incident": CHARGERS, "meter_sample": CHARGERS, "record": "append-only itself",
         "register": CHARGERS, "session": CHARGERS, "operator": EVENTS, "station": EVENTS,
-        "tombstone": EVENTS,
+        "partner": EVENTS, "tombstone": EVENTS,
     },
     "csms_gateway": {
         "connection": CHARGERS, "dynamic_schedule": CHARGERS, "event_stream": CHARGERS,
@@ -32,7 +32,7 @@ EXCUSED = {
         "tariff": EVENTS,
         "access_revision": MACHINERY, "passkey_challenge": MACHINERY,
         "partner_list_card": MACHINERY, "partner_list_part": MACHINERY,
-        "card_month": EVENTS, "station": EVENTS,
+        "agreement": EVENTS, "card_month": EVENTS, "station": EVENTS,
         "signing_key": MACHINERY, "mail": MACHINERY,
         "people_import_row": "what an import changes is noted where it is changed",
     },

@@ -28,4 +28,4 @@ def test_read_only_writes_nothing_and_sees_no_logins() -> None:
 
 def test_a_billing_clerk_sets_tariffs_and_touches_nothing_else() -> None:
     writes = {scope for scope in roles.SCOPES["billing-clerk"] if scope.endswith(":write")}
-    assert writes - roles.ACCOUNT == {"tariffs:write"}
+    assert writes - roles.ACCOUNT == {"tariffs:write", "agreements:write"}

@@ -181,14 +181,15 @@ async def test_an_unknown_address_a_wrong_password_and_a_login_switched_off_look
     ):
         tries = []
         for _ in range(3):
-            started = time.perf_counter()
+            started = time.process_time()
             refused = await sign_in(identity, email, password)
-            tries.append(time.perf_counter() - started)
+            tries.append(time.process_time() - started)
         seconds[email] = min(tries)
         problem(refused, 401, "sign-in-refused")
         answers[refused.text] = email
     assert len(answers) == 1
-    # Without hashing an answer takes some hundredths of the time; the machine may be busy.
+    # Of the processor, for others may be busy with it too: identity runs in this process. Without
+    # hashing an answer takes some hundredths of it.
     assert min(seconds.values()) > 0.3 * max(seconds.values())
 
 

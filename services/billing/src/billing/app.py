@@ -6,7 +6,7 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from billing import privacy, records, sessions, tariffs
+from billing import agreements, privacy, records, sessions, tariffs
 from billing.consumers import HANDLERS
 from billing.running_cost import RunningCosts
 from billing.settings import Settings
@@ -27,7 +27,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return service.create(
         "billing",
         settings or Settings(),  # type: ignore[call-arg]
-        [tariffs.router, sessions.router, records.router],
+        [tariffs.router, agreements.router, sessions.router, records.router],
         {**HANDLERS, **costs.handlers()},
         title="billing",
         around=around,

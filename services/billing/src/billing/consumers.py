@@ -5,11 +5,13 @@ from typing import Final
 from billing import privacy
 from billing.incidents import note_incident
 from billing.operators import keep_operator
+from billing.partners import keep_partner
 from billing.sessions import end_session
 from billing.stations import keep_station
 from common.events import (
     IncidentOpened,
     OperatorChanged,
+    PartnerChanged,
     PersonalDataRequested,
     PersonErased,
     SessionEnded,
@@ -19,6 +21,7 @@ from common.inbox import Handlers
 
 HANDLERS: Final[Handlers] = {
     OperatorChanged: keep_operator,
+    PartnerChanged: keep_partner,
     StationChanged: keep_station,
     SessionEnded: end_session,
     IncidentOpened: note_incident,

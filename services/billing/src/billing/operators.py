@@ -1,5 +1,6 @@
 """What billing needs of an operator: its time zone, and how long it keeps whose a session was."""
 
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.dialects.postgresql import insert
@@ -7,6 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing import tables
 from common.events import OperatorChanged
+
+DEFAULT_TIME_ZONE: Final = "Europe/Berlin"  # until identity has told the operator's
 
 
 async def keep_operator(db: AsyncSession, event: OperatorChanged) -> None:

@@ -13,8 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from billing import rating, tables
 from billing.filters import OfStation
 from billing.incidents import Review
+from billing.operators import DEFAULT_TIME_ZONE
 from common import outbox, paging
 from common.auth import Caller, scoped
+from common.authorize import Holder
 from common.clock import Moment
 from common.database import Db
 from common.events import RecordClosed, RecordLine
@@ -25,7 +27,6 @@ from common.problems import NotFound
 
 router = APIRouter(prefix="/v1/records", tags=["records"])
 
-DEFAULT_TIME_ZONE: Final = "Europe/Berlin"  # until identity has told the operator's
 # Made once: to put a statement together costs more than to send it.
 TIME_ZONE: Final = select(tables.Operator.time_zone).where(
     tables.Operator.operator_id == bindparam("operator_id")
@@ -35,8 +36,8 @@ NEW: Final = insert(tables.Record).on_conflict_do_nothing().returning(tables.Rec
 # Copied as they are from the session: what is true of it when it is closed.
 SNAPSHOT: Final = (
     "operator_id", "transaction_id", "station_id", "evse_id", "connector_id", "id_token",
-    "card_id", "user_id", "token_status", "started_at", "ended_at", "meter_start_wh",
-    "meter_stop_wh", "energy_wh", "stop_reason",
+    "card_id", "user_id", "holder", "token_status", "started_at", "ended_at", "meter_start_wh",
+    "meter_stop_wh", "energy_wh", "stop_reason", "agreement_id",
 )  # fmt: skip
 
 
@@ -51,6 +52,7 @@ class RecordOut(BaseModel):
     id_token: str
     card_id: UUID | None
     user_id: UUID | None
+    holder: Holder | None
     token_status: str
     started_at: AwareDatetime
     ended_at: AwareDatetime
@@ -60,6 +62,7 @@ class RecordOut(BaseModel):
     energy_wh: int
     stop_reason: str | None
     tariff_id: UUID
+    agreement_id: UUID | None
     currency: Currency
     tax_included: bool
     vat_percent: Exact
@@ -87,6 +90,8 @@ async def list_records(
     station_id: OfStation = None,
     user_id: UUID | None = None,
     card_id: UUID | None = None,
+    partner_id: UUID | None = None,
+    company_id: UUID | None = None,
     session_id: UUID | None = None,
     ended_from: Annotated[Moment | None, Query(description="inclusive")] = None,
     ended_to: Annotated[Moment | None, Query(description="exclusive")] = None,
@@ -102,6 +107,8 @@ async def list_records(
         (record.station_id, station_id),
         (record.user_id, user_id),
         (record.card_id, card_id),
+        (record.partner_id, partner_id),
+        (record.company_id, company_id),
         (record.session_id, session_id),
         (record.review, review),
     )

@@ -12,15 +12,16 @@ from uuid import UUID
 
 from fastapi import APIRouter
 from pydantic import AwareDatetime, BaseModel, Field
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, case, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from billing import meter, rating, records, tables, tariffs
+from billing import agreements, meter, rating, records, tables
 from billing.filters import OfStation
 from billing.incidents import IncidentOut, Review, open_incidents
 from common import paging
 from common.auth import Caller, scoped
+from common.authorize import Holder
 from common.clock import now
 from common.database import Db
 from common.events import Incident, SessionEnded, SessionStarted
@@ -34,17 +35,19 @@ State = Literal["running", "ended"]
 
 TOLD_AT_START: Final = (
     "transaction_id", "station_id", "evse_id", "connector_id", "id_token", "card_id", "user_id",
-    "token_status", "started_at", "meter_start_wh",
+    "holder", "token_status", "started_at", "meter_start_wh",
 )  # fmt: skip
 TOLD_AT_END: Final = ("ended_at", "meter_stop_wh", "energy_wh", "stop_reason")
 
-OF_DRIVER: Final = ("id_token", "card_id", "user_id", "token_status")
+# Locked at the start, unless it was the price of somebody who was refused.
+PRICE: Final = ("tariff_id", "agreement_id")
+OF_DRIVER: Final = ("id_token", "card_id", "user_id", "holder", "token_status")
 
 # Made once: to put a statement together costs more than to send it.
 _BEGIN: Final = insert(tables.Session)
 BEGIN: Final = _BEGIN.on_conflict_do_update(
     index_elements=["id"],
-    set_={name: _BEGIN.excluded[name] for name in OF_DRIVER},
+    set_={name: _BEGIN.excluded[name] for name in (*OF_DRIVER, *PRICE)},
     where=and_(
         tables.Session.state == "running",
         tables.Session.token_status != rating.ACCEPTED,
@@ -52,11 +55,21 @@ BEGIN: Final = _BEGIN.on_conflict_do_update(
     ),
 )
 _END: Final = insert(tables.Session)
+PRICED: Final = and_(
+    tables.Session.tariff_id.is_not(None),
+    or_(
+        tables.Session.token_status == rating.ACCEPTED,
+        _END.excluded.token_status != rating.ACCEPTED,
+    ),
+)
 END: Final = _END.on_conflict_do_update(
     index_elements=["id"],
     set_={name: _END.excluded[name] for name in ("state", *TOLD_AT_START, *TOLD_AT_END)}
-    # The price is locked at the start; an end that comes later does not choose another.
-    | {"tariff_id": func.coalesce(tables.Session.tariff_id, _END.excluded.tariff_id)},
+    # An end that comes later does not choose another price.
+    | {
+        name: case((PRICED, getattr(tables.Session, name)), else_=_END.excluded[name])
+        for name in PRICE
+    },
     where=tables.Session.state == "running",
 ).returning(tables.Session)
 
@@ -72,6 +85,7 @@ class SessionOut(BaseModel):
     id_token: str
     card_id: UUID | None
     user_id: UUID | None
+    holder: Holder | None = Field(description="whose card it was when the session began")
     token_status: str
     started_at: AwareDatetime
     ended_at: AwareDatetime | None
@@ -85,6 +99,7 @@ class SessionOut(BaseModel):
     metered_at: AwareDatetime | None = Field(description="the charger's time of its last register")
     cost: Money | None = Field(description="gross; so far, while it runs; null: not known")
     tariff_id: UUID | None
+    agreement_id: UUID | None = Field(description="whose price it is; null: the operator's own")
     record_id: UUID | None = Field(description="null: not closed")
     stop_reason: str | None
     incidents: list[IncidentOut]
@@ -98,6 +113,8 @@ async def list_sessions(
     station_id: OfStation = None,
     user_id: UUID | None = None,
     card_id: UUID | None = None,
+    partner_id: UUID | None = None,
+    company_id: UUID | None = None,
     state: State | None = None,
     limit: Limit = paging.LIMIT_DEFAULT,
     cursor: Cursor = None,
@@ -110,6 +127,8 @@ async def list_sessions(
         (session.station_id, station_id),
         (session.user_id, user_id),
         (session.card_id, card_id),
+        (session.partner_id, partner_id),
+        (session.company_id, company_id),
         (session.state, state),
     )
     query = select(session).where(
@@ -242,22 +261,19 @@ async def begin_session(db: AsyncSession, event: SessionStarted) -> None:
     told before was refused.
     """
     assert event.operator_id is not None
-    tariff = await tariffs.find_valid(db, event.operator_id, event.started_at)
-    row = _row(event, TOLD_AT_START)
-    row |= {"state": "running", "tariff_id": tariff.id if tariff else None}
-    await db.execute(BEGIN, row)
-    await _open_all(db, event, tariff)
+    price = await agreements.price(db, event)
+    await db.execute(BEGIN, _row(event, TOLD_AT_START) | {"state": "running", **price.columns})
+    await _open_all(db, event, price.tariff)
 
 
 async def end_session(db: AsyncSession, event: SessionEnded) -> None:
     """End a session, known or not, and close its record if it can be priced."""
     assert event.operator_id is not None
-    valid = await tariffs.find_valid(db, event.operator_id, event.started_at)
-    row = _row(event, TOLD_AT_START + TOLD_AT_END)
-    row |= {"state": "ended", "tariff_id": valid.id if valid else None}
+    price = await agreements.price(db, event)
+    row = _row(event, TOLD_AT_START + TOLD_AT_END) | {"state": "ended", **price.columns}
     session = await db.scalar(END, row, execution_options={"populate_existing": True})
-    tariff = valid
-    if session is not None and session.tariff_id not in {None, valid and valid.id}:
+    tariff = price.tariff
+    if session is not None and session.tariff_id not in {None, price.columns["tariff_id"]}:
         tariff = await db.get_one(tables.Tariff, session.tariff_id)
     await _open_all(db, event, tariff)
     if session is not None and tariff is not None:
@@ -266,6 +282,7 @@ async def end_session(db: AsyncSession, event: SessionEnded) -> None:
 
 def _row(event: SessionStarted | SessionEnded, told: tuple[str, ...]) -> dict[str, Any]:
     facts = {name: getattr(event, name) for name in told}
+    facts["holder"] = event.holder.model_dump(mode="json") if event.holder else None
     return {"id": event.session_id, "operator_id": event.operator_id, **facts}
 
 

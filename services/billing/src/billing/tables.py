@@ -5,18 +5,22 @@ become known before a session is (incidents, meter readings) has tables of its o
 keys, so that events may come in any order.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
+    CheckConstraint,
+    Computed,
     DateTime,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Numeric,
     Text,
+    UniqueConstraint,
     and_,
     case,
     exists,
@@ -32,6 +36,16 @@ from common.privacy import TombstoneColumns
 
 Wh = Annotated[int, mapped_column(BigInteger)]
 Key = Annotated[UUID, mapped_column(primary_key=True, default=uuid7)]
+# common.authorize.Holder as it was when the session began, and what is searched for in it.
+HolderJson = Annotated[
+    dict[str, Any] | None, mapped_column(JSONB(none_as_null=True), nullable=True)
+]
+
+
+def _of_holder(name: str) -> Any:
+    return mapped_column(Computed(f"(holder->>'{name}')::uuid", persisted=True))
+
+
 SetNow = Annotated[datetime, mapped_column(server_default=func.now())]
 
 
@@ -67,12 +81,36 @@ class Station(Table):
     location_id: Mapped[UUID | None]
 
 
+class Partner(Table):
+    """What billing needs of identity's partners."""
+
+    __tablename__ = "partner"
+
+    partner_id: Mapped[UUID] = mapped_column(primary_key=True)
+    operator_id: Mapped[UUID]
+    version: Mapped[int]
+    name: Mapped[str]
+    active: Mapped[bool]
+
+
 class Tariff(Table):
-    """One immutable version; valid from its moment until the operator's next one's."""
+    """One immutable version; valid from its moment until the operator's next one's.
+
+    One that is agreed only stands outside that row: it is valid where an agreement names it.
+    """
 
     __tablename__ = "tariff"
-    # Unique: two versions from one moment on would be an overlap.
-    __table_args__ = (Index(None, "operator_id", "valid_from", unique=True),)
+    __table_args__ = (
+        UniqueConstraint("operator_id", "id"),
+        # Unique: two versions from one moment on would be an overlap.
+        Index(
+            None,
+            "operator_id",
+            "valid_from",
+            unique=True,
+            postgresql_where=text("not agreed_only"),
+        ),
+    )
 
     id: Mapped[Key]
     operator_id: Mapped[UUID]
@@ -84,7 +122,30 @@ class Tariff(Table):
     time_price: Mapped[Decimal]  # per minute
     start_fee: Mapped[Decimal]
     valid_from: Mapped[datetime]
+    agreed_only: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     created_at: Mapped[SetNow]
+
+
+class Agreement(Table):
+    """Where a partner's cards may charge, and at which price."""
+
+    __tablename__ = "agreement"
+    __table_args__ = (
+        UniqueConstraint("operator_id", "name"),
+        ForeignKeyConstraint(["operator_id", "tariff_id"], ["tariff.operator_id", "tariff.id"]),
+        CheckConstraint("valid_from <= valid_until", name="valid_from_before_until"),
+        Index(None, "operator_id", "partner_id"),
+    )
+
+    id: Mapped[Key]
+    operator_id: Mapped[UUID]
+    version: Mapped[int] = mapped_column(default=1)
+    partner_id: Mapped[UUID]
+    name: Mapped[str]
+    places: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    valid_from: Mapped[date | None]
+    valid_until: Mapped[date | None]  # the last day
+    tariff_id: Mapped[UUID | None]  # None: the operator's own price
 
 
 class Incident(Table):
@@ -115,6 +176,7 @@ class Session(Table):
         ),
         # What is kept of a person.
         Index(None, "card_id", postgresql_where=text("card_id is not null")),
+        Index(None, "partner_id", "id", postgresql_where=text("partner_id is not null")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -127,6 +189,9 @@ class Session(Table):
     id_token: Mapped[str]
     card_id: Mapped[UUID | None]
     user_id: Mapped[UUID | None]
+    holder: Mapped[HolderJson]
+    partner_id: Mapped[UUID | None] = _of_holder("partner_id")
+    company_id: Mapped[UUID | None] = _of_holder("company_id")
     token_status: Mapped[str]
     started_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
@@ -136,6 +201,7 @@ class Session(Table):
     energy_wh: Mapped[Wh | None] = mapped_column()
     stop_reason: Mapped[str | None]
     tariff_id: Mapped[UUID | None]
+    agreement_id: Mapped[UUID | None]
 
     review: Mapped[str] = column_property(
         case(
@@ -208,6 +274,7 @@ class Record(Table):
         Index(None, "operator_id", "ended_at"),
         Index(None, "operator_id", "station_id", "id"),
         Index(None, "card_id", postgresql_where=text("card_id is not null")),
+        Index(None, "partner_id", "id", postgresql_where=text("partner_id is not null")),
     )
 
     id: Mapped[Key]
@@ -220,6 +287,9 @@ class Record(Table):
     id_token: Mapped[str]
     card_id: Mapped[UUID | None]
     user_id: Mapped[UUID | None]
+    holder: Mapped[HolderJson]
+    partner_id: Mapped[UUID | None] = _of_holder("partner_id")
+    company_id: Mapped[UUID | None] = _of_holder("company_id")
     token_status: Mapped[str]
     started_at: Mapped[datetime]
     ended_at: Mapped[datetime]
@@ -229,6 +299,7 @@ class Record(Table):
     energy_wh: Mapped[Wh]
     stop_reason: Mapped[str | None]
     tariff_id: Mapped[UUID]
+    agreement_id: Mapped[UUID | None]
     currency: Mapped[str]
     tax_included: Mapped[bool]
     vat_percent: Mapped[Decimal]

@@ -14,7 +14,7 @@ from pydantic import (
     Field,
     WithJsonSchema,
 )
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import Select, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -38,6 +38,7 @@ VALID: Final = (
     .where(
         tables.Tariff.operator_id == bindparam("operator_id"),
         tables.Tariff.valid_from <= bindparam("at"),
+        tables.Tariff.agreed_only.is_(False),
     )
     .order_by(tables.Tariff.valid_from.desc())
     .limit(1)
@@ -84,6 +85,9 @@ class TariffIn(BaseModel):
     time_price: Price = Field(default="0", description="per minute", validate_default=True)
     start_fee: Price = Field(default="0", description="once a session", validate_default=True)
     valid_from: Moment | None = Field(default=None, description="default: now")
+    agreed_only: bool = Field(
+        default=False, description="a price for agreements; the operator's own goes on"
+    )
 
 
 class TariffOut(BaseModel):
@@ -99,6 +103,7 @@ class TariffOut(BaseModel):
     time_price: Exact
     start_fee: Exact
     valid_from: AwareDatetime
+    agreed_only: bool
     created_at: AwareDatetime
 
 
@@ -108,14 +113,15 @@ class TariffOut(BaseModel):
 async def create_tariff(body: TariffIn, db: Db, caller: Caller) -> TariffOut:
     """Valid until the next one's `valid_from`. Running sessions keep the tariff they began with.
 
-    Only the first may begin in the past; it closes the sessions that waited for it.
+    Only the first may begin in the past; it closes the sessions that waited for it. One that is
+    agreed only stands beside these: it prices the sessions of agreements that name it.
     """
     operator_id = caller.tenant()
-    await db.execute(select(func.pg_advisory_xact_lock(_lock_key(operator_id))))
-    newest = await db.scalar(
-        select(func.max(tables.Tariff.valid_from)).where(tables.Tariff.operator_id == operator_id)
-    )
-    valid_from = _checked_start(body.valid_from, newest)
+    if body.agreed_only:
+        valid_from = body.valid_from or now()
+    else:
+        await db.execute(select(func.pg_advisory_xact_lock(_lock_key(operator_id))))
+        valid_from = _checked_start(body.valid_from, await db.scalar(_newest(operator_id)))
     new = insert(tables.Tariff).values(
         **body.model_dump(exclude={"valid_from"}), operator_id=operator_id, valid_from=valid_from
     )
@@ -127,11 +133,19 @@ async def create_tariff(body: TariffIn, db: Db, caller: Caller) -> TariffOut:
             tariff_id=tariff.id,
             name=tariff.name,
             valid_from=valid_from,
+            agreed_only=tariff.agreed_only,
             prices=TariffPrices.model_validate(tariff, from_attributes=True),
         ),
     )
-    await _serve_waiting(db, tariff)
+    if not tariff.agreed_only:
+        await _serve_waiting(db, tariff)
     return TariffOut.model_validate(tariff)
+
+
+def _newest(operator_id: UUID) -> Select[datetime]:
+    return select(func.max(tables.Tariff.valid_from)).where(
+        tables.Tariff.operator_id == operator_id, tables.Tariff.agreed_only.is_(False)
+    )
 
 
 def _checked_start(wanted: datetime | None, newest: datetime | None) -> datetime:

@@ -56,8 +56,11 @@ async def keep_credential(db: AsyncSession, event: StationCredentialSet) -> None
 
 
 async def keep_tariff(db: AsyncSession, event: TariffChanged) -> None:
-    """A version never changes; one told without its prices is of no use to a station."""
-    if event.prices is None:
+    """A version never changes; one told without its prices is of no use to a station.
+
+    Nor is one of an agreement: a station shows the operator's own.
+    """
+    if event.prices is None or event.agreed_only:
         return
     new = insert(Tariff).values(
         tariff_id=event.tariff_id,

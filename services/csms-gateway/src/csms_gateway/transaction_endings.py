@@ -90,6 +90,7 @@ def _state(operator_id: UUID, station_id: str, known: Known) -> dict[str, Any]:
         "id_token": token.id_token if token else "",
         "card_id": token and token.card_id,
         "user_id": token and token.user_id,
+        "holder": token and token.holder,
         "token_status": token.status if token else "Unknown",
         "started_at": known.started_at,
         "meter_start_wh": known.meter_start_wh,

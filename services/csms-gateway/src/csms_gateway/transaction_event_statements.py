@@ -8,7 +8,7 @@ import asyncpg
 import orjson
 
 from common.events import IncidentOpened
-from csms_gateway.stored_json import as_json
+from csms_gateway.stored_json import as_json, holder_json, holder_of
 from csms_gateway.transaction_fold import Known, Token
 
 # The columns of transaction_fold.Known as they stand in the table, in the order of the parameters.
@@ -19,7 +19,7 @@ COLUMNS: Final = (
     "incidents", "ended_at", "ended_raw", "stop_received_at", "meter_stop_wh", "energy_wh",
     "stop_reason", "start_seen", "start_seq_no", "end_seq_no", "charging_state",
     "remote_start_id", "reservation_id", "start_told", "end_told", "tell_by", "details",
-    "newest_seq_no",
+    "newest_seq_no", "holder",
 )  # fmt: skip
 FIXED: Final = ("session_id", "operator_id", "station_id", "ocpp_id", "start_received_at")
 # Known once, by the event that ends it: what comes later does not have them.
@@ -131,6 +131,7 @@ def values(
         known.stop_reason, known.start_seen, known.start_seq_no, known.end_seq_no,
         known.charging_state, known.remote_start_id, known.reservation_id, known.start_told,
         known.end_told, tell_by, as_json(known.details), known.newest_seq_no,
+        holder_json(token.holder if token else None),
     ]  # fmt: skip
 
 
@@ -139,7 +140,7 @@ def known_of(row: asyncpg.Record) -> Known:
     if row["id_token_type"] is not None:
         token = Token(
             row["id_token"], row["id_token_type"], row["token_status"], row["card_id"],
-            row["user_id"],
+            row["user_id"], holder_of(row["holder"]),
         )  # fmt: skip
     same = (
         "session_id", "ocpp_id", "started_at", "started_raw", "evse_id", "connector_id",

@@ -120,7 +120,7 @@ async def _token(
         return None, Token(id_token, kind, "Accepted", None, None), [incident]
     if begins(payload):
         answer = starting(answer)
-    token = Token(id_token, kind, answer.status, answer.card_id, answer.user_id)
+    token = Token(id_token, kind, answer.status, answer.card_id, answer.user_id, answer.holder)
     if answer.status == "Accepted" or payload["eventType"] == "Ended":
         return answer, token, []
     return answer, token, [Incident(kind="token_refused", detail=answer.why)]

@@ -13,6 +13,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from common.authorize import Holder
 from csms_gateway import readings
 from csms_gateway.integers import INTEGER_END
 
@@ -39,6 +40,7 @@ class Token:
     status: str
     card_id: UUID | None
     user_id: UUID | None
+    holder: Holder | None = None
 
 
 class Known(NamedTuple):

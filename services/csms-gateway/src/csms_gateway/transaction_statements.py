@@ -7,8 +7,8 @@ with new as (
     insert into transaction (
         session_id, operator_id, station_id, evse_id, connector_id, id_token, id_token_key,
         card_id, user_id, token_status, started_at, started_raw, start_received_at,
-        meter_start_wh, start_payload, incidents
-    ) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+        meter_start_wh, start_payload, incidents, holder
+    ) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $21)
     on conflict (
         station_id, evse_id, connector_id, id_token_key, started_raw, meter_start_wh
     ) where ocpp_id is null do nothing

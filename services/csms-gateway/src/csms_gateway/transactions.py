@@ -17,7 +17,7 @@ from csms_gateway import transaction_statements as sql
 from csms_gateway.authorizing import Undecided, starting
 from csms_gateway.charger import Charger, Unsupported
 from csms_gateway.kept_messages import keep_unmatched
-from csms_gateway.stored_json import as_json
+from csms_gateway.stored_json import as_json, holder_json, holder_of
 
 REMEMBERED_MAX = 64  # sessions a socket; a station has a few at a time
 
@@ -73,6 +73,7 @@ async def start(charger: Charger, report: StartReport) -> Started:
         id_token=report.id_token,
         card_id=token.card_id,
         user_id=token.user_id,
+        holder=token.holder,
         token_status=token.status,
         started_at=settled.at,
         meter_start_wh=report.meter_start_wh,
@@ -88,6 +89,7 @@ async def start(charger: Charger, report: StartReport) -> Started:
         token.user_id, token.status, settled.at, report.at, received_at, report.meter_start_wh,
         as_json(report.payload), as_json([i.model_dump() for i in incidents]), event.id,
         event.subject, event.model_dump_json(), as_json([left_open.model_dump()]),
+        holder_json(token.holder),
     )  # fmt: skip
     if row is None:
         row = await charger.gateway.pool.fetchrow(
@@ -234,6 +236,7 @@ def _ended(
         id_token=row["id_token"],
         card_id=row["card_id"],
         user_id=row["user_id"],
+        holder=holder_of(row["holder"]),
         token_status=row["token_status"],
         started_at=row["started_at"],
         meter_start_wh=row["meter_start_wh"],
@@ -254,6 +257,7 @@ def _keep_for_stop(charger: Charger, transaction_id: int, event: SessionStarted)
         **event.model_dump(exclude={"incidents", "transaction_id"}),
         "id": transaction_id,
         "incidents": as_json(incidents),
+        "holder": holder_json(event.holder),
         "ended_at": None,
     }
 

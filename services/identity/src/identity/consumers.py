@@ -6,6 +6,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.events import (
+    AgreementChanged,
     ChangesNoted,
     ErasureReported,
     PersonalDataCollected,
@@ -15,13 +16,16 @@ from common.events import (
     TariffChanged,
 )
 from common.inbox import Handlers
+from identity.access import access_rules
 from identity.audit import chain
 from identity.privacy import gathering
-from identity.tables import CardMonth, RetentionReport, Station, Tariff
+from identity.tables import Agreement, CardMonth, RetentionReport, Station, Tariff
 
 
 async def note_tariff(db: AsyncSession, event: TariffChanged) -> None:
     """Keep what was told last of a tariff, in whatever order it arrives."""
+    if event.agreed_only:
+        return  # of an agreement; the operator's other cards need one of the operator's own
     values = {
         "operator_id": event.operator_id,
         "tariff_id": event.tariff_id,
@@ -51,6 +55,29 @@ async def keep_station(db: AsyncSession, event: StationChanged) -> None:
         where=Station.version < new.excluded.version,
     )
     await db.execute(newer)
+
+
+async def keep_agreement(db: AsyncSession, event: AgreementChanged) -> None:
+    """Where a partner's cards may charge."""
+    new = insert(Agreement).values(
+        agreement_id=event.agreement_id,
+        operator_id=event.operator_id,
+        version=event.version,
+        partner_id=event.partner_id,
+        name=event.name,
+        places=[place.model_dump() for place in event.places],
+        valid_from=event.valid_from,
+        valid_until=event.valid_until,
+    )
+    columns = ("version", "name", "places", "valid_from", "valid_until")
+    newer = new.on_conflict_do_update(
+        index_elements=[Agreement.agreement_id],
+        set_={name: new.excluded[name] for name in columns},
+        where=Agreement.version < new.excluded.version,
+    )
+    await db.execute(newer)
+    assert event.operator_id is not None
+    await access_rules.revise(db, event.operator_id)
 
 
 async def add_spent(db: AsyncSession, event: RecordClosed) -> None:
@@ -84,6 +111,7 @@ async def keep_retention(db: AsyncSession, event: RetentionReported) -> None:
 
 
 HANDLERS: Handlers = {
+    AgreementChanged: keep_agreement,
     StationChanged: keep_station,
     RecordClosed: add_spent,
     ChangesNoted: chain.keep,

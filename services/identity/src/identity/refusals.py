@@ -1,27 +1,11 @@
-"""The database's constraints refuse; here a violated one becomes the problem people read."""
-
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-
-from sqlalchemy.exc import IntegrityError
+"""Refusals that several features share."""
 
 from common.problems import Problem
+from common.refusals import refusing
+
+__all__ = ["UnknownOperator", "refusing"]
 
 
 class UnknownOperator(Problem):
     status = 422
     title = "No such operator"
-
-
-@contextmanager
-def refusing(refusals: Mapping[str, Problem]) -> Iterator[None]:
-    """Turn the violation of a constraint, by its name, into its refusal."""
-    try:
-        yield
-    except IntegrityError as error:
-        # The adapter keeps asyncpg's own exception, which knows the name, as its cause.
-        violated = getattr(error.orig, "__cause__", None)
-        refusal = refusals.get(getattr(violated, "constraint_name", None) or "")
-        if refusal is None:
-            raise
-        raise refusal from error

@@ -6,6 +6,8 @@ entity events carry the whole state and a version that only grows.
 
 from common.events.audit import ChangeNote, ChangesNoted
 from common.events.billing import (
+    AgreedPlace,
+    AgreementChanged,
     RecordClosed,
     RecordLine,
     SessionCostUpdated,
@@ -77,7 +79,7 @@ EVENTS: dict[str, type[Event]] = {
         LocationChanged, StationChanged, StationCredentialSet, StationRefused,
         GatewayBeat, ConnectionsReported, BootsReported, StationDiscovered, StatusesReported,
         MeterValuesReported, SessionStarted, SessionEnded, IncidentOpened,
-        TariffChanged, SessionCostUpdated, RecordClosed,
+        TariffChanged, AgreementChanged, SessionCostUpdated, RecordClosed,
     )
 }  # fmt: skip
 
@@ -87,6 +89,8 @@ PASSING: frozenset[str] = frozenset({SessionCostUpdated.subject})
 __all__ = [
     "EVENTS",
     "PASSING",
+    "AgreedPlace",
+    "AgreementChanged",
     "BootReport",
     "BootsReported",
     "CardChanged",

@@ -1,10 +1,12 @@
 """What billing tells."""
 
+from datetime import date
 from typing import Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, Field
 
+from common.authorize import Holder
 from common.events.event import Event, Part, StationId
 from common.money import Currency, Exact
 
@@ -27,6 +29,32 @@ class TariffChanged(Event):
     name: str
     valid_from: AwareDatetime
     prices: TariffPrices | None = Field(default=None, description="None: told before it had them")
+    agreed_only: bool = Field(
+        default=False, description="for agreements; not one of the operator's own"
+    )
+
+
+class AgreedPlace(Part):
+    kind: Literal["everywhere", "location", "station"]
+    id: str | None = Field(default=None, description="None: kind is everywhere")
+
+
+class AgreementChanged(Event):
+    """What a partner and an operator agreed on, made or changed.
+
+    A partner that has one charges only where and when one of its agreements says.
+    """
+
+    subject = "csms.agreement.changed.v1"
+
+    agreement_id: UUID
+    version: int
+    partner_id: UUID
+    name: str
+    places: tuple[AgreedPlace, ...]
+    valid_from: date | None = Field(default=None, description="days of the operator's time zone")
+    valid_until: date | None = Field(default=None, description="the last day")
+    tariff_id: UUID | None = Field(default=None, description="None: the operator's own price")
 
 
 class RecordLine(Part):
@@ -61,6 +89,8 @@ class RecordClosed(Event):
     location_id: UUID | None = None
     card_id: UUID | None
     user_id: UUID | None
+    holder: Holder | None = Field(default=None, description="whose card it was at the start")
+    agreement_id: UUID | None = Field(default=None, description="that priced it; None: none did")
     started_at: AwareDatetime
     ended_at: AwareDatetime
     time_zone: str

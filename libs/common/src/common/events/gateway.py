@@ -5,6 +5,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field
 
+from common.authorize import Holder
 from common.events.event import Event, Part, StationId
 from common.money import Exact
 
@@ -161,6 +162,7 @@ class SessionState(Event):
     id_token: str = Field(description="as the charger sent it")
     card_id: UUID | None
     user_id: UUID | None
+    holder: Holder | None = Field(default=None, description="whose card it was at the start")
     token_status: str = Field(examples=["Accepted", "Blocked", "Invalid"])
     started_at: AwareDatetime
     meter_start_wh: int | None = Field(description="None: never reported")

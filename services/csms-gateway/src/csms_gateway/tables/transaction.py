@@ -68,6 +68,7 @@ class Transaction(Table):
     id_token_key: Mapped[str] = mapped_column(comment="upper case: idTags compare without case")
     card_id: Mapped[UUID | None]
     user_id: Mapped[UUID | None]
+    holder: Mapped[dict[str, Any] | None] = mapped_column(comment="common.authorize.Holder")
     token_status: Mapped[str]
     started_at: Mapped[datetime]
     started_raw: Mapped[str]

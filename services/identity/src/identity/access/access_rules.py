@@ -172,7 +172,7 @@ async def make_rule(
     db.add(row)
     with _refusing(body.name):
         await db.flush()
-    await _revise(db, operator_id)
+    await revise(db, operator_id)
     return AccessRuleOut.model_validate(single.tagged(response, row))
 
 
@@ -191,7 +191,7 @@ async def change_rule(
     values = _stored(body.model_dump(mode="json", exclude_unset=True), body)
     with _refusing(body.name):
         row = await single.change(db, AccessRule, rule_id, expected, values)
-    await _revise(db, operator_id)
+    await revise(db, operator_id)
     return AccessRuleOut.model_validate(single.tagged(response, row))
 
 
@@ -202,7 +202,7 @@ async def delete_rule(rule_id: UUID, expected: Expected, db: Db, caller: Caller)
     _of_every_location(caller)
     row = await single.change(db, AccessRule, rule_id, expected, {})
     await db.execute(delete(AccessRule).where(AccessRule.id == rule_id))
-    await _revise(db, row.operator_id)
+    await revise(db, row.operator_id)
 
 
 def _of_every_location(caller: Principal) -> None:
@@ -237,7 +237,7 @@ async def _known(
         raise UnknownPlace(f"no station has the id {min(nowhere, key=str)}")
 
 
-async def _revise(db: AsyncSession, operator_id: UUID) -> None:
+async def revise(db: AsyncSession, operator_id: UUID) -> None:
     row = insert(AccessRevision).values(operator_id=operator_id, revision=1)
     later = row.on_conflict_do_update(
         index_elements=[AccessRevision.operator_id],

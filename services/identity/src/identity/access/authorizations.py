@@ -82,9 +82,14 @@ PROSPECT: Final = FACTS.format(
     limit 1
 )"""
 )
+# An agreement with a partner confines it to where and when it was agreed on.
 RULES: Final = """
-select name, effect, holders, places, windows, valid_from, valid_until
-from access_rule where operator_id = $1 and active order by name
+(select name, effect, holders, places, windows, valid_from, valid_until
+from access_rule where operator_id = $1 and active order by name)
+union all
+(select name, 'confine', jsonb_build_array(jsonb_build_object('kind', 'partner', 'id', partner_id)),
+    places, '[]', valid_from, valid_until
+from agreement where operator_id = $1 order by name)
 """
 OF_CARD: Final = frozenset(field.name for field in fields(Facts)) - {"judgement"}
 

@@ -17,7 +17,7 @@ StaffRole = Literal[
 WRITABLE: Final = (
     "operators", "settings", "logins", "api-keys", "users", "user-groups", "companies", "cards",
     "partners", "access-rules", "privacy", "stations", "station-groups", "locations", "commands",
-    "sessions", "records", "tariffs",
+    "sessions", "records", "tariffs", "agreements",
 )  # fmt: skip
 # Facts that come from chargers or are computed: nobody writes them through REST.
 READ_ONLY: Final = ("audit", "authorizations", "status", "messages", "breakdowns")
@@ -49,9 +49,9 @@ SCOPES: Final[dict[Role, frozenset[str]]] = {
     "billing-clerk": ACCOUNT
     | _scopes(
         "read", "records", "sessions", "tariffs", "breakdowns", "users", "user-groups",
-        "companies", "cards", "settings",
+        "companies", "cards", "settings", "partners", "agreements",
     )
-    | {"tariffs:write"},
+    | _scopes("write", "tariffs", "agreements"),
     "read-only": ACCOUNT | READING - {"logins:read"},
     "partner": _scopes("read", "partner-cards", "partner-sessions")
     | _scopes("write", "partner-cards"),

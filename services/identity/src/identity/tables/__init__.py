@@ -1,6 +1,13 @@
 """Everything identity stores, a module a theme. Table.metadata knows all of it."""
 
-from identity.tables.access import AccessRevision, AccessRule, CardMonth, Station, Tariff
+from identity.tables.access import (
+    AccessRevision,
+    AccessRule,
+    Agreement,
+    CardMonth,
+    Station,
+    Tariff,
+)
 from identity.tables.audit import AuditEntry, AuditPersonal
 from identity.tables.declarative import Table, Versioned
 from identity.tables.imports import PeopleImport, PeopleImportRow
@@ -22,6 +29,7 @@ from identity.tables.staff import (
 __all__ = [
     "AccessRevision",
     "AccessRule",
+    "Agreement",
     "ApiKey",
     "AuditEntry",
     "AuditPersonal",

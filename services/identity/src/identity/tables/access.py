@@ -55,6 +55,22 @@ class AccessRule(Versioned):
     active: Mapped[bool]
 
 
+class Agreement(Table):
+    """Told by billing: where and when a partner's cards may charge."""
+
+    __tablename__ = "agreement"
+    __table_args__ = (Index(None, "operator_id"),)
+
+    agreement_id: Mapped[UUID] = mapped_column(primary_key=True)
+    operator_id: Mapped[UUID]
+    version: Mapped[int]
+    partner_id: Mapped[UUID]
+    name: Mapped[str]
+    places: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    valid_from: Mapped[date | None]
+    valid_until: Mapped[date | None]
+
+
 class AccessRevision(Table):
     """Grows with each change of an operator's rules: compiled ones of an older one are stale."""
 

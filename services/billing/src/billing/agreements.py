@@ -1,0 +1,326 @@
+"""Agreements with partners: at which stations their cards charge, and at which price.
+
+A partner that has one charges only where and when one of its agreements says (identity decides
+that), one without any charges everywhere. Of several that mean a station the one that names it most
+closely counts.
+"""
+
+from contextlib import AbstractContextManager
+from datetime import date
+from typing import Annotated, Final, NamedTuple, Self
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from sqlalchemy import bindparam, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from billing import tables, tariffs
+from billing.agreed import Agreed, chosen, names_of
+from billing.operators import DEFAULT_TIME_ZONE
+from common import outbox, paging, versions
+from common.auth import Caller, Principal, scoped
+from common.database import Db
+from common.events import AgreementChanged, SessionState
+from common.paging import Cursor, Limit, Page
+from common.problems import NotFound, Problem
+from common.refusals import refusing
+from common.versions import Expected
+
+router = APIRouter(prefix="/v1/agreements", tags=["agreements"])
+
+reads = scoped("agreements:read")
+writes = scoped("agreements:write")
+
+NAMED_MAX: Final = 1000
+TOLD: Final = (
+    "operator_id", "version", "partner_id", "name", "places", "valid_from", "valid_until",
+    "tariff_id",
+)  # fmt: skip
+
+
+class UnknownPartner(Problem):
+    status = 422
+    title = "The operator has no such partner"
+
+
+class UnknownStation(Problem):
+    status = 422
+    title = "The operator has no such station"
+
+
+class TariffNotForAgreements(Problem):
+    status = 422
+    title = "An agreement names a tariff that is agreed only"
+
+
+class AgreementNameTaken(Problem):
+    status = 409
+    title = "There is an agreement with this name already"
+
+
+class AgreementReversed(Problem):
+    status = 422
+    title = "The agreement would end before it begins"
+
+
+class AgreementsOfEveryLocation(Problem):
+    status = 403
+    title = "Agreements are made by staff who see every location"
+
+
+Line = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$"
+    ),
+]
+
+
+class PlaceIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Annotated[str, Field(pattern="^(everywhere|location|station)$")]
+    id: Line | None = Field(
+        default=None, description="a station's id or a location's; null: kind is everywhere"
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.kind == "everywhere") != (self.id is None):
+            raise ValueError("everywhere has no id, any other place has one")
+        if self.kind == "location":
+            self.id = str(UUID(self.id))
+        return self
+
+
+Places = Annotated[list[PlaceIn], Field(min_length=1, max_length=NAMED_MAX)]
+LastDay = Annotated[date | None, Field(description="the last day")]
+TariffOfIt = Annotated[
+    UUID | None, Field(description="one that is agreed_only; null: the operator's own price")
+]
+
+
+class AgreementIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    partner_id: UUID
+    name: Line
+    places: Places
+    valid_from: date | None = Field(default=None, description="by the operator's clock")
+    valid_until: LastDay = None
+    tariff_id: TariffOfIt = None
+
+
+class AgreementPatch(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: Line | None = None
+    places: Places | None = None
+    valid_from: date | None = None
+    valid_until: LastDay = None
+    tariff_id: TariffOfIt = None
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        for name in ("name", "places"):
+            if name in self.model_fields_set and getattr(self, name) is None:
+                raise ValueError(f"{name} cannot be null")
+        return self
+
+
+class AgreementOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    operator_id: UUID
+    partner_id: UUID
+    name: str
+    places: list[PlaceIn]
+    valid_from: date | None
+    valid_until: date | None
+    tariff_id: UUID | None
+    version: int
+
+
+@router.get("", summary="List the agreements", dependencies=[reads])
+async def list_agreements(
+    db: Db,
+    caller: Caller,
+    partner_id: UUID | None = None,
+    limit: Limit = paging.LIMIT_DEFAULT,
+    cursor: Cursor = None,
+) -> Page[AgreementOut]:
+    table = tables.Agreement
+    wanted = {table.operator_id: caller.operator_id, table.partner_id: partner_id}
+    query = select(table).where(
+        *(column == value for column, value in wanted.items() if value is not None)
+    )
+    found, after = await paging.rows(db, query, table.id, limit=limit, cursor=cursor)
+    return Page(items=[AgreementOut.model_validate(row) for row in found], next_cursor=after)
+
+
+@router.get("/{agreement_id}", summary="Read an agreement", dependencies=[reads])
+async def read_agreement(agreement_id: UUID, db: Db, response: Response) -> AgreementOut:
+    return _out(response, await _get(db, agreement_id))
+
+
+@router.post("", status_code=201, summary="Make an agreement", dependencies=[writes])
+async def make_agreement(
+    body: AgreementIn, db: Db, caller: Caller, response: Response
+) -> AgreementOut:
+    """From the next session on; those that run keep their price."""
+    _of_every_location(caller)
+    operator_id = caller.tenant()
+    partner = await db.get(tables.Partner, body.partner_id)
+    if partner is None or partner.operator_id != operator_id:
+        raise UnknownPartner(f"no partner has the id {body.partner_id}")
+    await _check(db, operator_id, body)
+    places = [place.model_dump() for place in body.places]
+    row = tables.Agreement(operator_id=operator_id, **body.model_dump() | {"places": places})
+    db.add(row)
+    with _refusing(body.name):
+        await db.flush()
+    await _tell(db, row)
+    return _out(response, row)
+
+
+@router.patch("/{agreement_id}", summary="Change an agreement", dependencies=[writes])
+async def change_agreement(
+    agreement_id: UUID,
+    body: AgreementPatch,
+    expected: Expected,
+    db: Db,
+    caller: Caller,
+    response: Response,
+) -> AgreementOut:
+    """To end it, send valid_until. From the next session on; those that run keep their price."""
+    _of_every_location(caller)
+    row = await _get(db, agreement_id)
+    await _check(db, row.operator_id, body)
+    table = tables.Agreement
+    statement = update(table).where(table.id == agreement_id)
+    if expected is not None:
+        # In the update itself: of two changes of one version only one finds it.
+        statement = statement.where(table.version.in_(expected))
+    values = body.model_dump(exclude_unset=True) | {"version": table.version + 1}
+    options = {"populate_existing": True}
+    with _refusing(body.name):
+        changed = await db.scalar(
+            statement.values(**values).returning(table), execution_options=options
+        )
+    if changed is None:
+        raise versions.changed((await _get(db, agreement_id)).version)
+    await _tell(db, changed)
+    return _out(response, changed)
+
+
+class Price(NamedTuple):
+    """What a session is priced by. tariff: None if none is valid."""
+
+    tariff: tables.Tariff | None
+    agreement_id: UUID | None
+
+    @property
+    def columns(self) -> dict[str, UUID | None]:
+        return {
+            "tariff_id": self.tariff.id if self.tariff else None,
+            "agreement_id": self.agreement_id,
+        }
+
+
+OF_PARTNER: Final = select(tables.Agreement).where(
+    tables.Agreement.operator_id == bindparam("operator"),
+    tables.Agreement.partner_id == bindparam("partner"),
+)
+WHERE: Final = select(
+    select(tables.Operator.time_zone)
+    .where(tables.Operator.operator_id == bindparam("operator"))
+    .scalar_subquery(),
+    select(tables.Station.location_id)
+    .where(
+        tables.Station.operator_id == bindparam("operator"),
+        tables.Station.station_id == bindparam("station"),
+    )
+    .scalar_subquery(),
+)
+
+
+async def price(db: AsyncSession, event: SessionState) -> Price:
+    """By the agreement with whoever issued the card, else by the operator's own tariff."""
+    assert event.operator_id is not None
+    agreed = await _agreed(db, event)
+    if agreed is not None and agreed.tariff_id is not None:
+        return Price(await db.get_one(tables.Tariff, agreed.tariff_id), agreed.id)
+    own = await tariffs.find_valid(db, event.operator_id, event.started_at)
+    return Price(own, agreed.id if agreed else None)
+
+
+async def _agreed(db: AsyncSession, event: SessionState) -> Agreed | None:
+    partner_id = event.holder.partner_id if event.holder else None
+    if partner_id is None:
+        return None
+    found = await db.scalars(OF_PARTNER, {"operator": event.operator_id, "partner": partner_id})
+    agreements = [
+        Agreed(
+            row.id,
+            frozenset((place["kind"], place["id"] or "") for place in row.places),
+            row.valid_from,
+            row.valid_until,
+            row.tariff_id,
+        )
+        for row in found
+    ]
+    if not agreements:
+        return None
+    where = {"operator": event.operator_id, "station": event.station_id}
+    time_zone, location_id = (await db.execute(WHERE, where)).one()
+    day = event.started_at.astimezone(ZoneInfo(time_zone or DEFAULT_TIME_ZONE)).date()
+    return chosen(agreements, names_of(event.station_id, location_id), day)
+
+
+async def _get(db: AsyncSession, agreement_id: UUID) -> tables.Agreement:
+    row = await db.get(tables.Agreement, agreement_id)
+    if row is None:
+        raise NotFound("there is no such agreement")
+    return row
+
+
+def _of_every_location(caller: Principal) -> None:
+    if caller.locations is not None:
+        raise AgreementsOfEveryLocation("ask an admin")
+
+
+async def _check(db: AsyncSession, operator_id: UUID, body: AgreementIn | AgreementPatch) -> None:
+    """Raises UnknownStation, TariffNotForAgreements. A location is registry's to know."""
+    stations = {place.id for place in body.places or () if place.kind == "station"}
+    there = select(tables.Station.station_id).where(
+        tables.Station.operator_id == operator_id, tables.Station.station_id.in_(stations)
+    )
+    if stations and (nowhere := stations - set(await db.scalars(there))):
+        raise UnknownStation(f"no station has the id {min(nowhere, key=str)}")
+    if body.tariff_id is None:
+        return
+    tariff = await db.get(tables.Tariff, body.tariff_id)
+    if tariff is None or tariff.operator_id != operator_id or not tariff.agreed_only:
+        raise TariffNotForAgreements("make a tariff with agreed_only true")
+
+
+def _out(response: Response, row: tables.Agreement) -> AgreementOut:
+    versions.tag(response, row.version)
+    return AgreementOut.model_validate(row)
+
+
+def _refusing(name: str | None) -> AbstractContextManager[None]:
+    return refusing(
+        {
+            "ck_agreement_valid_from_before_until": AgreementReversed("exchange the two days"),
+            "uq_agreement_operator_id_name": AgreementNameTaken(f"there is one called {name!r}"),
+        }
+    )
+
+
+async def _tell(db: AsyncSession, row: tables.Agreement) -> None:
+    facts = {name: getattr(row, name) for name in TOLD}
+    await outbox.emit(db, AgreementChanged(agreement_id=row.id, **facts))
