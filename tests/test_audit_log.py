@@ -17,7 +17,7 @@ EXCUSED = {
     "billing": {
         "incident": CHARGERS, "meter_sample": CHARGERS, "record": "append-only itself",
         "register": CHARGERS, "session": CHARGERS, "operator": EVENTS, "station": EVENTS,
-        "partner": EVENTS, "tombstone": EVENTS,
+        "partner": EVENTS, "tombstone": EVENTS, "webhook_delivery": MACHINERY,
     },
     "csms_gateway": {
         "connection": CHARGERS, "dynamic_schedule": CHARGERS, "event_stream": CHARGERS,

@@ -128,7 +128,12 @@ class Billing(Running):
 
 @pytest.fixture(scope="session")
 async def service(servers: Servers, issuer: Issuer) -> AsyncIterator[Running]:
-    async with one_service(servers, issuer, "billing", running_cost_every_s=0.3) as running:
+    settings = {
+        "running_cost_every_s": 0.3,
+        "secret_key": "a secret key of the tests of billing",
+        "allow_private_endpoints": True,
+    }
+    async with one_service(servers, issuer, "billing", **settings) as running:
         yield running
 
 

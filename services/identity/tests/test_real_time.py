@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import nats
 import pytest
 from nats.aio.client import Client
+from partner_endpoint import Endpoint, http, partner_endpoint
 from stack import Running, eventually
 
 from common import authorize, bus, signing
@@ -20,7 +21,6 @@ from common.events import CardChanged, TariffChanged
 from identity.partners.breaker import FAILURES_MAX
 from identity.partners.real_time import AT_ONCE_MAX, LIMIT_S
 
-from .partner_endpoint import Endpoint, http, partner_endpoint
 from .partnership import as_partner
 from .support import ALL, made, new_operator, problem
 from .test_entities import events

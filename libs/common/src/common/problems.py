@@ -39,6 +39,11 @@ class NotFound(Problem):
     title = "Not found"
 
 
+class NotConfigured(Problem):
+    status = 503
+    title = "This installation is not set up for it"
+
+
 class ProblemDocument(BaseModel):
     """The shape of every response that is not a success (RFC 9457)."""
 

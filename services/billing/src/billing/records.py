@@ -10,10 +10,11 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from billing import rating, tables
+from billing import rating, tables, webhooks
 from billing.filters import OfStation
 from billing.incidents import Review
 from billing.operators import DEFAULT_TIME_ZONE
+from billing.outside import of_row
 from common import outbox, paging
 from common.auth import Caller, scoped
 from common.authorize import Holder
@@ -156,7 +157,10 @@ async def close_records(
     time_zone = await db.scalar(TIME_ZONE, {"operator_id": tariff.operator_id})
     rows = [_row(session, tariff, time_zone or DEFAULT_TIME_ZONE) for session in ready]
     ids = set((await db.scalars(NEW, rows)).all())
-    await outbox.emit(db, *(_closed(row) for row in rows if row["id"] in ids))
+    new = [row for row in rows if row["id"] in ids]
+    await outbox.emit(db, *(_closed(row) for row in new))
+    for row in new:
+        await webhooks.queue(db, tariff.operator_id, "record.closed", of_row(row))
 
 
 def _can_be_priced(session: tables.Session) -> bool:

@@ -16,9 +16,10 @@ from sqlalchemy import and_, case, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from billing import agreements, meter, rating, records, tables
+from billing import agreements, meter, rating, records, tables, webhooks
 from billing.filters import OfStation
 from billing.incidents import IncidentOut, Review, open_incidents
+from billing.outside import SessionOutside
 from common import paging
 from common.auth import Caller, scoped
 from common.authorize import Holder
@@ -53,7 +54,7 @@ BEGIN: Final = _BEGIN.on_conflict_do_update(
         tables.Session.token_status != rating.ACCEPTED,
         _BEGIN.excluded.token_status == rating.ACCEPTED,
     ),
-)
+).returning(tables.Session)
 _END: Final = insert(tables.Session)
 PRICED: Final = and_(
     tables.Session.tariff_id.is_not(None),
@@ -262,7 +263,11 @@ async def begin_session(db: AsyncSession, event: SessionStarted) -> None:
     """
     assert event.operator_id is not None
     price = await agreements.price(db, event)
-    await db.execute(BEGIN, _row(event, TOLD_AT_START) | {"state": "running", **price.columns})
+    row = _row(event, TOLD_AT_START) | {"state": "running", **price.columns}
+    session = await db.scalar(BEGIN, row, execution_options={"populate_existing": True})
+    if session is not None:
+        told = SessionOutside.model_validate(session)
+        await webhooks.queue(db, event.operator_id, "session.started", told)
     await _open_all(db, event, price.tariff)
 
 
@@ -276,6 +281,9 @@ async def end_session(db: AsyncSession, event: SessionEnded) -> None:
     if session is not None and session.tariff_id not in {None, price.columns["tariff_id"]}:
         tariff = await db.get_one(tables.Tariff, session.tariff_id)
     await _open_all(db, event, tariff)
+    if session is not None:
+        told = SessionOutside.model_validate(session)
+        await webhooks.queue(db, event.operator_id, "session.ended", told)
     if session is not None and tariff is not None:
         await records.close_records(db, [session], tariff)
 

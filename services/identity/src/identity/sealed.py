@@ -2,13 +2,8 @@
 
 from fastapi import Request
 
-from common.problems import Problem
+from common.problems import NotConfigured
 from common.sealing import Sealer
-
-
-class NotConfigured(Problem):
-    status = 503
-    title = "This installation is not set up for it"
 
 
 def sealer(request: Request) -> Sealer:

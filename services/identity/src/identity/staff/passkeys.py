@@ -27,12 +27,11 @@ from webauthn.helpers.structs import (
 from common.auth import Caller, Principal, scoped
 from common.clock import AnyMoment, now
 from common.database import PLATFORM, Connections, PlatformDb
-from common.problems import NotFound, Problem
+from common.problems import NotConfigured, NotFound, Problem
 from common.versions import Expected
 from identity import single
 from identity.fields import Body, Line, Patch
 from identity.refusals import refusing
-from identity.sealed import NotConfigured
 from identity.staff import begun, sessions
 from identity.staff.tokens import TokenOut
 from identity.tables import Login, Passkey, PasskeyChallenge, SignIn

@@ -17,7 +17,7 @@ StaffRole = Literal[
 WRITABLE: Final = (
     "operators", "settings", "logins", "api-keys", "users", "user-groups", "companies", "cards",
     "partners", "access-rules", "privacy", "stations", "station-groups", "locations", "commands",
-    "sessions", "records", "tariffs", "agreements",
+    "sessions", "records", "tariffs", "agreements", "webhooks",
 )  # fmt: skip
 # Facts that come from chargers or are computed: nobody writes them through REST.
 READ_ONLY: Final = ("audit", "authorizations", "status", "messages", "breakdowns")
@@ -54,7 +54,9 @@ SCOPES: Final[dict[Role, frozenset[str]]] = {
     | _scopes("write", "tariffs", "agreements"),
     "read-only": ACCOUNT | READING - {"logins:read"},
     "partner": _scopes("read", "partner-cards", "partner-sessions")
-    | _scopes("write", "partner-cards"),
+    | _scopes("write", "partner-cards")
+    | _scopes("read", "webhooks")
+    | _scopes("write", "webhooks"),
     "driver": ACCOUNT | _scopes("read", "me") | _scopes("write", "me"),
 }  # fmt: skip
 assert set(SCOPES) == set(get_args(Role))
