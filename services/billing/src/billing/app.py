@@ -36,7 +36,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         old = partial(webhook_delivery.prune_once, parts.connections)
         parts.tasks.forever(partial(every_hour, old), "old webhook deliveries")
         async with Outbound() as calls, costs.running(parts):
-            postman = Postman(parts.connections, settings, calls)
+            postman = Postman(parts.connections, settings, calls, parts.tasks)
             delivering = parts.tasks.forever(postman.deliver, "webhooks")
             yield
             delivering.cancel()

@@ -22,6 +22,7 @@ from common import signing
 from common.clock import now
 from common.database import PLATFORM, Connections
 from common.outbound import Outbound, OutboundFailed
+from common.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,10 @@ def left_alone(failures: int) -> timedelta | None:
 
 
 class Postman:
-    def __init__(self, connections: Connections, settings: Settings, calls: Outbound) -> None:
+    def __init__(
+        self, connections: Connections, settings: Settings, calls: Outbound, tasks: Tasks
+    ) -> None:
+        self._tasks = tasks
         self._connections = connections
         self._settings = settings
         self._calls = calls
@@ -93,13 +97,11 @@ class Postman:
             while True:
                 taken = await self._take(AT_ONCE - len(under_way), list(set(under_way.values())))
                 for row in taken:
-                    under_way[asyncio.create_task(self._one(row))] = row["webhook_id"]
+                    under_way[self._tasks.spawn(self._one(row))] = row["webhook_id"]
                 if taken and len(under_way) < AT_ONCE:
                     continue
-                done = await _any_done(under_way)
-                for task in done:
+                for task in await _any_done(under_way):
                     del under_way[task]
-                    task.result()
         finally:
             for task in under_way:
                 task.cancel()
