@@ -63,6 +63,8 @@ from common.events.registry import (
     LocationChanged,
     StationChanged,
     StationCredentialSet,
+    StationGroupChanged,
+    StationGroupMembersChanged,
     StationRefused,
 )
 
@@ -75,6 +77,7 @@ EVENTS: dict[str, type[Event]] = {
         PersonalDataRequested, PersonalDataCollected, PersonErased, ErasureReported,
         RetentionReported,
         LocationChanged, StationChanged, StationCredentialSet, StationRefused,
+        StationGroupChanged, StationGroupMembersChanged,
         GatewayBeat, ConnectionsReported, BootsReported, StationDiscovered, StatusesReported,
         MeterValuesReported, SessionStarted, SessionEnded, IncidentOpened,
         TariffChanged, SessionCostUpdated, RecordClosed,
@@ -127,6 +130,8 @@ __all__ = [
     "StationChanged",
     "StationCredentialSet",
     "StationDiscovered",
+    "StationGroupChanged",
+    "StationGroupMembersChanged",
     "StationId",
     "StationRefused",
     "StatusReport",
