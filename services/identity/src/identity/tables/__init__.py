@@ -1,6 +1,14 @@
 """Everything identity stores, a module a theme. Table.metadata knows all of it."""
 
-from identity.tables.access import AccessRevision, AccessRule, CardMonth, Station, Tariff
+from identity.tables.access import (
+    AccessRevision,
+    AccessRule,
+    CardMonth,
+    Station,
+    StationGroup,
+    StationGroupMember,
+    Tariff,
+)
 from identity.tables.audit import AuditEntry, AuditPersonal
 from identity.tables.declarative import Table, Versioned
 from identity.tables.imports import PeopleImport, PeopleImportRow
@@ -50,6 +58,8 @@ __all__ = [
     "SignInFailure",
     "SigningKey",
     "Station",
+    "StationGroup",
+    "StationGroupMember",
     "Table",
     "Tariff",
     "Totp",
