@@ -5,6 +5,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 from functools import partial
+from importlib import import_module
 from typing import Any
 from uuid import uuid4
 
@@ -18,7 +19,8 @@ from stack import Issuer, Running, Servers, eventually, one_service
 
 from common import bus, inbox, outbox
 from common.database import after_commit
-from common.events import Event, UserChanged
+from common.events import CardChanged, CardsImported, Event, UserChanged, UsersImported
+from common.run import SERVICES
 
 
 class Interrupted(Exception):
@@ -280,6 +282,13 @@ async def test_an_event_too_large_for_nats_holds_up_nobody(
     await eventually(only_the_huge_one_is_left)
     async with service.app.state.connections.begin("*") as db:
         await db.execute(outbox.outbox.delete())
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_who_hears_of_one_person_or_card_hears_of_many_as_well(name: str) -> None:
+    handlers = import_module(f"{name.replace('-', '_')}.consumers").HANDLERS
+    for one, many in ((UserChanged, UsersImported), (CardChanged, CardsImported)):
+        assert (one in handlers) == (many in handlers), (name, many)
 
 
 async def test_a_stream_of_an_older_release_is_brought_up_to_date(servers: Servers) -> None:

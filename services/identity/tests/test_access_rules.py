@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +13,12 @@ from nats.aio.client import Client
 from stack import Running, eventually
 
 from common.clock import now
-from common.events import RecordClosed, StationChanged
+from common.events import (
+    RecordClosed,
+    StationChanged,
+    StationGroupChanged,
+    StationGroupMembersChanged,
+)
 from identity.access.rules import Rule, Window, judge
 
 from .support import ALL, made, new_operator, problem
@@ -26,7 +32,7 @@ SCOPES = (
 )  # fmt: skip
 MONDAY = date(2026, 3, 2)
 HOLDERS = [("everybody", ""), ("card", "1"), ("company", "2")]
-PLACES = [("everywhere", ""), ("station", "A"), ("location", "L")]
+PLACES = [("everywhere", ""), ("station", "A"), ("station_group", "G"), ("location", "L")]
 
 windows = st.builds(
     Window,
@@ -169,6 +175,124 @@ async def test_a_rule_counts_from_the_next_card_on_and_says_why(
         assert (await allowed())["card_id"] == card["id"]
 
 
+class Group:
+    """A station group as registry tells of it."""
+
+    def __init__(self, identity: Running, operator: UUID) -> None:
+        self.identity = identity
+        self.operator = operator
+        self.id = uuid4()
+
+    def changed(self, version: int, *, deleted: bool = False) -> StationGroupChanged:
+        return StationGroupChanged(
+            operator_id=self.operator, group_id=self.id, version=version, name="Level 2",
+            deleted=deleted,
+        )  # fmt: skip
+
+    def members(
+        self, version: int, *, added: tuple[str, ...] = (), removed: tuple[str, ...] = ()
+    ) -> StationGroupMembersChanged:
+        return StationGroupMembersChanged(
+            operator_id=self.operator, group_id=self.id, version=version, added=added,
+            removed=removed,
+        )  # fmt: skip
+
+
+async def denying(staff: httpx.AsyncClient, name: str, group: UUID) -> dict[str, Any]:
+    """A rule of a group that identity hears of only in a moment."""
+    body = {
+        "name": name, "effect": "deny", "holders": [{"kind": "everybody"}],
+        "places": [{"kind": "station_group", "id": str(group)}],
+    }  # fmt: skip
+
+    async def made_now() -> Any:
+        answer = await staff.post("/v1/access-rules", json=body)
+        return answer.json() if answer.status_code == 201 else None
+
+    return dict(await eventually(made_now))
+
+
+async def test_a_rule_of_a_station_group_follows_its_stations_in_whatever_order_they_are_told(
+    identity: Running, gateway: Client, priced: UUID
+) -> None:
+    group, uid = Group(identity, priced), uuid4().hex[:12].upper()
+    station, other, late = (f"{name}-{uuid4().hex[:8]}" for name in "SOL")
+    # Out before it was in, and who is in it before there is a group.
+    await identity.publish(group.members(3, removed=(late,)), group.members(2, added=(late,)))
+    await identity.publish(group.members(1, added=(station, other)), group.changed(1))
+    async with identity.as_(priced, *SCOPES) as staff:
+        await made(staff, "/v1/cards", uid=uid)
+        rule = await denying(staff, f"level {uid}", group.id)
+        assert rule["deleted_station_groups"] == []
+
+        async def says(at: str) -> str:
+            answer = await staff.post(
+                "/v1/authorizations", json={"station_id": at, "id_token": uid}
+            )
+            return str(answer.json()["status"])
+
+        async def all_told() -> bool:
+            return [await says(at) for at in (station, other, late)] == [
+                "Blocked", "Blocked", "Accepted",
+            ]  # fmt: skip
+
+        await eventually(all_told)
+        await identity.publish(group.members(4, removed=(other,)))
+
+        async def out() -> bool:
+            return await says(other) == "Accepted"
+
+        await eventually(out)
+        assert await says(station) == "Blocked"
+        # Somebody else's group of the same id, if there were one, means nothing here.
+        stranger = await new_operator(identity)
+        async with identity.as_(stranger, *SCOPES) as rival:
+            body = {"name": "x", "effect": "deny", "holders": [{"kind": "everybody"}]}
+            place = {"kind": "station_group", "id": str(group.id)}
+            refused = await rival.post("/v1/access-rules", json=body | {"places": [place]})
+            problem(refused, 422, "unknown-place")
+
+
+async def test_a_rule_whose_station_group_is_deleted_goes_on_for_its_last_stations(
+    identity: Running, gateway: Client, priced: UUID
+) -> None:
+    group, uid, station = Group(identity, priced), uuid4().hex[:12].upper(), uuid4().hex[:12]
+    await identity.publish(group.changed(1), group.members(1, added=(station,)))
+    async with identity.as_(priced, *SCOPES) as staff:
+        await made(staff, "/v1/cards", uid=uid)
+        rule = await denying(staff, f"level {uid}", group.id)
+        path = f"/v1/access-rules/{rule['id']}"
+        await identity.publish(group.changed(2, deleted=True), group.changed(1))
+
+        async def gone() -> bool:
+            shown = (await staff.get(path)).json()["deleted_station_groups"]
+            return bool(shown == [str(group.id)])
+
+        await eventually(gone)
+        listed = await staff.get("/v1/access-rules", params={"name": rule["name"]})
+        assert listed.json()["items"][0]["deleted_station_groups"] == [str(group.id)]
+        tried = {"station_id": station, "id_token": uid}
+        answer = (await staff.post("/v1/authorizations", json=tried)).json()
+        assert (answer["status"], answer["why"]) == (
+            "Blocked", f"The rule “level {uid}” denies it.",
+        )  # fmt: skip
+        again = {"name": "again", "places": rule["places"]}
+        problem(await staff.post("/v1/access-rules", json=rule_in(rule) | again), 422, NOWHERE)
+        based = {"If-Match": '"1"'}
+        same = await staff.patch(path, json={"places": rule["places"]}, headers=based)
+        problem(same, 422, NOWHERE)
+        off = await staff.patch(path, json={"active": False}, headers=based)
+        assert off.json()["deleted_station_groups"] == [str(group.id)]
+        assert (await staff.post("/v1/authorizations", json=tried)).json()["status"] == "Accepted"
+
+
+NOWHERE = "unknown-place"
+
+
+def rule_in(rule: dict[str, Any]) -> dict[str, Any]:
+    return {name: rule[name] for name in ("effect", "holders", "places")}
+
+
 async def test_a_card_beyond_its_cap_is_refused_until_the_month_ends(
     identity: Running, gateway: Client, priced: UUID
 ) -> None:
@@ -225,7 +349,9 @@ async def test_an_inactive_operator_or_company_charges_nowhere(
         ({"holders": [{"kind": "card", "id": str(uuid4())}]}, "unknown-holder"),
         ({"places": [{"kind": "station", "id": "NOWHERE"}]}, "unknown-place"),
         ({"holders": [{"kind": "everybody", "id": str(uuid4())}]}, "invalid-request"),
+        ({"places": [{"kind": "station_group", "id": str(uuid4())}]}, "unknown-place"),
         ({"places": [{"kind": "location", "id": "x"}]}, "invalid-request"),
+        ({"places": [{"kind": "station_group", "id": "x"}]}, "invalid-request"),
         ({"windows": [{"days": ["mo"], "begin": "24:00", "end": "06:00"}]}, "invalid-request"),
         ({"holders": []}, "invalid-request"),
     ],

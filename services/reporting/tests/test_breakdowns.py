@@ -12,11 +12,15 @@ from stack import Issuer, Running, Servers, eventually, one_service
 from common import inbox
 from common.events import (
     CardChanged,
+    CardsImported,
+    CardState,
     Event,
     LocationChanged,
     RecordClosed,
     StationChanged,
     UserChanged,
+    UsersImported,
+    UserState,
 )
 from common.ids import uuid7
 from common.paging import encode
@@ -229,6 +233,32 @@ async def test_names_are_the_newest_and_follow_the_place_of_the_station(
     assert [row["sessions"] for row in await reporting.rows(user_id=user_id)] == [1]
     assert [row["sessions"] for row in await reporting.rows(station_id="CP-1")] == [2]
     assert await reporting.rows(station_id="CP-2") == []
+
+
+async def test_people_and_cards_that_were_imported_have_names_and_older_news_changes_none(
+    reporting: Reporting,
+) -> None:
+    operator_id, ids = reporting.operator_id, [uuid7() for _ in range(250)]
+
+    def users(version: int, name: str) -> UsersImported:
+        some = [UserState(user_id=i, version=version, name=name, active=True) for i in ids]
+        return UsersImported(operator_id=operator_id, users=tuple(some))
+
+    def cards(version: int, uid: str) -> CardsImported:
+        state = {"version": version, "user_id": None, "label": "", "active": True}
+        some = [CardState(card_id=i, uid=f"{uid}{n}", **state) for n, i in enumerate(ids)]  # type: ignore[arg-type]
+        return CardsImported(operator_id=operator_id, cards=tuple(some))
+
+    await reporting.handle(
+        users(2, "Ada"), users(1, "Bob"), cards(2, "A"), cards(1, "B"),
+        person(operator_id, ids[0], 3, "Eve"), person(operator_id, ids[1], 1, "Old"),
+        *(reporting.record(user_id=one, card_id=one) for one in (ids[0], ids[1], ids[249])),
+        UsersImported(operator_id=operator_id, users=()),
+    )  # fmt: skip
+    rows = await reporting.rows(by="user,card")
+    assert {(row["user_name"], row["card_uid"]) for row in rows} == {
+        ("Eve", "A0"), ("Ada", "A1"), ("Ada", "A249"),
+    }  # fmt: skip
 
 
 async def test_currencies_are_never_added_up(reporting: Reporting) -> None:

@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 
 from common import service
-from registry import locations, pending_stations, stations, statuses
+from registry import locations, pending_stations, station_groups, stations, statuses
 from registry.consumers import HANDLERS
 from registry.settings import Settings
 
@@ -12,7 +12,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return service.create(
         "registry",
         settings or Settings(),  # type: ignore[call-arg]
-        [locations.router, stations.router, pending_stations.router, statuses.router],
+        [
+            locations.router,
+            stations.router,
+            station_groups.router,
+            pending_stations.router,
+            statuses.router,
+        ],
         HANDLERS,
         title="registry",
     )

@@ -65,6 +65,8 @@ from common.events.registry import (
     LocationChanged,
     StationChanged,
     StationCredentialSet,
+    StationGroupChanged,
+    StationGroupMembersChanged,
     StationRefused,
 )
 
@@ -77,6 +79,7 @@ EVENTS: dict[str, type[Event]] = {
         PersonalDataRequested, PersonalDataCollected, PersonErased, ErasureReported,
         RetentionReported,
         LocationChanged, StationChanged, StationCredentialSet, StationRefused,
+        StationGroupChanged, StationGroupMembersChanged,
         GatewayBeat, ConnectionsReported, BootsReported, StationDiscovered, StatusesReported,
         MeterValuesReported, SessionStarted, SessionEnded, IncidentOpened,
         TariffChanged, AgreementChanged, SessionCostUpdated, RecordClosed,
@@ -131,6 +134,8 @@ __all__ = [
     "StationChanged",
     "StationCredentialSet",
     "StationDiscovered",
+    "StationGroupChanged",
+    "StationGroupMembersChanged",
     "StationId",
     "StationRefused",
     "StatusReport",

@@ -55,3 +55,29 @@ class StationRefused(Event):
 
     station_id: StationId
     refused_until: AwareDatetime
+
+
+class StationGroupChanged(Event):
+    """A station group was made, named or deleted. Which stations are in it is told apart."""
+
+    subject = "csms.station_group.changed.v1"
+
+    group_id: UUID
+    version: int
+    name: str
+    deleted: bool = False
+
+
+class StationGroupMembersChanged(Event):
+    """Stations were put into a group or taken out. Of a deleted group's stations nothing is told.
+
+    At most 1,000 ids: a group may have more than fit into a message. Of each station the event
+    with the highest version says whether it is in the group.
+    """
+
+    subject = "csms.station_group.members_changed.v1"
+
+    group_id: UUID
+    version: int = Field(description="counts the changes of who is in it, apart from the group's")
+    added: tuple[StationId, ...] = ()
+    removed: tuple[StationId, ...] = ()

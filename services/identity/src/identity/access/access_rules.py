@@ -1,5 +1,6 @@
 """Access rules: which cards, users, groups, companies and partners may charge where and when."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import date
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
@@ -27,6 +28,7 @@ from identity.tables import (
     Company,
     Partner,
     Station,
+    StationGroup,
     User,
     UserGroup,
 )
@@ -52,7 +54,7 @@ class UnknownHolder(Problem):
 
 class UnknownPlace(Problem):
     status = 422
-    title = "The operator has no such station"
+    title = "The operator has no such station or station group"
 
 
 class RulesOfEveryLocation(Problem):
@@ -74,14 +76,15 @@ class HolderIn(Body):
 class PlaceIn(Body):
     kind: PlaceKind
     id: Line | None = Field(
-        default=None, description="a station's id or a location's; null: kind is everywhere"
+        default=None,
+        description="a station's id, a station group's or a location's; null: kind is everywhere",
     )
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if (self.kind == "everywhere") != (self.id is None):
             raise ValueError("everywhere has no id, any other place has one")
-        if self.kind == "location":
+        if self.kind in {"location", "station_group"}:
             self.id = str(UUID(self.id))
         return self
 
@@ -142,6 +145,10 @@ class AccessRuleOut(BaseModel):
     valid_until: date | None
     active: bool
     version: int
+    deleted_station_groups: list[UUID] = Field(
+        default=[],
+        description="of the places: the rule goes on for the stations that were in them last",
+    )
 
 
 @router.get("", summary="List the access rules", dependencies=[reads])
@@ -152,13 +159,14 @@ async def list_rules(
     conditions = [column == value for column, value in wanted.items() if value is not None]
     query = select(AccessRule).where(*conditions)
     found, following = await rows(db, query, AccessRule.id, limit=limit, cursor=cursor)
-    return Page(items=[AccessRuleOut.model_validate(row) for row in found], next_cursor=following)
+    return Page(items=await _shown(db, found), next_cursor=following)
 
 
 @router.get("/{rule_id}", summary="Read an access rule", dependencies=[reads])
 async def read_rule(rule_id: UUID, db: Db, response: Response) -> AccessRuleOut:
     row = await single.get(db, AccessRule, rule_id)
-    return AccessRuleOut.model_validate(single.tagged(response, row))
+    [shown] = await _shown(db, [single.tagged(response, row)])
+    return shown
 
 
 @router.post("", status_code=201, summary="Make an access rule", dependencies=[writes])
@@ -192,7 +200,8 @@ async def change_rule(
     with _refusing(body.name):
         row = await single.change(db, AccessRule, rule_id, expected, values)
     await revise(db, operator_id)
-    return AccessRuleOut.model_validate(single.tagged(response, row))
+    [shown] = await _shown(db, [single.tagged(response, row)])
+    return shown
 
 
 @router.delete(
@@ -229,12 +238,34 @@ async def _known(
         known = select(table.id).where(table.operator_id == operator_id, table.id.in_(wanted))
         if wanted and (missing := wanted - set(await db.scalars(known))):
             raise UnknownHolder(f"no {kind} has the id {min(missing, key=str)}")
+    groups = {UUID(one.id) for one in places if one.kind == "station_group"}
+    alive = select(StationGroup.group_id).where(
+        StationGroup.operator_id == operator_id,
+        StationGroup.group_id.in_(groups),
+        ~StationGroup.deleted,
+    )
+    if groups and (gone := groups - set(await db.scalars(alive))):
+        raise UnknownPlace(f"no station group has the id {min(gone, key=str)}")
     stations = {one.id for one in places if one.kind == "station"}
     there = select(Station.station_id).where(
         Station.operator_id == operator_id, Station.station_id.in_(stations)
     )
     if stations and (nowhere := stations - set(await db.scalars(there))):
         raise UnknownPlace(f"no station has the id {min(nowhere, key=str)}")
+
+
+async def _shown(db: AsyncSession, found: Sequence[AccessRule]) -> list[AccessRuleOut]:
+    shown = [AccessRuleOut.model_validate(row) for row in found]
+    named = {one.id for rule in shown for one in rule.places if one.kind == "station_group"}
+    if named:
+        gone = select(StationGroup.group_id).where(
+            StationGroup.group_id.in_([UUID(one) for one in named]), StationGroup.deleted
+        )
+        deleted = set(await db.scalars(gone))
+        for rule in shown:
+            of_rule = {UUID(one.id) for one in rule.places if one.kind == "station_group"}
+            rule.deleted_station_groups = sorted(deleted & of_rule)
+    return shown
 
 
 async def revise(db: AsyncSession, operator_id: UUID) -> None:

@@ -51,6 +51,10 @@ select
     ) as user_group_ids,
     (select s.location_id from station s where s.station_id = $5 and s.operator_id = $1)
         as location_id,
+    array(
+        select m.group_id from station_group_member m
+        where m.station_id = $5 and m.operator_id = $1 and m.member
+    ) as station_group_ids,
     coalesce((
         select m.spent from card_month m where m.card_id = c.id
             and m.month = date_trunc('month', $4 at time zone o.time_zone)::date
@@ -238,7 +242,8 @@ def _holder(row: asyncpg.Record) -> Names:
 def _place(station_id: str, row: asyncpg.Record) -> Names:
     location = row["location_id"]
     at_location = {("location", str(location))} if location is not None else set()
-    return frozenset({("everywhere", ""), ("station", station_id)} | at_location)
+    groups = {("station_group", str(group)) for group in row["station_group_ids"]}
+    return frozenset({("everywhere", ""), ("station", station_id)} | at_location | groups)
 
 
 async def _keep(_: object) -> None:

@@ -6,6 +6,8 @@ from identity.tables.access import (
     Agreement,
     CardMonth,
     Station,
+    StationGroup,
+    StationGroupMember,
     Tariff,
 )
 from identity.tables.audit import AuditEntry, AuditPersonal
@@ -58,6 +60,8 @@ __all__ = [
     "SignInFailure",
     "SigningKey",
     "Station",
+    "StationGroup",
+    "StationGroupMember",
     "Table",
     "Tariff",
     "Totp",
