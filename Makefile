@@ -6,7 +6,7 @@ PYTHON ?= python3.11
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab demo charger token test fuzz lint format bench load soak lock migration docs clean-data clean
+.PHONY: help run lab demo charger token test fuzz lint format bench bench-audit load soak lock migration docs clean-data clean
 
 help: ## print these targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ token: .venv/ready ## print an access token of the demo login
 
 bench: .venv/ready ## print what a message, a session and a socket cost, beside a bare ocpp-library server
 	@PYTHONPATH=tests $(PY) -m bench
+
+bench-audit: .venv/ready ## print what the audit log costs a change
+	@PYTHONPATH=tests $(PY) -m bench.audit
 
 load: .venv/ready ## 19,000 sockets, a reconnect storm of 10,000 stations, 2,000 messages a second; some minutes
 	@PYTHONPATH=tests $(PY) -m bench.scale

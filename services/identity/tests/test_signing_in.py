@@ -242,7 +242,7 @@ async def age(identity: Running, email: str, by: timedelta) -> None:
     async with identity.app.state.connections.begin(PLATFORM) as db:
         await db.execute(
             update(row)
-            .where(row.email_hash.in_([key for key, _ in _attempt(email).counts()]))
+            .where(row.email_hash.in_([key for key, _, _ in _attempt(email).counts()]))
             .values(since_at=row.since_at - by, last_at=row.last_at - by)
         )
 

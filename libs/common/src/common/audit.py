@@ -6,15 +6,17 @@ chargers change has records of its own and is not noted.
 
 import asyncio
 from collections.abc import Collection
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from alembic import op
 from sqlalchemy import BigInteger, Column, DateTime, Identity, Table, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import outbox
-from common.database import PLATFORM, Connections
+from common.clock import now
+from common.database import PLATFORM, Connections, actor
 from common.events import ChangeNote, ChangesNoted
 from common.outbox import metadata
 
@@ -125,6 +127,31 @@ def audited(*tables: str, secret: Collection[str] = (), noise: Collection[str] =
                 f"create trigger note_{action} after {action} on {table} referencing {transition} "
                 f"for each statement execute function note_changes({arguments})"
             )
+
+
+async def note(
+    db: AsyncSession,
+    table_name: str,
+    row_key: dict[str, Any],
+    action: str,
+    *,
+    operator_id: UUID | None,
+    sub: str,
+    role: str,
+    after: dict[str, Any] | None = None,
+) -> None:
+    """What is no change of an audited row, and belongs into the log all the same; no secrets."""
+    await db.execute(
+        change_note.insert().values(
+            table_name=table_name,
+            row_key=row_key,
+            operator_id=operator_id,
+            action=action,
+            after=after,
+            actor=actor(sub, role),
+            at=now(),
+        )
+    )
 
 
 TAKE: Final = text(

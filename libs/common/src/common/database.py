@@ -162,16 +162,19 @@ async def set_operator(db: AsyncSession, operator: Operator) -> None:
     await _set(db, OPERATOR_SETTING, str(operator))
 
 
-def actor_of(caller: Principal) -> str:
-    """The caller and the request in hand, as JSON."""
-    return json.dumps(
-        {
-            "sub": caller.sub,
-            "role": caller.role,
-            "ip": client.address.get(),
-            "request_id": logs.request_id.get(),
-        }
-    )
+def actor(sub: str, role: str) -> dict[str, str | None]:
+    """Who acts, and in which request."""
+    return {
+        "sub": sub,
+        "role": role,
+        "ip": client.address.get(),
+        "request_id": logs.request_id.get(),
+    }
+
+
+async def set_actor(db: AsyncSession, sub: str, role: str) -> None:
+    """From here on, what the transaction changes is noted as this one's (common.audit)."""
+    await _set(db, ACTOR_SETTING, json.dumps(actor(sub, role)))
 
 
 async def _set_for(db: AsyncSession, caller: Principal) -> None:
@@ -188,7 +191,7 @@ async def _set_for(db: AsyncSession, caller: Principal) -> None:
             "locations_name": LOCATIONS_SETTING,
             "locations": locations,
             "actor_name": ACTOR_SETTING,
-            "actor": actor_of(caller),
+            "actor": json.dumps(actor(caller.sub, caller.role)),
         },
     )
 
@@ -209,8 +212,16 @@ async def _platform_transaction(request: Request) -> AsyncIterator[AsyncSession]
         yield db
 
 
+async def _own_transaction(request: Request, caller: Caller) -> AsyncIterator[AsyncSession]:
+    acting = caller.model_copy(update={"operator_id": None})
+    async with request.app.state.connections.acting(acting) as db:
+        yield db
+
+
 # scope="function" commits before the response is sent. FastAPI's default commits after it,
 # so a failed commit would already have been reported to the caller as a success.
 Db = Annotated[AsyncSession, Depends(_callers_transaction, scope="function")]
 # For the few routes that must look before they know the operator, such as signing in.
 PlatformDb = Annotated[AsyncSession, Depends(_platform_transaction, scope="function")]
+# For one's own account, which of the platform's staff is no operator's: what changes is noted.
+OwnDb = Annotated[AsyncSession, Depends(_own_transaction, scope="function")]

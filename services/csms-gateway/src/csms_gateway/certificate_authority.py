@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from sqlalchemy import select
 
-from common import ids, paging
+from common import audit, ids, paging
 from common.auth import Caller, scoped
 from common.clock import now
 from common.database import Db
@@ -139,8 +139,17 @@ async def make_authorities(caller: Caller, request: Request, db: Db) -> paging.P
     """They are also made by themselves when the first station asks for a certificate."""
     gateway = request.app.state.beside.gateway
     operator_id = caller.tenant()
+    before = set(await db.scalars(select(tables.CertificateAuthority.id)))
     await ensure(gateway, operator_id, "station", "ecdsa")
     await ensure(gateway, operator_id, "station", "rsa")
     found = await list_authorities(db)
     own = [one for one in found.items if one.operator_id == operator_id]
+    # Made by the gateway's own connection, which says nothing of who asked.
+    for one in own:
+        if one.id not in before:
+            told = {"use": one.use, "algorithm": one.algorithm, "fingerprint": one.fingerprint}
+            await audit.note(
+                db, "certificate_authority", {"id": str(one.id)}, "insert",
+                operator_id=operator_id, sub=caller.sub, role=caller.role, after=told,
+            )  # fmt: skip
     return paging.Page(items=own, next_cursor=None)

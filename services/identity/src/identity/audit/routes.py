@@ -1,17 +1,19 @@
 """Reading what people changed."""
 
 import json
+from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
-from common.auth import Caller, scoped
+from common.auth import Caller, Principal, scoped
 from common.clock import Moment
-from common.database import Db
+from common.database import Connections, Db
 from common.paging import Cursor, Limit, Page, rows
 from identity.audit.chain import BATCH, verified
 from identity.tables import AuditEntry, AuditPersonal
@@ -20,6 +22,10 @@ router = APIRouter(prefix="/v1/audit", tags=["audit"])
 
 reads = scoped("audit:read")
 Name = Annotated[str | None, Query(max_length=64, pattern="^[a-z_-]+$")]
+
+
+Since = Annotated[Moment | None, Query(description="from this moment on")]
+Until = Annotated[Moment | None, Query(description="before this moment")]
 
 
 class AuditOut(BaseModel):
@@ -50,11 +56,26 @@ class Verification(BaseModel):
     complete: bool = Field(description="false: go on with after = verified_to")
 
 
-DONE = {"insert": "added", "update": "changed", "delete": "deleted"}
+DONE = {
+    "insert": "added", "update": "changed", "delete": "deleted", "lockout": "locked",
+    "refused": "refused",
+}  # fmt: skip
+OF_SIGN_INS = {"insert": "signed in", "update": "sign-in changed or ended"}
+FILE_BATCH = 1000
+NDJSON = "application/x-ndjson"
 
 
-def _chain(caller: Caller) -> str:
+def _chain(caller: Principal) -> str:
     return str(caller.operator_id or "platform")
+
+
+def _of(caller: Principal, since: datetime | None, until: datetime | None) -> Select[Any]:
+    query = select(AuditEntry).where(AuditEntry.chain == _chain(caller))
+    if since is not None:
+        query = query.where(AuditEntry.at >= since)
+    if until is not None:
+        query = query.where(AuditEntry.at < until)
+    return query
 
 
 @router.get("", summary="Changes, newest first", dependencies=[reads])
@@ -68,10 +89,10 @@ async def list_audit(
     action: Name = None,
     key: Annotated[UUID | None, Query(description="the id of what was changed")] = None,
     actor: Annotated[UUID | None, Query(description="the login or API key that did it")] = None,
-    since: Annotated[Moment | None, Query(description="from this moment on")] = None,
-    until: Annotated[Moment | None, Query(description="before this moment")] = None,
+    since: Since = None,
+    until: Until = None,
 ) -> Page[AuditOut]:
-    query = select(AuditEntry).where(AuditEntry.chain == _chain(caller))
+    query = _of(caller, since, until)
     for column, value in (
         (AuditEntry.service, service),
         (AuditEntry.table_name, table_name),
@@ -83,10 +104,6 @@ async def list_audit(
         query = query.where(AuditEntry.row_key == {"id": str(key)})
     if actor is not None:
         query = query.where(AuditEntry.actor["sub"].astext == str(actor))
-    if since is not None:
-        query = query.where(AuditEntry.at >= since)
-    if until is not None:
-        query = query.where(AuditEntry.at < until)
     found, onward = await rows(
         db, query, AuditEntry.seq, limit=limit, cursor=cursor, newest_first=True
     )
@@ -96,12 +113,18 @@ async def list_audit(
     return Page(items=[_out(one, values.get(one.note_id, {})) for one in found], next_cursor=onward)
 
 
+def _what(table_name: str, action: str) -> str:
+    if table_name == "sign_in" and action in OF_SIGN_INS:
+        return OF_SIGN_INS[action]
+    return f"{table_name.replace('_', ' ')} {DONE.get(action, action)}"
+
+
 def _out(entry: AuditEntry, values: dict[str, Any]) -> AuditOut:
     return AuditOut(
         seq=entry.seq,
         id=entry.note_id,
         at=entry.at,
-        what=f"{entry.table_name.replace('_', ' ')} {DONE.get(entry.action, entry.action)}",
+        what=_what(entry.table_name, entry.action),
         service=entry.service,
         table_name=entry.table_name,
         row_key=entry.row_key,
@@ -111,6 +134,43 @@ def _out(entry: AuditEntry, values: dict[str, Any]) -> AuditOut:
         after=values.get("after"),
         entry_hash=entry.entry_hash,
     )
+
+
+@router.get(
+    "/export",
+    summary="Changes as a file of JSON lines, oldest first",
+    response_class=StreamingResponse,
+    responses={200: {"description": "A line an entry", "content": {NDJSON: {}}}},
+    dependencies=[reads],
+)
+async def export_audit(
+    request: Request, caller: Caller, since: Since = None, until: Until = None
+) -> StreamingResponse:
+    """Each line is an entry as the list has it, with its number in the chain and its hash."""
+    headers = {
+        "Content-Disposition": 'attachment; filename="audit.ndjson"',
+        "Cache-Control": "no-store",
+    }
+    lines = _lines(request.app.state.connections, caller, _of(caller, since, until))
+    return StreamingResponse(lines, media_type=NDJSON, headers=headers)
+
+
+async def _lines(
+    connections: Connections, caller: Principal, query: Select[Any]
+) -> AsyncIterator[bytes]:
+    """By a cursor, so that a log of any length takes the memory of a batch."""
+    with_values = (
+        query.add_columns(AuditPersonal.body)
+        .outerjoin(AuditPersonal, AuditPersonal.note_id == AuditEntry.note_id)
+        .order_by(AuditEntry.seq)
+        .execution_options(yield_per=FILE_BATCH)
+    )
+    # Not the request's transaction: that ends before the answer is sent.
+    async with connections.acting(caller) as db:
+        found = await db.stream(with_values)
+        async for batch in found.partitions():
+            outs = [_out(entry, json.loads(body) if body else {}) for entry, body in batch]
+            yield "".join(one.model_dump_json() + "\n" for one in outs).encode()
 
 
 @router.get("/head", summary="The chain's end", dependencies=[reads])

@@ -63,10 +63,12 @@ async def change_password(
     login_id = sessions.own_id(caller)
     attempt = lockout.Attempt(str(login_id), client.network(client.address.get()))
     async with connections.begin(PLATFORM) as db:
-        hashed = (await single.get(db, Login, login_id)).password_hash
+        login = await single.get(db, Login, login_id)
+    hashed = login.password_hash
     async with connections.begin(PLATFORM) as db:
-        await lockout.count(db, attempt)
+        refused = await lockout.count(db, attempt)
     if not await hasher.matches(hashed, body.password.get_secret_value()):
+        await lockout.failed(connections, attempt, refused, login_id, login.operator_id)
         raise PasswordWrong("type the one that you signed in with")
     new = await hasher.hash(body.new_password.get_secret_value())
     # Of the platform too, whose own login is no operator's.

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import client
+from common import audit, client
 from common.auth import Caller, Principal, scoped
 from common.clock import AnyMoment, now
 from common.database import PLATFORM, Connections, Db
@@ -20,7 +20,7 @@ from common.versions import Expected
 from identity import single
 from identity.fields import Body, Line, Locations, Patch
 from identity.refusals import UnknownOperator, refusing
-from identity.staff import tokens
+from identity.staff import lockout, tokens
 from identity.staff.logins import within
 from identity.staff.roles import ACCOUNT, OF_AN_OPERATOR, SCOPES
 from identity.staff.tokens import TokenOut
@@ -194,18 +194,41 @@ async def sign_in_with_key(body: KeyIn, request: Request, response: Response) ->
     async with connections.begin(PLATFORM) as db:
         key = await _good(db, tokens.hashed(body.api_key))
         if key is None:
-            raise KeyRefused("it is unknown, expired or revoked, or its partner is not active")
-        await _note_use(db, key)
-        limited = key.location_ids
-        return await tokens.issue(
-            db,
-            sub=key.id,
-            role="partner" if key.partner_id else "api-key",
-            operator_id=key.operator_id,
-            scope=" ".join(key.scopes),
-            partner_id=str(key.partner_id) if key.partner_id else None,
-            locations=None if limited is None else [str(one) for one in limited],
-        )
+            await _note_refusal(db, tokens.hashed(body.api_key))
+        else:
+            await _note_use(db, key)
+            made = await _token(db, key)
+    # Beyond the transaction: the note stays.
+    if key is None:
+        raise KeyRefused("it is unknown, expired or revoked, or its partner is not active")
+    return made
+
+
+async def _token(db: AsyncSession, key: ApiKey) -> TokenOut:
+    limited = key.location_ids
+    return await tokens.issue(
+        db,
+        sub=key.id,
+        role="partner" if key.partner_id else "api-key",
+        operator_id=key.operator_id,
+        scope=" ".join(key.scopes),
+        partner_id=str(key.partner_id) if key.partner_id else None,
+        locations=None if limited is None else [str(one) for one in limited],
+    )
+
+
+async def _note_refusal(db: AsyncSession, key_hash: bytes) -> None:
+    """In the audit log, for who holds a key that is over may be a thief; now and then suffices."""
+    key = await db.scalar(select(ApiKey).where(ApiKey.key_hash == key_hash))
+    if key is not None and await lockout.first(db, f"refused key {key.id}"):
+        told = {
+            "revoked_at": key.revoked_at.isoformat() if key.revoked_at else None,
+            "expires_at": key.expires_at.isoformat() if key.expires_at else None,
+        }
+        await audit.note(
+            db, "api_key", {"id": str(key.id)}, "refused",
+            operator_id=key.operator_id, sub=str(key.id), role="nobody", after=told,
+        )  # fmt: skip
 
 
 async def _good(db: AsyncSession, key_hash: bytes) -> ApiKey | None:

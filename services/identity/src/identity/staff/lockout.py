@@ -14,11 +14,13 @@ import asyncio
 import hashlib
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
+from uuid import UUID
 
 from sqlalchemy import case, delete, not_, or_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from common import audit
 from common.clock import now
 from common.database import PLATFORM, Connections
 from common.problems import Problem
@@ -32,6 +34,12 @@ LOCKED: Final = timedelta(minutes=15)  # from the last failure on
 PRUNE_EVERY_S: Final = 3600.0
 
 
+# What an audit log says of a lock.
+FROM_A_NETWORK: Final = "the login from this network"
+FROM_EVERYWHERE: Final = "the login from everywhere"
+A_NETWORK: Final = "every login from this network"
+
+
 class TooManyFailures(Problem):
     status = 429
     title = "Too many wrong passwords"
@@ -42,13 +50,17 @@ class Attempt(NamedTuple):
     whom: str  # the e-mail address, or what else is guessed at
     network: str  # common.client.network
 
-    def counts(self) -> tuple[tuple[bytes, int], ...]:
-        """What the attempt counts for, and how many of it are borne; the narrower first."""
-        return (
-            (_hash(f"{self.whom}\0{self.network}"), FAILURES_MAX),
-            (_hash(self.whom), GUESSED_MAX),
-            (self.sprayed(), SPRAYED_MAX),
+    def counts(self) -> tuple[tuple[bytes, int, str], ...]:
+        """What the attempt counts for, how many of it are borne, and what is refused then.
+
+        The narrower first. One that is of no network is not all networks' fault.
+        """
+        counted = (
+            (_hash(f"{self.whom}\0{self.network}"), FAILURES_MAX, FROM_A_NETWORK),
+            (_hash(self.whom), GUESSED_MAX, FROM_EVERYWHERE),
+            (self.sprayed(), SPRAYED_MAX, A_NETWORK),
         )
+        return counted if self.network else counted[:2]
 
     def sprayed(self) -> bytes:
         return _hash(f"\0{self.network}")
@@ -58,13 +70,52 @@ def _hash(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
-async def count(db: AsyncSession, attempt: Attempt) -> None:
-    """Count an attempt; commit before checking the password. Raises TooManyFailures."""
-    for key, most in attempt.counts():
-        await _count(db, key, most)
+async def count(db: AsyncSession, attempt: Attempt) -> tuple[str, ...]:
+    """Count an attempt; commit before checking the password. Raises TooManyFailures.
+
+    Returns what will be refused if this one fails; give it to failed then.
+    """
+    counts = attempt.counts()
+    return tuple([what for key, most, what in counts if await _count(db, key, most) >= most])
 
 
-async def _count(db: AsyncSession, key: bytes, most: int) -> None:
+async def failed(
+    connections: Connections,
+    attempt: Attempt,
+    refused: tuple[str, ...],
+    of: UUID | None,
+    operator_id: UUID | None,
+) -> None:
+    """Note in the audit log what an attempt on a login locked; of: None, there is no such login.
+
+    Of addresses that do not exist nothing is noted: anybody could fill the log with them.
+    """
+    for what in refused:
+        if what == A_NETWORK:
+            key, whose = {"network": attempt.network}, None
+        elif of is not None:
+            key, whose = {"id": str(of)}, operator_id
+        else:
+            continue
+        async with connections.begin(PLATFORM) as db:
+            told = {"refused": what, "until": (now() + LOCKED).isoformat()}
+            table = "network" if what == A_NETWORK else "login"
+            await audit.note(
+                db, table, key, "lockout",
+                operator_id=whose, sub="unknown", role="nobody", after=told,
+            )  # fmt: skip
+
+
+async def first(db: AsyncSession, what: str) -> bool:
+    """Whether this happens for the first time in LOCKED; for what is not to be noted too often."""
+    try:
+        await _count(db, _hash(what), 1)
+    except TooManyFailures:
+        return False
+    return True
+
+
+async def _count(db: AsyncSession, key: bytes, most: int) -> int:
     at = now()
     row = SignInFailure
     full = row.failures >= most
@@ -84,15 +135,17 @@ async def _count(db: AsyncSession, key: bytes, most: int) -> None:
         )
         .returning(row.failures)
     )
-    if await db.scalar(counted) is None:
+    failures = await db.scalar(counted)
+    if failures is None:
         raise TooManyFailures("wait a quarter of an hour and try again")
+    return failures
 
 
 async def forgive(db: AsyncSession, attempt: Attempt) -> None:
     """The password was right: what was counted is forgotten; of its network this attempt only."""
     row = SignInFailure
     # One by one in the order of count, so that two never wait for each other crosswise.
-    for key, _ in attempt.counts():
+    for key, _, _ in attempt.counts():
         if key == attempt.sprayed():
             less = update(row).where(row.email_hash == key, row.failures > 0)
             await db.execute(less.values(failures=row.failures - 1))

@@ -26,7 +26,7 @@ from webauthn.helpers.structs import (
 
 from common.auth import Caller, Principal, scoped
 from common.clock import AnyMoment, now
-from common.database import PLATFORM, Connections, PlatformDb
+from common.database import PLATFORM, Connections, OwnDb, PlatformDb
 from common.problems import NotConfigured, NotFound, Problem
 from common.versions import Expected
 from identity import single
@@ -236,7 +236,7 @@ async def make_passkey(
         log.info("a passkey of login %s was not made: %s", login_id, error)
         raise PasskeyNotMade("it was made for another site, or without its owner") from error
     connections: Connections = request.app.state.connections
-    async with connections.begin(PLATFORM) as db:
+    async with connections.acting(caller.model_copy(update={"operator_id": None})) as db:
         login = await single.get(db, Login, login_id)
         row = Passkey(
             login_id=login.id,
@@ -268,7 +268,7 @@ async def rename_passkey(
     passkey_id: UUID,
     body: PasskeyPatch,
     expected: Expected,
-    db: PlatformDb,
+    db: OwnDb,
     caller: Caller,
     response: Response,
 ) -> PasskeyOut:
@@ -283,7 +283,7 @@ async def rename_passkey(
     summary="Delete a passkey of mine",
     dependencies=[scoped("account:write")],
 )
-async def delete_passkey(passkey_id: UUID, db: PlatformDb, caller: Caller) -> None:
+async def delete_passkey(passkey_id: UUID, db: OwnDb, caller: Caller) -> None:
     await db.delete(await _own(db, passkey_id, caller))
 
 

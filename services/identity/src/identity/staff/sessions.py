@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common import client
 from common.auth import Caller, Principal, scoped
 from common.clock import AnyMoment, now
-from common.database import PLATFORM, Connections, Db, PlatformDb
+from common.database import PLATFORM, Connections, Db, OwnDb, PlatformDb, set_actor
 from common.ids import uuid7
 from common.problems import NotFound, Problem
 from identity import single
@@ -92,10 +92,18 @@ async def open_session(db: AsyncSession, login: Login, request: Request, how: st
         ip=client.address.get(),
         user_agent=_printable(request.headers.get("user-agent", ""))[:AGENT_MAX] or None,
     )
-    db.add(row)
     await db.execute(update(Login).where(Login.id == login.id).values(last_sign_in_at=at))
+    # From here on it is noted.
+    await _acts(db, login)
+    db.add(row)
     await db.flush()
     return await _tokens(db, login, row)
+
+
+async def _acts(db: AsyncSession, login: Login) -> None:
+    """Staff come and go in the audit log; drivers, who are many, in sign_in alone."""
+    if login.role != "driver":
+        await set_actor(db, str(login.id), login.role)
 
 
 def _printable(text: str) -> str:
@@ -184,6 +192,7 @@ async def _used_again(db: AsyncSession, token_hash: bytes) -> UUID | None:
         return None
     if token.used_at > now() - GRACE:
         return token.sign_in_id
+    await set_actor(db, "unknown", "nobody")  # its owner or a thief
     ended = await end(db, "a refresh token was used twice", SignIn.id == token.sign_in_id)
     if ended:
         log.warning("sign-in %s ended: a refresh token was used twice", token.sign_in_id)
@@ -195,10 +204,16 @@ async def sign_out(body: RefreshIn, request: Request) -> None:
     """With any of the sign-in's refresh tokens. One that is unknown is signed out already."""
     connections: Connections = request.app.state.connections
     async with connections.begin(PLATFORM) as db:
-        of_it = select(RefreshToken.sign_in_id).where(
-            RefreshToken.token_hash == tokens.hashed(body.refresh_token)
+        token = await db.get(RefreshToken, tokens.hashed(body.refresh_token))
+        if token is None:
+            return
+        of_it = SignIn.id == token.sign_in_id
+        login = await db.scalar(
+            select(Login).join(SignIn, SignIn.login_id == Login.id).where(of_it)
         )
-        await end(db, "signed out", SignIn.id.in_(of_it))
+        if login is not None:
+            await _acts(db, login)
+        await end(db, "signed out", of_it)
 
 
 async def end(db: AsyncSession, why: str, *which: object) -> int:
@@ -233,7 +248,7 @@ async def list_my_sessions(db: PlatformDb, caller: Caller) -> SignIns:
     summary="Sign out another device of mine",
     dependencies=[scoped("account:write")],
 )
-async def end_my_session(sign_in_id: UUID, db: PlatformDb, caller: Caller) -> None:
+async def end_my_session(sign_in_id: UUID, db: OwnDb, caller: Caller) -> None:
     await _end_one(db, sign_in_id, SignIn.login_id == own_id(caller))
 
 

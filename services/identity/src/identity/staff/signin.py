@@ -45,7 +45,7 @@ async def sign_in(body: TokenIn, request: Request, response: Response, hasher: H
     hasher.refuse_if_full()  # before the attempt counts: our load is not the person's failure
     attempt = lockout.Attempt(_whom(body), client.network(client.address.get()))
     async with connections.begin(PLATFORM) as db:
-        await lockout.count(db, attempt)
+        refused = await lockout.count(db, attempt)
         drivers = (Login.role == "driver") & (Login.operator_id == body.operator_id)
         wanted = drivers if body.operator_id else Login.role != "driver"
         login = await db.scalar(select(Login).where(Login.email == body.email, wanted))
@@ -53,6 +53,8 @@ async def sign_in(body: TokenIn, request: Request, response: Response, hasher: H
     hashed = login.password_hash if login else None
     right = await hasher.matches(hashed, body.password.get_secret_value())
     if login is None or not right or not switched_on:
+        known = (login.id, login.operator_id) if login else (None, None)
+        await lockout.failed(connections, attempt, refused, *known)
         raise SignInRefused("check both, or ask who gave you the login")
     how = await totp.check(request, login, body.code)
     async with connections.begin(PLATFORM) as db:

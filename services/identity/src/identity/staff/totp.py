@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common import client
 from common.auth import Caller, scoped
 from common.clock import AnyMoment, now
-from common.database import PLATFORM, Connections, Db, PlatformDb
+from common.database import PLATFORM, Connections, Db, OwnDb, PlatformDb
 from common.problems import NotFound, Problem
 from identity import sealed, single
 from identity.fields import Body
@@ -114,9 +114,7 @@ async def read_totp(db: PlatformDb, caller: Caller) -> TotpOut:
     summary="Begin to set up an authenticator app",
     dependencies=[scoped("account:write")],
 )
-async def make_totp(
-    db: PlatformDb, caller: Caller, request: Request, response: Response
-) -> NewTotp:
+async def make_totp(db: OwnDb, caller: Caller, request: Request, response: Response) -> NewTotp:
     """Nothing is asked for until a code of it is confirmed. Begun twice, the second one counts."""
     login = await single.get(db, Login, sessions.own_id(caller))
     secret = pyotp.random_base32()
@@ -146,7 +144,7 @@ async def make_totp(
     dependencies=[scoped("account:write")],
 )
 async def confirm_totp(
-    body: CodeIn, db: PlatformDb, caller: Caller, request: Request, response: Response
+    body: CodeIn, db: OwnDb, caller: Caller, request: Request, response: Response
 ) -> RecoveryCodes:
     """From now on each sign-in by password needs a code. Other devices are signed out."""
     login_id = sessions.own_id(caller)
@@ -194,7 +192,7 @@ async def remove_totp(body: ProofIn, request: Request, caller: Caller, hasher: H
         await _spend(request, login_id, body.code)
     else:
         await _check_password(request, login_id, body.password, hasher)
-    async with connections.begin(PLATFORM) as db:
+    async with connections.acting(caller.model_copy(update={"operator_id": None})) as db:
         await db.execute(delete(Totp).where(Totp.login_id == login_id))
         # Those that are signed in with it have proved a password only, as far as policies go.
         with_it = SignIn.how.in_([name for name in ENOUGH if name.startswith(PASSWORD)])
@@ -208,9 +206,11 @@ async def _check_password(
     connections: Connections = request.app.state.connections
     attempt = lockout.Attempt(str(login_id), client.network(client.address.get()))
     async with connections.begin(PLATFORM) as db:
-        hashed = (await single.get(db, Login, login_id)).password_hash
-        await lockout.count(db, attempt)
-    if password is None or not await hasher.matches(hashed, password.get_secret_value()):
+        login = await single.get(db, Login, login_id)
+        refused = await lockout.count(db, attempt)
+    given = password.get_secret_value() if password else None
+    if given is None or not await hasher.matches(login.password_hash, given):
+        await lockout.failed(connections, attempt, refused, login_id, login.operator_id)
         raise PasswordWrong("send a code of the app, a recovery code or the present password")
     async with connections.begin(PLATFORM) as db:
         await lockout.forgive(db, attempt)
@@ -249,14 +249,17 @@ async def _spend(request: Request, login_id: UUID, code: str) -> str:
     connections: Connections = request.app.state.connections
     attempt = lockout.Attempt(f"second factor {login_id}", "")
     async with connections.begin(PLATFORM) as db:
-        await lockout.count(db, attempt)
+        refused = await lockout.count(db, attempt)
     async with connections.begin(PLATFORM) as db:
         row = await _confirmed(db, login_id)
-        kind = "totp" if _digits(code) else "recovery-code"
-        if row is None or not await _spent(db, request, row, code):
-            raise SecondFactorWrong("wait for the next one, or use a recovery code")
-        await lockout.forgive(db, attempt)
-    return kind
+        right = row is not None and await _spent(db, request, row, code)
+        if right:
+            await lockout.forgive(db, attempt)
+    if not right:
+        whose = row.operator_id if row else None
+        await lockout.failed(connections, attempt, refused, login_id, whose)
+        raise SecondFactorWrong("wait for the next one, or use a recovery code")
+    return "totp" if _digits(code) else "recovery-code"
 
 
 async def _spent(db: AsyncSession, request: Request, row: Totp, code: str) -> bool:
