@@ -30,7 +30,7 @@ EXCUSED = {
         "audit_entry": MACHINERY, "audit_personal": MACHINERY, "privacy_part": MACHINERY,
         "refresh_token": MACHINERY, "retention_report": EVENTS, "sign_in_failure": MACHINERY,
         "tariff": EVENTS,
-        "access_revision": MACHINERY, "passkey_challenge": MACHINERY,
+        "access_revision": MACHINERY, "oidc_begun": MACHINERY, "passkey_challenge": MACHINERY,
         "partner_list_card": MACHINERY, "partner_list_part": MACHINERY,
         "card_month": EVENTS, "station": EVENTS,
         "signing_key": MACHINERY, "mail": MACHINERY,

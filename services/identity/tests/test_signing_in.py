@@ -60,6 +60,7 @@ async def test_a_login_becomes_a_token_that_the_published_keys_verify(
         "active": True,
         "location_ids": None,
         "user_id": None,
+        "break_glass": False,
         "last_sign_in_at": None,
         "version": 1,
     }

@@ -7,6 +7,7 @@ from functools import partial
 from fastapi import FastAPI
 
 from common import authorize, bus, service
+from common.outbound import Outbound
 from common.privacy import every_hour
 from identity import mail_delivery, operator_settings, operators
 from identity.access import access_rules, authorizations
@@ -34,12 +35,15 @@ from identity.staff import (
     keys,
     lockout,
     logins,
+    oidc,
+    oidc_provider,
     passkeys,
     sessions,
     signin,
     totp,
 )
 from identity.staff.passwords import Hasher
+from identity.staff.providers import Providers
 
 ROUTERS = [
     operators.router,
@@ -51,6 +55,8 @@ ROUTERS = [
     account.router,
     totp.router,
     passkeys.router,
+    oidc_provider.router,
+    oidc.router,
     keys.router,
     exporting.router,  # before what takes any word for an id
     users.router,
@@ -92,8 +98,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         parts.tasks.forever(partial(every_hour, old_imports), "identity imports")
         prune_lists = partial(lists.prune_once, parts.connections)
         parts.tasks.forever(partial(every_hour, prune_lists), "identity lists")
-        async with authorizations.deciding(str(parts.settings.database_url)) as decider:
+        async with (
+            Outbound() as calls,
+            authorizations.deciding(str(parts.settings.database_url)) as decider,
+        ):
             app.state.decider = decider
+            allow_private = parts.settings.allow_private_endpoints
+            app.state.providers = Providers(calls, allow_private=allow_private)
             answer = decider.answer
             respond = partial(bus.respond, parts.nats, "identity", authorize.SUBJECT, answer)
             responding = parts.tasks.forever(respond, "identity authorize")

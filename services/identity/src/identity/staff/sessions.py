@@ -23,9 +23,10 @@ from common.ids import uuid7
 from common.problems import NotFound, Problem
 from identity import single
 from identity.fields import Body
+from identity.policies import Policies
 from identity.staff import roles, second_factors, tokens
 from identity.staff.tokens import TokenOut
-from identity.tables import Login, Operator, RefreshToken, SignIn
+from identity.tables import Login, OidcProvider, Operator, RefreshToken, SignIn
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,13 @@ LISTED_MAX: Final = 200
 class RefreshRefused(Problem):
     status = 401
     title = "This sign-in is over"
+
+
+class ProviderOnly(Problem):
+    """Told only to who has proved to be the login's owner."""
+
+    status = 403
+    title = "Sign in by your operator's own provider"
 
 
 class RefreshIn(Body):
@@ -77,8 +85,10 @@ async def may_sign_in(db: AsyncSession, login: Login) -> bool:
 async def open_session(db: AsyncSession, login: Login, request: Request, how: str) -> TokenOut:
     """Sign in; db must see the platform.
 
-    The caller has made sure that it is this person, and that they may_sign_in.
+    The caller has made sure that it is this person, and that they may_sign_in. Raises ProviderOnly.
     """
+    if await _must_use_provider(db, login, how):
+        raise ProviderOnly("POST /v1/token/oidc/begin")
     at = now()
     row = SignIn(
         id=uuid7(),
@@ -96,6 +106,18 @@ async def open_session(db: AsyncSession, login: Login, request: Request, how: st
     await db.execute(update(Login).where(Login.id == login.id).values(last_sign_in_at=at))
     await db.flush()
     return await _tokens(db, login, row)
+
+
+async def _must_use_provider(db: AsyncSession, login: Login, how: str) -> bool:
+    """By the operator's policy; without a provider that is active it would lock everybody out."""
+    if how == "oidc" or login.operator_id is None or login.role == "driver" or login.break_glass:
+        return False
+    on = select(OidcProvider.id).where(
+        OidcProvider.operator_id == login.operator_id, OidcProvider.active
+    )
+    operator = await db.get(Operator, login.operator_id)
+    policies = Policies.model_validate(getattr(operator, "policies", None) or {})
+    return policies.sso_only and await db.scalar(on) is not None
 
 
 def _printable(text: str) -> str:
@@ -171,6 +193,8 @@ async def _refreshed(db: AsyncSession, token_hash: bytes) -> TokenOut | None:
     if (row := found.one_or_none()) is None:
         return None
     sign_in, login = row
+    if await _must_use_provider(db, login, sign_in.how):
+        return None
     sign_in.last_used_at = at
     sign_in.expires_at = min(at + IDLE, sign_in.ends_at)
     sign_in.ip = client.address.get()

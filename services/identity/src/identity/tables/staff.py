@@ -58,6 +58,8 @@ class Login(Versioned):
     # The locations they may see and change; None: all.
     location_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))
     user_id: Mapped[UUID | None]  # of a driver
+    # Signs in with a password although the operator's policy sends staff to its provider.
+    break_glass: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     last_sign_in_at: Mapped[datetime | None]
 
 
