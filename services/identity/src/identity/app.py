@@ -83,7 +83,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def around(parts: service.Parts) -> AsyncIterator[None]:
-        await keys.make_first(parts.connections)
+        sealer = parts.settings.sealer("identity")
+        await keys.prepare(parts.connections, sealer)
+        rotate = partial(keys.rotate_once, parts.connections, sealer)
+        parts.tasks.forever(partial(every_hour, rotate), "identity signing keys")
         await logins.make_first(parts.connections, parts.settings, hasher)
         parts.tasks.forever(partial(lockout.prune, parts.connections), "identity lockout")
         prune = partial(sessions.prune_once, parts.connections)

@@ -199,6 +199,7 @@ async def sign_in_with_key(body: KeyIn, request: Request, response: Response) ->
         limited = key.location_ids
         return await tokens.issue(
             db,
+            request,
             sub=key.id,
             role="partner" if key.partner_id else "api-key",
             operator_id=key.operator_id,

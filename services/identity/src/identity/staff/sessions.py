@@ -105,7 +105,7 @@ async def open_session(db: AsyncSession, login: Login, request: Request, how: st
     db.add(row)
     await db.execute(update(Login).where(Login.id == login.id).values(last_sign_in_at=at))
     await db.flush()
-    return await _tokens(db, login, row)
+    return await _tokens(db, login, row, request)
 
 
 async def _must_use_provider(db: AsyncSession, login: Login, how: str) -> bool:
@@ -124,7 +124,7 @@ def _printable(text: str) -> str:
     return "".join(one for one in text if one.isprintable())
 
 
-async def _tokens(db: AsyncSession, login: Login, row: SignIn) -> TokenOut:
+async def _tokens(db: AsyncSession, login: Login, row: SignIn, request: Request) -> TokenOut:
     refresh = tokens.new(PREFIX)
     db.add(
         RefreshToken(
@@ -136,6 +136,7 @@ async def _tokens(db: AsyncSession, login: Login, row: SignIn) -> TokenOut:
     only_account = await _only_account(db, login, row.how)
     made = await tokens.issue(
         db,
+        request,
         sub=login.id,
         role=role,
         operator_id=login.operator_id,
@@ -160,14 +161,14 @@ async def refresh(body: RefreshIn, request: Request, response: Response) -> Toke
     response.headers["Cache-Control"] = "no-store"
     connections: Connections = request.app.state.connections
     async with connections.begin(PLATFORM) as db:
-        made = await _refreshed(db, tokens.hashed(body.refresh_token))
+        made = await _refreshed(db, tokens.hashed(body.refresh_token), request)
     # Beyond the transaction: that a stolen one ended the sign-in stays.
     if made is None:
         raise RefreshRefused("sign in again")
     return made
 
 
-async def _refreshed(db: AsyncSession, token_hash: bytes) -> TokenOut | None:
+async def _refreshed(db: AsyncSession, token_hash: bytes, request: Request) -> TokenOut | None:
     at = now()
     token = RefreshToken
     first = update(token).where(token.token_hash == token_hash, token.used_at.is_(None))
@@ -198,7 +199,7 @@ async def _refreshed(db: AsyncSession, token_hash: bytes) -> TokenOut | None:
     sign_in.last_used_at = at
     sign_in.expires_at = min(at + IDLE, sign_in.ends_at)
     sign_in.ip = client.address.get()
-    return await _tokens(db, login, sign_in)
+    return await _tokens(db, login, sign_in, request)
 
 
 async def _used_again(db: AsyncSession, token_hash: bytes) -> UUID | None:

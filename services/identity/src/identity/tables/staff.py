@@ -132,8 +132,15 @@ class SignInFailure(Table):
 
 
 class SigningKey(Table):
+    """Its private half once: sealed, or as it is where there is no secret_key."""
+
     __tablename__ = "signing_key"
+    __table_args__ = (
+        CheckConstraint("(private_jwk is null) <> (sealed_jwk is null)", name="one_private"),
+    )
 
     kid: Mapped[str] = mapped_column(primary_key=True)
-    private_jwk: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    public_jwk: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    private_jwk: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    sealed_jwk: Mapped[bytes | None] = mapped_column(LargeBinary)
     made_at: Mapped[datetime] = mapped_column(server_default=func.now())
