@@ -28,6 +28,7 @@ from identity.people import (
     users,
 )
 from identity.privacy import requests
+from identity.public_posts import PublicPosts
 from identity.settings import Settings
 from identity.staff import (
     account,
@@ -126,4 +127,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.hasher = hasher
     app.state.mailing = Mailing(settings)
     app.state.seats = Seats()
+    app.state.public_posts = PublicPosts(settings)
     return app

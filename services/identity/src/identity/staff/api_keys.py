@@ -19,6 +19,7 @@ from common.problems import Problem
 from common.versions import Expected
 from identity import single
 from identity.fields import Body, Line, Locations, Patch
+from identity.public_posts import limited
 from identity.refusals import UnknownOperator, refusing
 from identity.staff import tokens
 from identity.staff.logins import within
@@ -186,7 +187,12 @@ def _refusing(body: ApiKeyIn) -> AbstractContextManager[None]:
     )
 
 
-@router.post("/v1/token/api-key", summary="An access token for an API key", tags=["token"])
+@router.post(
+    "/v1/token/api-key",
+    summary="An access token for an API key",
+    tags=["token"],
+    dependencies=[limited("renew")],
+)
 async def sign_in_with_key(body: KeyIn, request: Request, response: Response) -> TokenOut:
     """Again when it ends; there is no refresh token, for the key itself is one."""
     response.headers["Cache-Control"] = "no-store"

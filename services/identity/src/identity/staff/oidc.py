@@ -26,6 +26,7 @@ from common.database import PLATFORM, Connections
 from common.problems import Problem
 from identity import sealed
 from identity.fields import Body
+from identity.public_posts import limited
 from identity.refusals import refusing
 from identity.staff import begun, id_tokens, providers, sessions, tokens
 from identity.staff.id_tokens import Asked, NotBelieved, Person
@@ -107,7 +108,9 @@ class Handle(NamedTuple):
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-@router.post("/begin", summary="Begin to sign in by the operator's provider")
+@router.post(
+    "/begin", summary="Begin to sign in by the operator's provider", dependencies=[limited("begin")]
+)
 async def begin(body: BeginIn, request: Request, response: Response) -> BegunOut:
     """Good once, for ten minutes."""
     back = redirect_uri(request)
@@ -159,7 +162,11 @@ async def _discover(request: Request, provider: OidcProvider) -> Discovered:
         raise ProviderUnavailable("try again, or ask an admin") from error
 
 
-@router.post("/finish", summary="Sign in with what the operator's provider sent back")
+@router.post(
+    "/finish",
+    summary="Sign in with what the operator's provider sent back",
+    dependencies=[limited("sign-in")],
+)
 async def finish(body: FinishIn, request: Request, response: Response) -> TokenOut:
     response.headers["Cache-Control"] = "no-store"
     provider = await _take(request, body)

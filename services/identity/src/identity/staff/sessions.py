@@ -24,6 +24,7 @@ from common.problems import NotFound, Problem
 from identity import single
 from identity.fields import Body
 from identity.policies import Policies
+from identity.public_posts import limited
 from identity.staff import roles, second_factors, tokens
 from identity.staff.tokens import TokenOut
 from identity.tables import Login, OidcProvider, Operator, RefreshToken, SignIn
@@ -155,7 +156,11 @@ async def _only_account(db: AsyncSession, login: Login, how: str) -> bool:
     return second_factors.limited(policies, login.role, how)
 
 
-@router.post("/v1/token/refresh", summary="The next access token, and the next refresh token")
+@router.post(
+    "/v1/token/refresh",
+    summary="The next access token, and the next refresh token",
+    dependencies=[limited("renew")],
+)
 async def refresh(body: RefreshIn, request: Request, response: Response) -> TokenOut:
     """What the login may do is read anew: a role taken away is gone from the next token on."""
     response.headers["Cache-Control"] = "no-store"
@@ -215,7 +220,9 @@ async def _used_again(db: AsyncSession, token_hash: bytes) -> UUID | None:
     return None
 
 
-@router.post("/v1/token/revoke", status_code=204, summary="Sign out")
+@router.post(
+    "/v1/token/revoke", status_code=204, summary="Sign out", dependencies=[limited("renew")]
+)
 async def sign_out(body: RefreshIn, request: Request) -> None:
     """With any of the sign-in's refresh tokens. One that is unknown is signed out already."""
     connections: Connections = request.app.state.connections
