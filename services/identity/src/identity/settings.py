@@ -42,7 +42,7 @@ class Settings(settings.Settings):
         default=30,
         ge=0,
         le=100_000,
-        description="POSTs without a token that a network (a /24 of IPv4, a /64 of IPv6) may send to "
+        description="POSTs without a token that a network (/24 of IPv4, /64 of IPv6) may send to "
         "sign in, and as many to begin it; with a refresh token or an API key ten times as many. "
         "Each replica counts for itself, in memory. 0: no limit",
     )
