@@ -7,6 +7,8 @@ PUBLIC = {
     ("post", "/v1/token/api-key"),
     ("post", "/v1/token/passkey"),
     ("post", "/v1/token/passkey/options"),
+    ("post", "/v1/token/oidc/begin"),
+    ("post", "/v1/token/oidc/finish"),
     ("get", "/.well-known/jwks.json"),
     ("get", "/v1/public/operators/{operator_id}"),
     ("get", "/v1/public/operators/{operator_id}/logo"),

@@ -36,7 +36,8 @@ async def identity(servers: Servers, issuer: Issuer, postbox: Postbox) -> AsyncI
         # sign with.
         async with service.app.state.connections.begin(PLATFORM) as db:
             private = dict(OKPKey.as_dict(issuer.key, private=True)) | {"alg": "Ed25519"}
-            db.add(SigningKey(kid="test", private_jwk=private))
+            public = {name: value for name, value in private.items() if name != "d"}
+            db.add(SigningKey(kid="test", private_jwk=private, public_jwk=public))
         await service.app.state.keyring.refresh()
         yield service
 

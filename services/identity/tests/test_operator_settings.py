@@ -188,6 +188,7 @@ async def test_anybody_sees_the_public_profile_and_no_more(
         "phone": "+4940123456",
         "logo_url": None,
         "registration": True,
+        "provider": False,
     }
     problem(await identity.http.get(f"/v1/public/operators/{uuid4()}"), 404, "not-found")
 

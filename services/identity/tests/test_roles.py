@@ -5,11 +5,13 @@ from typing import get_args
 from identity.staff import roles
 
 
-def test_every_role_has_scopes_and_only_the_platform_sees_operators() -> None:
+def test_every_role_has_scopes_and_only_the_platform_sees_operators_and_keys() -> None:
     assert set(roles.SCOPES) == set(get_args(roles.Role))
     for role, scopes in roles.SCOPES.items():
         assert scopes
-        assert ("operators:read" in scopes) == (role == "platform-admin")
+        for noun in ("operators", "signing-keys"):
+            assert (f"{noun}:read" in scopes) == (role == "platform-admin")
+            assert (f"{noun}:write" in scopes) == (role == "platform-admin")
 
 
 def test_each_role_may_do_no_more_than_the_one_above_it() -> None:

@@ -60,6 +60,7 @@ async def test_a_login_becomes_a_token_that_the_published_keys_verify(
         "active": True,
         "location_ids": None,
         "user_id": None,
+        "break_glass": False,
         "last_sign_in_at": None,
         "version": 1,
     }
@@ -345,7 +346,7 @@ async def test_replicas_that_start_together_make_one_key_and_one_admin(
         settings = type(parts.settings)(**parts.settings.model_dump(mode="json") | named)
         hasher = service.app.state.hasher
         await asyncio.gather(
-            *(keys.make_first(parts.connections) for _ in range(5)),
+            *(keys.prepare(parts.connections, None) for _ in range(5)),
             *(logins.make_first(parts.connections, settings, hasher) for _ in range(3)),
         )
         async with parts.connections.begin(PLATFORM) as db:

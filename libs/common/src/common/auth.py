@@ -1,10 +1,12 @@
 """Who calls: a JWT signed by identity, verified here against its published keys.
 
-Keys are fetched in the background, never while a request waits.
+Keys are fetched in the background. A request waits for them in one case: its token names a key that
+is not known yet, and nobody has looked for a while.
 """
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -12,7 +14,7 @@ from uuid import UUID
 import httpx
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
-from joserfc import jwt
+from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -25,6 +27,9 @@ ALGORITHM: Final = "Ed25519"
 ISSUER: Final = "openlade"
 KEYS_MAX_AGE_S = 60.0  # a new signing key is published at least two refreshes before its first use
 KEYS_RETRY_S = 0.5  # at start identity may come up a moment after us
+# For a key that is not known: a stranger can make up as many as he likes, so not more often.
+KEYS_AGAIN_S = 5.0
+KEYS_WAIT_S = 2.0  # a request
 
 LoadKeys = Callable[[], Awaitable[dict[str, Any]]]
 
@@ -74,6 +79,8 @@ class KeyRing:
     def __init__(self, load: LoadKeys) -> None:
         self._load = load
         self._keys: KeySet | None = None
+        self._looking = asyncio.Lock()
+        self._looked_s = -KEYS_AGAIN_S
 
     @property
     def ready(self) -> bool:
@@ -87,7 +94,7 @@ class KeyRing:
             try:
                 await self.refresh()
                 pause_s = KEYS_MAX_AGE_S
-            except (httpx.HTTPError, ValueError, JoseError, OSError) as error:
+            except NOT_REFRESHED as error:
                 log.log(
                     logging.DEBUG if self._keys is None else logging.WARNING,
                     "signing keys not refreshed: %s",
@@ -96,10 +103,30 @@ class KeyRing:
                 pause_s = KEYS_RETRY_S if self._keys is None else KEYS_MAX_AGE_S
             await asyncio.sleep(pause_s)
 
-    def claims(self, token: str) -> dict[str, Any]:
+    def _lacks_key_of(self, token: str) -> bool:
+        kid = _key_id(token)
+        known = self._keys.keys if self._keys else ()
+        return kid is not None and all(key.kid != kid for key in known)
+
+    async def _look_again(self, token: str) -> None:
+        """Those who wait share what the first of them finds."""
+        async with self._looking:
+            at_s = time.monotonic()
+            if not self._lacks_key_of(token) or at_s < self._looked_s + KEYS_AGAIN_S:
+                return
+            self._looked_s = at_s
+            try:
+                async with asyncio.timeout(KEYS_WAIT_S):
+                    await self.refresh()
+            except NOT_REFRESHED as error:
+                log.warning("no signing keys for a token of an unknown one: %r", error)
+
+    async def claims(self, token: str) -> dict[str, Any]:
         """The verified claims. Raises Unauthenticated for any reason a token is not good."""
         if self._keys is None:
             raise Unauthenticated("the signing keys have not been loaded yet; try again")
+        if self._lacks_key_of(token):
+            await self._look_again(token)
         try:
             claims = jwt.decode(token, self._keys, algorithms=[ALGORITHM]).claims
             rules = jwt.JWTClaimsRegistry(
@@ -109,6 +136,18 @@ class KeyRing:
         except (JoseError, ValueError) as error:
             raise Unauthenticated("the token is not valid or has expired") from error
         return dict(claims)
+
+
+NOT_REFRESHED: Final = (httpx.HTTPError, ValueError, JoseError, OSError)  # time is up: OSError too
+
+
+def _key_id(token: str) -> str | None:
+    """As the token says it, not believed yet."""
+    try:
+        kid = jws.extract_compact(token.encode()).headers().get("kid")
+    except (JoseError, ValueError, RecursionError):
+        return None
+    return kid if isinstance(kid, str) else None
 
 
 def from_url(url: str) -> LoadKeys:
@@ -134,15 +173,15 @@ async def _authenticate(
         raise Unauthenticated("send a token: Authorization: Bearer …")
     principal: Principal | None = getattr(request.state, "principal", None)
     if principal is None:
-        principal = _principal(request, credentials.credentials)
+        principal = await _principal(request, credentials.credentials)
         request.state.principal = principal
     if missing := set(scopes.scopes) - principal.scopes:
         raise MissingScope(f"the token lacks the scope {' '.join(sorted(missing))}")
     return principal
 
 
-def _principal(request: Request, token: str) -> Principal:
-    claims = request.app.state.keyring.claims(token)
+async def _principal(request: Request, token: str) -> Principal:
+    claims = await request.app.state.keyring.claims(token)
     try:
         principal = Principal(
             sub=claims["sub"],

@@ -29,6 +29,10 @@ class Problem(Exception):
         self.detail = detail
         self.members = members
 
+    def sent_headers(self) -> dict[str, str]:
+        """Of the answer; for those that only this refusal can tell."""
+        return self.headers
+
     @classmethod
     def type_uri(cls) -> str:
         return TYPE_BASE + re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower()
@@ -88,7 +92,7 @@ async def _on_problem(request: Request, error: Exception) -> JSONResponse:
     response = _response(
         request, error.status, error.type_uri(), error.title, error.detail, **error.members
     )
-    response.headers.update(error.headers)
+    response.headers.update(error.sent_headers())
     return response
 
 

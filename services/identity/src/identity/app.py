@@ -29,6 +29,7 @@ from identity.people import (
     users,
 )
 from identity.privacy import requests
+from identity.public_posts import PublicPosts
 from identity.settings import Settings
 from identity.staff import (
     account,
@@ -36,12 +37,15 @@ from identity.staff import (
     keys,
     lockout,
     logins,
+    oidc,
+    oidc_provider,
     passkeys,
     sessions,
     signin,
     totp,
 )
 from identity.staff.passwords import Hasher
+from identity.staff.providers import Providers
 
 ROUTERS = [
     operators.router,
@@ -53,6 +57,8 @@ ROUTERS = [
     account.router,
     totp.router,
     passkeys.router,
+    oidc_provider.router,
+    oidc.router,
     keys.router,
     exporting.router,  # before what takes any word for an id
     users.router,
@@ -80,7 +86,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def around(parts: service.Parts) -> AsyncIterator[None]:
-        await keys.make_first(parts.connections)
+        sealer = parts.settings.sealer("identity")
+        await keys.prepare(parts.connections, sealer)
+        rotate = partial(keys.rotate_once, parts.connections, sealer)
+        parts.tasks.forever(partial(every_hour, rotate), "identity signing keys")
         await logins.make_first(parts.connections, parts.settings, hasher)
         parts.tasks.forever(partial(lockout.prune, parts.connections), "identity lockout")
         prune = partial(sessions.prune_once, parts.connections)
@@ -97,6 +106,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         parts.tasks.forever(partial(every_hour, prune_lists), "identity lists")
         url = str(parts.settings.database_url)
         async with Outbound() as calls:
+            allow_private = settings.allow_private_endpoints
+            app.state.providers = Providers(calls, allow_private=allow_private)
             asking = RealTime(calls, settings, parts.connections)
             async with authorizations.deciding(url, asking) as decider:
                 app.state.real_time, app.state.decider = asking, decider
@@ -118,4 +129,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.hasher = hasher
     app.state.mailing = Mailing(settings)
     app.state.seats = Seats()
+    app.state.public_posts = PublicPosts(settings)
     return app

@@ -19,7 +19,7 @@ from identity import images, operators, single
 from identity.operators import OperatorOut, SettingsPatch
 from identity.policies import Policies
 from identity.refusals import UnknownOperator, refusing
-from identity.tables import Operator, OperatorLogo
+from identity.tables import OidcProvider, Operator, OperatorLogo
 
 router = APIRouter(prefix="/v1", tags=["settings"])
 
@@ -63,6 +63,7 @@ class PublicOperatorOut(BaseModel):
     phone: str | None = Field(description="for help")
     logo_url: str | None
     registration: bool = Field(description="whether people may register as drivers")
+    provider: bool = Field(description="whether staff sign in by the operator's own provider")
 
 
 @router.get("/settings", summary="My operator", dependencies=[reads])
@@ -118,6 +119,8 @@ async def read_public(operator_id: UUID, request: Request) -> PublicOperatorOut:
         row = await single.get(db, Operator, operator_id)
         mine = OperatorLogo.operator_id == operator_id
         digest = await db.scalar(select(OperatorLogo.digest).where(mine))
+        on = (OidcProvider.operator_id == operator_id, OidcProvider.active)
+        provider = await db.scalar(select(OidcProvider.id).where(*on))
     kind = Policies.model_validate(row.policies).driver_registration
     return PublicOperatorOut(
         **{name: getattr(row, name) for name in ("id", "name", "languages", "website")},
@@ -125,6 +128,7 @@ async def read_public(operator_id: UUID, request: Request) -> PublicOperatorOut:
         phone=row.phone,
         logo_url=_url(operator_id, digest) if digest else None,
         registration=row.active and kind != "closed",
+        provider=row.active and provider is not None,
     )
 
 

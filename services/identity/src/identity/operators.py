@@ -17,6 +17,7 @@ from common.events import OperatorChanged
 from common.ids import uuid7
 from common.money import Currency
 from common.paging import Cursor, Limit, Page, rows
+from common.problems import Problem
 from common.versions import Expected
 from identity import single
 from identity.fields import (
@@ -34,7 +35,7 @@ from identity.fields import (
     Website,
 )
 from identity.policies import Policies
-from identity.tables import Operator
+from identity.tables import Login, Operator
 
 router = APIRouter(prefix="/v1/operators", tags=["operators"])
 
@@ -59,6 +60,13 @@ class Facts(BaseModel):
     iban: Iban | None = None
     bic: Bic | None = None
     account_holder: Line | None = None
+
+
+class NoBreakGlass(Problem):
+    """So a provider that fails does not lock everybody out."""
+
+    status = 409
+    title = "Flag a login with break_glass first"
 
 
 FACTS: Final = frozenset(Facts.model_fields)
@@ -166,12 +174,26 @@ async def change(
     response: Response,
 ) -> OperatorOut:
     values: dict[str, Any] = body.changes()
+    if body.policies and body.policies.sso_only:
+        await _require_break_glass(db, operator_id)
     if "policies" in values:
         # Put together by the database: two changes of different policies both hold.
         values["policies"] = Operator.policies.concat(cast(values["policies"], JSONB))
     row = await single.change(db, Operator, operator_id, expected, values)
     await tell(db, row)
     return OperatorOut.model_validate(single.tagged(response, row))
+
+
+async def _require_break_glass(db: AsyncSession, operator_id: UUID) -> None:
+    query = select(Login.id).where(
+        Login.operator_id == operator_id,
+        Login.break_glass,
+        Login.active,
+        Login.role == "operator-admin",
+        Login.password_hash.is_not(None),
+    )
+    if await db.scalar(query.limit(1)) is None:
+        raise NoBreakGlass("an admin who has a password, for the day the provider is away")
 
 
 async def tell(db: AsyncSession, row: Operator) -> None:

@@ -26,3 +26,8 @@ class Policies(BaseModel):
         description="after which what names people in their sessions is removed; null: never",
     )
     invitation_days: int = Field(default=7, ge=1, le=30, description="how long an invitation holds")
+    sso_only: bool = Field(
+        default=False,
+        description="staff sign in by the operator's own provider alone, as long as one is active; "
+        "but for logins with break_glass",
+    )

@@ -38,3 +38,14 @@ class Settings(settings.Settings):
     mail_from: Annotated[str, AfterValidator(_sender)] | None = Field(
         default=None, description="who mails are from: OpenLade <no-reply@example.org>"
     )
+    public_posts_per_minute: int = Field(
+        default=30,
+        ge=0,
+        le=100_000,
+        description="POSTs without a token that a network (/24 of IPv4, /64 of IPv6) may send to "
+        "sign in, and as many to begin it; with a refresh token or an API key ten times as many. "
+        "Each replica counts for itself, in memory. 0: no limit",
+    )
+    public_posts_per_hour: int = Field(
+        default=300, ge=0, le=1_000_000, description="the same by hour"
+    )

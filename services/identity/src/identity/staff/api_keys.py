@@ -19,6 +19,7 @@ from common.problems import Problem
 from common.versions import Expected
 from identity import single
 from identity.fields import Body, Line, Locations, Patch
+from identity.public_posts import limited
 from identity.refusals import UnknownOperator, refusing
 from identity.staff import lockout, tokens
 from identity.staff.logins import within
@@ -186,7 +187,12 @@ def _refusing(body: ApiKeyIn) -> AbstractContextManager[None]:
     )
 
 
-@router.post("/v1/token/api-key", summary="An access token for an API key", tags=["token"])
+@router.post(
+    "/v1/token/api-key",
+    summary="An access token for an API key",
+    tags=["token"],
+    dependencies=[limited("renew")],
+)
 async def sign_in_with_key(body: KeyIn, request: Request, response: Response) -> TokenOut:
     """Again when it ends; there is no refresh token, for the key itself is one."""
     response.headers["Cache-Control"] = "no-store"
@@ -197,23 +203,24 @@ async def sign_in_with_key(body: KeyIn, request: Request, response: Response) ->
             await _note_refusal(db, tokens.hashed(body.api_key))
         else:
             await _note_use(db, key)
-            made = await _token(db, key)
+            made = await _token(db, request, key)
     # Beyond the transaction: the note stays.
     if key is None:
         raise KeyRefused("it is unknown, expired or revoked, or its partner is not active")
     return made
 
 
-async def _token(db: AsyncSession, key: ApiKey) -> TokenOut:
-    limited = key.location_ids
+async def _token(db: AsyncSession, request: Request, key: ApiKey) -> TokenOut:
+    locations = key.location_ids
     return await tokens.issue(
         db,
+        request,
         sub=key.id,
         role="partner" if key.partner_id else "api-key",
         operator_id=key.operator_id,
         scope=" ".join(key.scopes),
         partner_id=str(key.partner_id) if key.partner_id else None,
-        locations=None if limited is None else [str(one) for one in limited],
+        locations=None if locations is None else [str(one) for one in locations],
     )
 
 

@@ -13,7 +13,7 @@ from common import client
 from common.clock import now
 from common.problems import Problem
 
-LASTS: Final = timedelta(minutes=5)  # people look for their phone, and sign in to their provider
+LASTS: Final = timedelta(minutes=5)  # people look for their phone
 OPEN_MAX: Final = 100  # of a network; an office that comes to work at nine is below it
 
 
@@ -23,7 +23,7 @@ class TooManyBegun(Problem):
     headers = {"Retry-After": str(int(LASTS.total_seconds()))}  # noqa: RUF012 - a constant
 
 
-async def admit(db: AsyncSession, table: Any) -> dict[str, Any]:
+async def admit(db: AsyncSession, table: Any, lasts: timedelta = LASTS) -> dict[str, Any]:
     """The columns network and expires_at of a new row; what is over goes. Raises TooManyBegun."""
     at = now()
     network = client.network(client.address.get())
@@ -31,4 +31,4 @@ async def admit(db: AsyncSession, table: Any) -> dict[str, Any]:
     begun = select(func.count()).select_from(table).where(table.network == network)
     if (await db.scalar(begun) or 0) >= OPEN_MAX:
         raise TooManyBegun("wait some minutes")
-    return {"network": network, "expires_at": at + LASTS}
+    return {"network": network, "expires_at": at + lasts}

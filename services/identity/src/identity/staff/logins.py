@@ -71,6 +71,9 @@ class LoginIn(Body):
     role: StaffRole
     active: bool = True
     location_ids: Locations | None = None
+    break_glass: bool = Field(
+        default=False, description="signs in with a password although the policy is sso_only"
+    )
 
 
 class LoginPatch(Patch):
@@ -81,6 +84,7 @@ class LoginPatch(Patch):
     role: OperatorRole | None = None
     active: bool | None = None
     location_ids: Locations | None = None
+    break_glass: bool | None = None
 
 
 class LoginOut(BaseModel):
@@ -93,6 +97,7 @@ class LoginOut(BaseModel):
     active: bool
     location_ids: list[UUID] | None
     user_id: UUID | None = Field(description="of a driver")
+    break_glass: bool
     last_sign_in_at: AnyMoment | None
     version: int
 

@@ -31,6 +31,7 @@ from common.problems import NotConfigured, NotFound, Problem
 from common.versions import Expected
 from identity import single
 from identity.fields import Body, Line, Patch
+from identity.public_posts import limited
 from identity.refusals import refusing
 from identity.staff import begun, sessions
 from identity.staff.tokens import TokenOut
@@ -294,7 +295,12 @@ async def _own(db: AsyncSession, passkey_id: UUID, caller: Principal) -> Passkey
     return row
 
 
-@router.post("/v1/token/passkey/options", summary="Begin to sign in with a passkey", tags=["token"])
+@router.post(
+    "/v1/token/passkey/options",
+    summary="Begin to sign in with a passkey",
+    tags=["token"],
+    dependencies=[limited("begin")],
+)
 async def begin_sign_in(db: PlatformDb, request: Request, response: Response) -> Options:
     """What the browser's navigator.credentials.get needs; good once, for five minutes."""
     rp_id, _ = _place(request)
@@ -306,7 +312,12 @@ async def begin_sign_in(db: PlatformDb, request: Request, response: Response) ->
     return options_to_json_dict(options)
 
 
-@router.post("/v1/token/passkey", summary="Sign in with a passkey", tags=["token"])
+@router.post(
+    "/v1/token/passkey",
+    summary="Sign in with a passkey",
+    tags=["token"],
+    dependencies=[limited("sign-in")],
+)
 async def sign_in(body: PasskeySignIn, request: Request, response: Response) -> TokenOut:
     response.headers["Cache-Control"] = "no-store"
     refused = PasskeyRefused("begin again, or sign in another way")

@@ -17,7 +17,7 @@ StaffRole = Literal[
 WRITABLE: Final = (
     "operators", "settings", "logins", "api-keys", "users", "user-groups", "companies", "cards",
     "partners", "access-rules", "privacy", "stations", "station-groups", "locations", "commands",
-    "sessions", "records", "tariffs", "agreements", "webhooks",
+    "sessions", "records", "tariffs", "agreements", "webhooks", "signing-keys",
 )  # fmt: skip
 # Facts that come from chargers or are computed: nobody writes them through REST.
 READ_ONLY: Final = ("audit", "authorizations", "status", "messages", "breakdowns")
@@ -30,8 +30,11 @@ def _scopes(verb: str, *nouns: str) -> frozenset[str]:
 # Everybody's own login: password, second factors, where it is signed in.
 ACCOUNT: Final = _scopes("read", "account") | _scopes("write", "account")
 EVERYTHING: Final = ACCOUNT | _scopes("read", *WRITABLE, *READ_ONLY) | _scopes("write", *WRITABLE)
-# The list of operators is the platform's own business.
-OF_AN_OPERATOR: Final = EVERYTHING - {"operators:read", "operators:write"}
+# The list of operators and the keys of all tokens are the platform's own business.
+OF_THE_PLATFORM: Final = ("operators", "signing-keys")
+OF_AN_OPERATOR: Final = (
+    EVERYTHING - _scopes("read", *OF_THE_PLATFORM) - _scopes("write", *OF_THE_PLATFORM)
+)
 # What tells of staff and of people's wishes about their data is the admins' business.
 READING: Final = frozenset(
     scope for scope in OF_AN_OPERATOR - ACCOUNT if scope.endswith(":read")

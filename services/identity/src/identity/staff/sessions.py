@@ -23,9 +23,11 @@ from common.ids import uuid7
 from common.problems import NotFound, Problem
 from identity import single
 from identity.fields import Body
+from identity.policies import Policies
+from identity.public_posts import limited
 from identity.staff import roles, second_factors, tokens
 from identity.staff.tokens import TokenOut
-from identity.tables import Login, Operator, RefreshToken, SignIn
+from identity.tables import Login, OidcProvider, Operator, RefreshToken, SignIn
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,13 @@ LISTED_MAX: Final = 200
 class RefreshRefused(Problem):
     status = 401
     title = "This sign-in is over"
+
+
+class ProviderOnly(Problem):
+    """Told only to who has proved to be the login's owner."""
+
+    status = 403
+    title = "Sign in by your operator's own provider"
 
 
 class RefreshIn(Body):
@@ -77,8 +86,10 @@ async def may_sign_in(db: AsyncSession, login: Login) -> bool:
 async def open_session(db: AsyncSession, login: Login, request: Request, how: str) -> TokenOut:
     """Sign in; db must see the platform.
 
-    The caller has made sure that it is this person, and that they may_sign_in.
+    The caller has made sure that it is this person, and that they may_sign_in. Raises ProviderOnly.
     """
+    if await _must_use_provider(db, login, how):
+        raise ProviderOnly("POST /v1/token/oidc/begin")
     at = now()
     row = SignIn(
         id=uuid7(),
@@ -97,7 +108,19 @@ async def open_session(db: AsyncSession, login: Login, request: Request, how: st
     await _acts(db, login)
     db.add(row)
     await db.flush()
-    return await _tokens(db, login, row)
+    return await _tokens(db, login, row, request)
+
+
+async def _must_use_provider(db: AsyncSession, login: Login, how: str) -> bool:
+    """By the operator's policy; without a provider that is active it would lock everybody out."""
+    if how == "oidc" or login.operator_id is None or login.role == "driver" or login.break_glass:
+        return False
+    on = select(OidcProvider.id).where(
+        OidcProvider.operator_id == login.operator_id, OidcProvider.active
+    )
+    operator = await db.get(Operator, login.operator_id)
+    policies = Policies.model_validate(getattr(operator, "policies", None) or {})
+    return policies.sso_only and await db.scalar(on) is not None
 
 
 async def _acts(db: AsyncSession, login: Login) -> None:
@@ -110,7 +133,7 @@ def _printable(text: str) -> str:
     return "".join(one for one in text if one.isprintable())
 
 
-async def _tokens(db: AsyncSession, login: Login, row: SignIn) -> TokenOut:
+async def _tokens(db: AsyncSession, login: Login, row: SignIn, request: Request) -> TokenOut:
     refresh = tokens.new(PREFIX)
     db.add(
         RefreshToken(
@@ -122,6 +145,7 @@ async def _tokens(db: AsyncSession, login: Login, row: SignIn) -> TokenOut:
     only_account = await _only_account(db, login, row.how)
     made = await tokens.issue(
         db,
+        request,
         sub=login.id,
         role=role,
         operator_id=login.operator_id,
@@ -140,20 +164,24 @@ async def _only_account(db: AsyncSession, login: Login, how: str) -> bool:
     return second_factors.limited(policies, login.role, how)
 
 
-@router.post("/v1/token/refresh", summary="The next access token, and the next refresh token")
+@router.post(
+    "/v1/token/refresh",
+    summary="The next access token, and the next refresh token",
+    dependencies=[limited("renew")],
+)
 async def refresh(body: RefreshIn, request: Request, response: Response) -> TokenOut:
     """What the login may do is read anew: a role taken away is gone from the next token on."""
     response.headers["Cache-Control"] = "no-store"
     connections: Connections = request.app.state.connections
     async with connections.begin(PLATFORM) as db:
-        made = await _refreshed(db, tokens.hashed(body.refresh_token))
+        made = await _refreshed(db, tokens.hashed(body.refresh_token), request)
     # Beyond the transaction: that a stolen one ended the sign-in stays.
     if made is None:
         raise RefreshRefused("sign in again")
     return made
 
 
-async def _refreshed(db: AsyncSession, token_hash: bytes) -> TokenOut | None:
+async def _refreshed(db: AsyncSession, token_hash: bytes, request: Request) -> TokenOut | None:
     at = now()
     token = RefreshToken
     first = update(token).where(token.token_hash == token_hash, token.used_at.is_(None))
@@ -179,10 +207,12 @@ async def _refreshed(db: AsyncSession, token_hash: bytes) -> TokenOut | None:
     if (row := found.one_or_none()) is None:
         return None
     sign_in, login = row
+    if await _must_use_provider(db, login, sign_in.how):
+        return None
     sign_in.last_used_at = at
     sign_in.expires_at = min(at + IDLE, sign_in.ends_at)
     sign_in.ip = client.address.get()
-    return await _tokens(db, login, sign_in)
+    return await _tokens(db, login, sign_in, request)
 
 
 async def _used_again(db: AsyncSession, token_hash: bytes) -> UUID | None:
@@ -199,7 +229,9 @@ async def _used_again(db: AsyncSession, token_hash: bytes) -> UUID | None:
     return None
 
 
-@router.post("/v1/token/revoke", status_code=204, summary="Sign out")
+@router.post(
+    "/v1/token/revoke", status_code=204, summary="Sign out", dependencies=[limited("renew")]
+)
 async def sign_out(body: RefreshIn, request: Request) -> None:
     """With any of the sign-in's refresh tokens. One that is unknown is signed out already."""
     connections: Connections = request.app.state.connections

@@ -15,6 +15,7 @@ from common import client
 from common.database import PLATFORM, Connections
 from common.problems import Problem
 from identity.fields import Body, Email
+from identity.public_posts import limited
 from identity.staff import lockout, sessions, totp
 from identity.staff.passwords import Hashing
 from identity.staff.tokens import TokenOut
@@ -39,7 +40,7 @@ class TokenIn(Body):
     code: totp.Code | None = None
 
 
-@router.post("", summary="Sign in")
+@router.post("", summary="Sign in", dependencies=[limited("sign-in")])
 async def sign_in(body: TokenIn, request: Request, response: Response, hasher: Hashing) -> TokenOut:
     connections: Connections = request.app.state.connections
     hasher.refuse_if_full()  # before the attempt counts: our load is not the person's failure

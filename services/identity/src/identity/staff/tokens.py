@@ -3,17 +3,18 @@
 import hashlib
 import secrets
 import time
-from typing import Any, Final, Literal
+from typing import Any, Literal
 from uuid import UUID
 
+from fastapi import Request
 from joserfc import jwt
 from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.auth import ALGORITHM, ISSUER
+from identity import sealed
 from identity.staff import keys, roles
-
-TOKEN_S: Final = 900  # how long a blocked login can still act; a token cannot be called back
+from identity.staff.key_schedule import TOKEN_S
 
 
 class TokenOut(BaseModel):
@@ -35,6 +36,7 @@ class TokenOut(BaseModel):
 
 async def issue(
     db: AsyncSession,
+    request: Request,
     *,
     sub: UUID,
     role: roles.Role | Literal["api-key"],
@@ -43,7 +45,7 @@ async def issue(
     **more: Any,
 ) -> TokenOut:
     """more: claims that are left out if None (common.auth.Principal)."""
-    kid, key = await keys.current(db)
+    kid, key = await keys.current(db, sealed.if_any(request))
     issued_at = int(time.time())
     claims = {
         "iss": ISSUER,

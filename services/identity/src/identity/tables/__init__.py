@@ -18,6 +18,7 @@ from identity.tables.operator import Operator, OperatorLogo
 from identity.tables.partner import Partner, PartnerList, PartnerListCard, PartnerListPart
 from identity.tables.people import Card, Company, CostCentre, User, UserGroup, UserGroupMember
 from identity.tables.privacy import PrivacyPart, PrivacyRequest, RetentionReport
+from identity.tables.providers import OidcBegun, OidcProvider, OidcSubject
 from identity.tables.second_factors import Passkey, PasskeyChallenge, RecoveryCode, Totp
 from identity.tables.staff import (
     ApiKey,
@@ -41,6 +42,9 @@ __all__ = [
     "CostCentre",
     "Login",
     "Mail",
+    "OidcBegun",
+    "OidcProvider",
+    "OidcSubject",
     "Operator",
     "OperatorLogo",
     "Partner",

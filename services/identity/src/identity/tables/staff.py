@@ -58,6 +58,8 @@ class Login(Versioned):
     # The locations they may see and change; None: all.
     location_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))
     user_id: Mapped[UUID | None]  # of a driver
+    # Signs in with a password although the operator's policy sends staff to its provider.
+    break_glass: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     last_sign_in_at: Mapped[datetime | None]
 
 
@@ -130,8 +132,15 @@ class SignInFailure(Table):
 
 
 class SigningKey(Table):
+    """Its private half once: sealed, or as it is where there is no secret_key."""
+
     __tablename__ = "signing_key"
+    __table_args__ = (
+        CheckConstraint("(private_jwk is null) <> (sealed_jwk is null)", name="one_private"),
+    )
 
     kid: Mapped[str] = mapped_column(primary_key=True)
-    private_jwk: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    public_jwk: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    private_jwk: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    sealed_jwk: Mapped[bytes | None] = mapped_column(LargeBinary)
     made_at: Mapped[datetime] = mapped_column(server_default=func.now())
