@@ -7,6 +7,7 @@ PUBLIC = {
     ("post", "/v1/token/api-key"),
     ("post", "/v1/token/passkey"),
     ("post", "/v1/token/passkey/options"),
+    ("post", "/v1/invitations/accept"),
     ("get", "/.well-known/jwks.json"),
     ("get", "/v1/public/operators/{operator_id}"),
     ("get", "/v1/public/operators/{operator_id}/logo"),

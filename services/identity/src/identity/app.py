@@ -31,7 +31,9 @@ from identity.settings import Settings
 from identity.staff import (
     account,
     api_keys,
+    invitations,
     keys,
+    links,
     lockout,
     logins,
     passkeys,
@@ -45,6 +47,7 @@ ROUTERS = [
     operators.router,
     operator_settings.router,
     logins.router,
+    invitations.router,
     signin.router,
     sessions.router,
     api_keys.router,
@@ -88,6 +91,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         parts.tasks.forever(partial(every_hour, mails), "identity old mails")
         if way := mail_delivery.delivery(parts.settings):
             parts.tasks.forever(partial(mail_delivery.deliver, parts.connections, way), "mail")
+        old_links = partial(links.prune_once, parts.connections)
+        parts.tasks.forever(partial(every_hour, old_links), "identity links")
         old_imports = partial(imports.prune_once, parts.connections)
         parts.tasks.forever(partial(every_hour, old_imports), "identity imports")
         prune_lists = partial(lists.prune_once, parts.connections)

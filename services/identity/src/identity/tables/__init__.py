@@ -4,6 +4,7 @@ from identity.tables.access import AccessRevision, AccessRule, CardMonth, Statio
 from identity.tables.audit import AuditEntry, AuditPersonal
 from identity.tables.declarative import Table, Versioned
 from identity.tables.imports import PeopleImport, PeopleImportRow
+from identity.tables.links import EmailChange, Invitation, PasswordReset, Registration
 from identity.tables.mail import Mail
 from identity.tables.operator import Operator, OperatorLogo
 from identity.tables.partner import Partner, PartnerList, PartnerListCard, PartnerListPart
@@ -29,6 +30,8 @@ __all__ = [
     "CardMonth",
     "Company",
     "CostCentre",
+    "EmailChange",
+    "Invitation",
     "Login",
     "Mail",
     "Operator",
@@ -39,12 +42,14 @@ __all__ = [
     "PartnerListPart",
     "Passkey",
     "PasskeyChallenge",
+    "PasswordReset",
     "PeopleImport",
     "PeopleImportRow",
     "PrivacyPart",
     "PrivacyRequest",
     "RecoveryCode",
     "RefreshToken",
+    "Registration",
     "RetentionReport",
     "SignIn",
     "SignInFailure",

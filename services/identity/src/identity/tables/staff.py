@@ -58,6 +58,7 @@ class Login(Versioned):
     # The locations they may see and change; None: all.
     location_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))
     user_id: Mapped[UUID | None]  # of a driver
+    language: Mapped[str | None]  # that mails to them are in; None: the operator's first
     last_sign_in_at: Mapped[datetime | None]
 
 
