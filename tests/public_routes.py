@@ -8,6 +8,8 @@ PUBLIC = {
     ("post", "/v1/token/passkey"),
     ("post", "/v1/token/passkey/options"),
     ("post", "/v1/invitations/accept"),
+    ("post", "/v1/password-resets"),
+    ("post", "/v1/password-resets/complete"),
     ("get", "/.well-known/jwks.json"),
     ("get", "/v1/public/operators/{operator_id}"),
     ("get", "/v1/public/operators/{operator_id}/logo"),

@@ -5,6 +5,7 @@ The token is as long as a key, so whoever has it may be told what is wrong with 
 
 from datetime import timedelta
 from typing import Annotated, Any, Final, TypeVar
+from uuid import UUID
 
 from pydantic import Field
 from sqlalchemy import delete, select
@@ -50,13 +51,13 @@ def columns(token: str, lasts: timedelta) -> dict[str, Any]:
     return {"token_hash": tokens.hashed(token), "made_at": at, "expires_at": at + lasts}
 
 
-async def find(db: AsyncSession, table: type[Row], token: str) -> Row:
+async def find(db: AsyncSession, table: type[Row], token: str, *, lock: bool = True) -> Row:
     """The row, locked: of two who open one link, the second finds it used.
 
     db must see the platform. Raises LinkUnknown, LinkUsed or LinkExpired.
     """
-    query = select(table).where(table.token_hash == tokens.hashed(token)).with_for_update()
-    row = await db.scalar(query.execution_options(populate_existing=True))
+    query = select(table).where(table.token_hash == tokens.hashed(token))
+    row = await db.scalar(query.with_for_update() if lock else query)
     if row is None:
         raise LinkUnknown("ask for another")
     if row.used_at is not None:
@@ -76,3 +77,9 @@ async def prune_once(connections: Connections) -> None:
         # A stranger's name and password: not an hour longer than the link is good.
         unconfirmed = Registration.used_at.is_(None)
         await db.execute(delete(Registration).where(unconfirmed, Registration.expires_at <= at))
+
+
+async def void_resets(db: AsyncSession, login_id: UUID, *, but: UUID | None = None) -> None:
+    """Links that were sent must not undo what changed at the login since."""
+    others = delete(PasswordReset).where(PasswordReset.login_id == login_id)
+    await db.execute(others if but is None else others.where(PasswordReset.id != but))

@@ -19,7 +19,7 @@ from identity import single
 from identity.fields import Body, Email, Locations, Password, Patch
 from identity.refusals import UnknownOperator, refusing
 from identity.settings import Settings
-from identity.staff import sessions
+from identity.staff import links, sessions
 from identity.staff.keys import lock_start
 from identity.staff.passwords import Hasher, Hashing
 from identity.staff.roles import PLATFORM_ROLE, OperatorRole, Role, StaffRole
@@ -168,6 +168,8 @@ async def change_login(
             row = await single.change(db, Login, login_id, expected, values)
         if body.model_fields_set & SIGNED_OUT_BY:
             await sessions.end(db, "the login was changed", SignIn.login_id == login_id)
+        if body.model_fields_set & {"email", "password"}:
+            await links.void_resets(db, login_id)
     return LoginOut.model_validate(single.tagged(response, row))
 
 
