@@ -10,6 +10,8 @@ PUBLIC = {
     ("post", "/v1/invitations/accept"),
     ("post", "/v1/password-resets"),
     ("post", "/v1/password-resets/complete"),
+    ("post", "/v1/registrations"),
+    ("post", "/v1/registrations/confirm"),
     ("get", "/.well-known/jwks.json"),
     ("get", "/v1/public/operators/{operator_id}"),
     ("get", "/v1/public/operators/{operator_id}/logo"),

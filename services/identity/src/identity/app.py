@@ -23,6 +23,7 @@ from identity.people import (
     exporting,
     imports,
     moving,
+    registrations,
     user_groups,
     users,
 )
@@ -65,6 +66,7 @@ ROUTERS = [
     cards.router,
     moving.router,
     imports.router,
+    registrations.router,
     access_rules.router,
     issuers.router,
     pushed_cards.router,

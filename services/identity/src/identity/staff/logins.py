@@ -201,6 +201,7 @@ def refusing_login(email: str | None) -> AbstractContextManager[None]:
     return refusing(
         {
             "uq_login_email": EmailTaken(f"somebody signs in as {email}"),
+            "uq_login_operator_id_email": EmailTaken(f"a driver signs in as {email}"),
             "fk_login_operator_id": UnknownOperator("no operator has the id in Operator-Id"),
             "ck_login_locations_by_role": LocationsOfThatRole("leave location_ids out"),
             "ck_login_user_by_role": RoleFixed("a driver's login stays one"),
