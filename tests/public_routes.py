@@ -12,6 +12,7 @@ PUBLIC = {
     ("post", "/v1/password-resets/complete"),
     ("post", "/v1/registrations"),
     ("post", "/v1/registrations/confirm"),
+    ("post", "/v1/email-changes/confirm"),
     ("get", "/.well-known/jwks.json"),
     ("get", "/v1/public/operators/{operator_id}"),
     ("get", "/v1/public/operators/{operator_id}/logo"),

@@ -69,8 +69,10 @@ def test_every_text_is_there_in_german_and_in_english_for_the_others(language: s
         mail_texts.password_changed(language, "Nord"),
         mail_texts.registration(language, "Nord"),
         mail_texts.registered_already(language, "Nord"),
+        mail_texts.email_change(language, "Nord"),
+        mail_texts.email_changed(language, "Nord"),
     ]
     for subject, text in texts:
         assert "Nord" in subject
         assert ("Guten Tag" in text) == language.startswith("de")
-    assert [text.count(mail_texts.LINK) for _, text in texts] == [1, 1, 0, 1, 0]
+    assert [text.count(mail_texts.LINK) for _, text in texts] == [1, 1, 0, 1, 0, 1, 0]

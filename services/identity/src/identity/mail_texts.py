@@ -105,3 +105,39 @@ def registered_already(language: str, operator: str) -> MailText:
             "(“forgotten password”).\n",
         ),
     )
+
+
+def email_change(language: str, operator: str) -> MailText:
+    return _either(
+        language,
+        MailText(
+            f"Bestätigen Sie Ihre neue E-Mail-Adresse bei {operator}",
+            f"Guten Tag,\n\njemand, vermutlich Sie selbst, möchte sich bei {operator} künftig mit "
+            f"dieser Adresse anmelden. Bestätigen Sie es hier:\n\n{LINK}\n\nDer Link gilt einen "
+            "Tag und nur einmal. Waren Sie es nicht, löschen Sie diese E-Mail; dann geschieht "
+            "nichts.\n",
+        ),
+        MailText(
+            f"Confirm your new e-mail address at {operator}",
+            f"Hello,\n\nsomebody, probably you, wants to sign in at {operator} with this address "
+            f"from now on. Confirm it here:\n\n{LINK}\n\nThe link is valid for a day, and once "
+            "only. If it was not you, delete this e-mail; then nothing happens.\n",
+        ),
+    )
+
+
+def email_changed(language: str, operator: str) -> MailText:
+    return _either(
+        language,
+        MailText(
+            f"Ihre E-Mail-Adresse bei {operator} wurde geändert",
+            f"Guten Tag,\n\nbei {operator} melden Sie sich künftig mit einer anderen Adresse an; "
+            "an diese hier schreiben wir nicht mehr.\n\nWaren Sie es nicht, sagen Sie es sofort "
+            "dem Betreiber.\n",
+        ),
+        MailText(
+            f"Your e-mail address at {operator} was changed",
+            f"Hello,\n\nat {operator} you sign in with another address from now on; we write to "
+            "this one no more.\n\nIf it was not you, tell the operator at once.\n",
+        ),
+    )
