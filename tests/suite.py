@@ -149,6 +149,10 @@ class Suite:
         assert len(items) == 1
         return items[0]
 
+    def letters(self) -> list[Path]:
+        """The mails that were caught."""
+        return list((self.home / "mails").glob("*.eml"))
+
     def stop(self) -> None:
         for process in self.processes.values():
             process.terminate()
