@@ -12,7 +12,7 @@ from stack import Running, eventually
 
 from common.clock import now
 from common.database import PLATFORM
-from identity.staff import links
+from identity.staff import asking, invitations, links
 from identity.tables import AuditEntry, Invitation, Login, Mail, Operator
 
 from .postbox import Postbox, mailbox, text_of, token_in
@@ -231,6 +231,26 @@ async def test_that_an_address_works_for_somebody_else_is_told_only_to_its_owner
     still = (await admin.http.get(f"/v1/invitations/{row['id']}")).json()
     assert (still["state"], still["login_id"]) == ("open", None)
     assert (await sign_in(identity, email, PASSWORD)).status_code == 200
+
+
+async def test_an_operator_has_so_many_invitations_and_an_address_so_many_mails(
+    identity: Running, admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    email = mailbox()
+    for _ in range(asking.MAILS_AN_HOUR):
+        row = await admin.invited(email)
+        assert (await admin.http.delete(f"/v1/invitations/{row['id']}")).status_code == 204
+    body = {"email": email, "role": "read-only"}
+    problem(await admin.http.post("/v1/invitations", json=body), 429, "asked-too-often")
+    listed = (await admin.http.get("/v1/invitations", params={"state": "open"})).json()["items"]
+    assert listed == []
+    monkeypatch.setattr(invitations, "WAITING_MAX", 2)
+    for _ in range(2):
+        row = await admin.invited(mailbox())
+    more = body | {"email": mailbox()}
+    problem(await admin.http.post("/v1/invitations", json=more), 409, "too-many-invitations")
+    await admin.http.delete(f"/v1/invitations/{row['id']}")
+    assert (await admin.http.post("/v1/invitations", json=more)).status_code == 201
 
 
 async def test_another_operator_neither_sees_nor_changes_an_invitation(

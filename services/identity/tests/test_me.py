@@ -247,6 +247,16 @@ async def test_a_login_that_is_switched_off_gets_no_new_address(
     assert (await driver.http.get("/v1/me")).json()["email"] == driver.email
 
 
+async def test_staff_give_no_driver_the_address_of_another(
+    identity: Running, operator: UUID, driver: Driver
+) -> None:
+    other = await make_driver(identity, operator)
+    await other.http.aclose()
+    async with identity.as_(operator, "logins:write") as admin:
+        path, body = f"/v1/logins/{driver.login}", {"email": other.email}
+        problem(await admin.patch(path, json=body, headers=ANY), 409, "email-taken")
+
+
 async def test_a_driver_sees_and_names_only_their_own_cards(
     identity: Running, operator: UUID, driver: Driver, staff: httpx.AsyncClient
 ) -> None:

@@ -18,18 +18,19 @@ def _either(language: str, german: MailText, english: MailText) -> MailText:
 
 
 def invitation(language: str, operator: str, days: int) -> MailText:
+    tage, some_days = (f"{days} Tage", f"{days} days") if days > 1 else ("einen Tag", "a day")
     return _either(
         language,
         MailText(
             f"Einladung zu {operator}",
             f"Guten Tag,\n\nSie sind eingeladen, für {operator} zu arbeiten. Wählen Sie hier Ihr "
-            f"Passwort:\n\n{LINK}\n\nDer Link gilt {days} Tage und nur einmal.\n\n"
+            f"Passwort:\n\n{LINK}\n\nDer Link gilt {tage} und nur einmal.\n\n"
             "Haben Sie keine Einladung erwartet, löschen Sie diese E-Mail.\n",
         ),
         MailText(
             f"Invitation to {operator}",
             f"Hello,\n\nyou are invited to work for {operator}. Choose your password here:\n\n"
-            f"{LINK}\n\nThe link is valid for {days} days, and once only.\n\n"
+            f"{LINK}\n\nThe link is valid for {some_days}, and once only.\n\n"
             "If you expected no invitation, delete this e-mail.\n",
         ),
     )

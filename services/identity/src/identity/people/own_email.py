@@ -79,6 +79,7 @@ async def _check_password(
     connections: Connections, login: Login, body: OwnEmailIn, hasher: Hasher
 ) -> None:
     """Or a phone left on a table loses its owner the login. Raises PasswordWrong."""
+    hasher.refuse_if_full()  # before it counts: our load is not the person's failure
     attempt = lockout.Attempt(str(login.id), client.network(client.address.get()))
     async with connections.begin(PLATFORM) as db:
         await lockout.count(db, attempt)

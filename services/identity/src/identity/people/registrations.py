@@ -85,6 +85,7 @@ async def register(
     connections: Connections = request.app.state.connections
     async with connections.begin(body.operator_id) as db:
         await _open(db, body.operator_id)
+    hasher.refuse_if_full()  # before it counts: our load is not the person's failure
     await asking.admit(connections, "registration", body.operator_id, body.email)
     # For a known address too, or the time would tell.
     hashed = await hasher.hash(body.password.get_secret_value())
@@ -175,6 +176,7 @@ async def _check_password(
     connections: Connections, row: Registration, body: ConfirmIn, hasher: Hashing
 ) -> None:
     """Raises NotTheRegistrant or TooManyFailures."""
+    hasher.refuse_if_full()
     attempt = lockout.Attempt(f"registration {row.id}", client.network(client.address.get()))
     async with connections.begin(PLATFORM) as db:
         await lockout.count(db, attempt)

@@ -33,8 +33,7 @@ FORGET: Final[tuple[str, ...]] = (
     )""",
     """
     delete from registration where operator_id = :operator and (user_id = :user or email in (
-        select email from users where operator_id = :operator and id = :user
-        union select email from login where operator_id = :operator and user_id = :user
+        select email from login where operator_id = :operator and user_id = :user
     ))""",
     # With their sign-ins and links that are on their way, by cascade.
     "delete from login where operator_id = :operator and user_id = :user",

@@ -53,20 +53,12 @@ FILES: Final[Mapping[str, str]] = {
     "registrations": """
         select email, name, language, ip, made_at, used_at as confirmed_at from registration
         where operator_id = :operator and (user_id = :user or email in (
-            select email from users where operator_id = :operator and id = :user
-            union select email from login where operator_id = :operator and user_id = :user
+            select email from login where operator_id = :operator and user_id = :user
         )) order by made_at""",
     "email_changes": """
         select e.email, e.made_at, e.used_at as confirmed_at
         from email_change e join login l on l.id = e.login_id
         where l.operator_id = :operator and l.user_id = :user""",
-    "invitations": """
-        select email, role, language, made_at, sent_at, expires_at, used_at as accepted_at,
-            revoked_at
-        from invitation where operator_id = :operator and email in (
-            select email from users where operator_id = :operator and id = :user
-            union select email from login where operator_id = :operator and user_id = :user
-        ) order by made_at""",
     "imports": """
         select line, outcome, content from people_import_row
         where operator_id = :operator and user_id = :user order by id""",

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.auth import Caller, Principal, scoped
@@ -25,7 +25,8 @@ from identity.fields import Body, Email, Language, Locations, Password
 from identity.mail import Mailing, MailRequired
 from identity.policies import Policies
 from identity.refusals import UnknownOperator, refusing
-from identity.staff import links, logins, roles, sessions, tokens
+from identity.staff import asking, links, logins, roles, sessions, tokens
+from identity.staff.asking import AskedTooOften
 from identity.staff.logins import EmailTaken, LocationsOfThatRole
 from identity.staff.passwords import Hashing
 from identity.staff.roles import Role, StaffRole
@@ -38,6 +39,7 @@ writes = scoped("logins:write")
 
 PREFIX: Final = "oli_"
 PATH: Final = "invitation"  # of the console
+WAITING_MAX: Final = 500  # of an operator, those that are over too until they are withdrawn
 PAUSE: Final = timedelta(minutes=1)  # between two mails of one invitation
 
 
@@ -55,6 +57,11 @@ class SentJustNow(Problem):
     status = 429
     title = "The mail was sent a moment ago"
     headers = {"Retry-After": str(int(PAUSE.total_seconds()))}  # noqa: RUF012 - a constant
+
+
+class TooManyInvitations(Problem):
+    status = 409
+    title = "As many invitations wait as an operator may have"
 
 
 class InvitationVoid(Problem):
@@ -120,7 +127,7 @@ def _told(row: Invitation) -> InvitationOut:
 
 def _in_state(state: State, at: datetime) -> ColumnElement[bool]:
     row = Invitation
-    waiting = row.used_at.is_(None) & row.revoked_at.is_(None)
+    waiting = _waits()
     return {
         "open": waiting & (row.expires_at > at),
         "expired": waiting & (row.expires_at <= at),
@@ -163,6 +170,7 @@ async def invite(
     # A platform admin is of no operator, whichever the caller acts for.
     async with connections.acting(caller.model_copy(update={"operator_id": operator_id})) as db:
         await _refuse_known(db, operator_id, body.email)
+        await _refuse_many(db, operator_id)
         token = tokens.new(PREFIX)
         operator = await _operator(db, operator_id)
         voice = await mail.voice(db, operator_id, body.language)
@@ -236,6 +244,18 @@ async def _refuse_known(db: AsyncSession, operator_id: UUID | None, email: str) 
         raise EmailTaken(f"somebody signs in as {email}")
 
 
+async def _refuse_many(db: AsyncSession, operator_id: UUID | None) -> None:
+    """Raises TooManyInvitations; who invites at the same moment may go a few beyond."""
+    of_it = Invitation.operator_id.is_not_distinct_from(operator_id)
+    waiting = select(func.count()).select_from(Invitation).where(of_it, _waits())
+    if (await db.scalar(waiting) or 0) >= WAITING_MAX:
+        raise TooManyInvitations("withdraw those that nobody will accept any more")
+
+
+def _waits() -> ColumnElement[bool]:
+    return Invitation.used_at.is_(None) & Invitation.revoked_at.is_(None)
+
+
 async def _operator(db: AsyncSession, operator_id: UUID | None) -> Operator | None:
     return await db.get(Operator, operator_id) if operator_id else None
 
@@ -248,6 +268,9 @@ def _lasts(operator: Operator | None) -> timedelta:
 async def _send(
     db: AsyncSession, row: Invitation, mailing: Mailing, token: str, operator: Operator | None
 ) -> None:
+    # Or an invitation made and withdrawn again and again fills somebody's mailbox.
+    if await asking.enough(db, row.operator_id, row.email):
+        raise AskedTooOften("the address got several mails within the hour")
     voice = await mail.voice(db, row.operator_id, row.language)
     text = mail_texts.invitation(row.language, voice.name, _lasts(operator).days)
     link = mailing.link(PATH, token)
