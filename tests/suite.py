@@ -19,6 +19,7 @@ from stack import eventually
 
 from common.run import SERVICES
 from local_stack import demo_data
+from local_stack.mail_catcher import MailCatcher
 from local_stack.servers import Nats, Postgres, free_port
 
 ADMIN = "admin@openlade.localhost"
@@ -32,6 +33,7 @@ class Suite:
     def __init__(self, home: Path) -> None:
         self.postgres = Postgres(home / "postgres")
         self.nats = Nats(home / "nats", durable=False)
+        self.mails = MailCatcher(home / "mails")
         self.ports = {name: free_port() for name in SERVICES} | {"ocpp": free_port()}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.home = home
@@ -56,6 +58,8 @@ class Suite:
             "CSMS_NATS_URL": self.nats.url,
             "CSMS_JWKS_URL": f"{self.urls['identity']}/.well-known/jwks.json",
             "CSMS_LOG_LEVEL": "warning",
+            "CSMS_SMTP_URL": self.mails.url,
+            "CSMS_MAIL_FROM": "OpenLade <no-reply@openlade.example>",
             "CSMS_PUBLIC_URL": "https://console.example/",
             "CSMS_SECRET_KEY": "a-secret-key-of-the-tests-and-of-nobody-else",
             "CSMS_BOOTSTRAP_EMAIL": ADMIN,
@@ -145,6 +149,10 @@ class Suite:
         assert len(items) == 1
         return items[0]
 
+    def letters(self) -> list[Path]:
+        """The mails that were caught."""
+        return list((self.home / "mails").glob("*.eml"))
+
     def stop(self) -> None:
         for process in self.processes.values():
             process.terminate()
@@ -152,6 +160,7 @@ class Suite:
             process.wait(20)
         self.nats.stop()
         self.postgres.stop()
+        self.mails.stop()
 
 
 # The unprivileged user that runs Postgres passes through these folders.
@@ -167,6 +176,7 @@ async def running_suite() -> AsyncIterator[Suite]:
         try:
             await asyncio.to_thread(suite.postgres.start)
             await asyncio.to_thread(suite.nats.start)
+            await asyncio.to_thread(suite.mails.start)
             migrate = [sys.executable, "-m", "common.run", "migrate", "all"]
             await asyncio.to_thread(
                 subprocess.run, migrate, env=suite.environment, check=True, capture_output=True

@@ -6,6 +6,7 @@ requests. Streams never end; each has tests of its own.
 """
 
 import asyncio
+import email
 import os
 import subprocess
 import sys
@@ -26,6 +27,7 @@ HOOKS = str(Path(__file__).with_name("fuzz_hooks.py"))
 STATION = {"id": "FUZZ-1", "name": "It is there"}
 PARTNER_SCOPES = ["partner-cards:read", "partner-cards:write"]
 TIMEOUT_S = 90  # no command is waited for as long; a request that takes longer fails too
+DRIVER = "driver@fuzz.localhost"
 BOSS = {
     "email": "boss@fuzz.localhost",
     "password": "a-password-of-nobody",
@@ -65,6 +67,33 @@ async def partners_token(url: str, boss: str) -> str:
     return str(signed_in.json()["access_token"])
 
 
+async def drivers_token(suite: Suite, boss: str, operator: str) -> str:
+    """Of one who registered, with the link of a mail that the suite caught."""
+    driver = {
+        "operator_id": operator, "email": DRIVER, "password": BOSS["password"],
+    }  # fmt: skip
+    async with httpx.AsyncClient(base_url=f"{suite.urls['identity']}/v1", timeout=20) as api:
+        headers = {"Authorization": f"Bearer {boss}", "If-Match": "*"}
+        policies = {"policies": {"driver_registration": "open"}}
+        opened = await api.patch("/settings", json=policies, headers=headers)
+        assert opened.status_code == 200, opened.text
+        asked = await api.post("/registrations", json=driver | {"name": "Fuzzed"})
+        assert asked.status_code == 202, asked.text
+
+        async def link() -> str:
+            mails = [email.message_from_bytes(one.read_bytes()) for one in suite.letters()]
+            texts = [str(one.get_payload(decode=True)) for one in mails if one["To"] == DRIVER]
+            return texts[0].partition("#token=")[2].partition("\\")[0] if texts else ""
+
+        done = await api.post(
+            "/registrations/confirm",
+            json={"token": await eventually(link), "password": driver["password"]},
+        )
+        assert done.status_code == 201, done.text
+        signed_in = await api.post("/token", json=driver)
+    return str(signed_in.json()["access_token"])
+
+
 async def station(suite: Suite, token: str) -> str:
     """One that registry and gateway know, so that requests get beyond 'there is none'."""
     headers = {"Authorization": f"Bearer {token}"}
@@ -91,6 +120,8 @@ async def test_no_request_makes_a_service_fail(fuzzed: Suite, service: str, tmp_
         await fuzz(tmp_path, url, platform, operator, "--include-path-regex", of_platform)
         partner = await partners_token(url, boss)
         await fuzz(tmp_path, url, partner, operator, "--include-path-regex", "^/v1/partner/")
+        driver = await drivers_token(fuzzed, boss, operator)
+        await fuzz(tmp_path, url, driver, operator, "--include-path-regex", "^/v1/me(/|$)")
     if service in ("csms-gateway", "registry"):
         known = f'[parameters]\n"path.station_id" = "{await station(fuzzed, boss)}"\n'
         (tmp_path / "schemathesis.toml").write_text(known)

@@ -14,6 +14,8 @@ from uuid import uuid4
 from aiosmtpd.smtp import SMTP, AuthResult
 from stack import eventually
 
+ARRIVES_S = 30.0  # mails leave one by one, and the machine may be busy
+
 
 class Postbox:
     """Refuses later@… with 451 and never@… with 550, and unwanted texts with 554."""
@@ -65,7 +67,7 @@ class Postbox:
         async def there() -> bool:
             return len(self.to(address)) >= number
 
-        await eventually(there)
+        await eventually(there, ARRIVES_S)
         return self.to(address)[number - 1]
 
 

@@ -65,12 +65,16 @@ def test_pauses_grow_to_an_hour() -> None:
 def test_every_text_is_there_in_german_and_in_english_for_the_others(language: str) -> None:
     texts = [
         mail_texts.invitation(language, "Nord", 7),
+        mail_texts.invitation(language, "Nord", 1),
         mail_texts.password_reset(language, "Nord"),
         mail_texts.password_changed(language, "Nord"),
         mail_texts.registration(language, "Nord"),
         mail_texts.registered_already(language, "Nord"),
+        mail_texts.email_change(language, "Nord"),
+        mail_texts.email_changed(language, "Nord"),
     ]
     for subject, text in texts:
         assert "Nord" in subject
         assert ("Guten Tag" in text) == language.startswith("de")
-    assert [text.count(mail_texts.LINK) for _, text in texts] == [1, 1, 0, 1, 0]
+    assert [text.count(mail_texts.LINK) for _, text in texts] == [1, 1, 1, 0, 1, 0, 1, 0]
+    assert not any("1 days" in text or "1 Tage" in text for _, text in texts)

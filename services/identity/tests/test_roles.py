@@ -2,6 +2,8 @@
 
 from typing import get_args
 
+import pytest
+
 from identity.staff import roles
 
 
@@ -31,3 +33,21 @@ def test_read_only_writes_nothing_and_sees_no_logins() -> None:
 def test_a_billing_clerk_sets_tariffs_and_touches_nothing_else() -> None:
     writes = {scope for scope in roles.SCOPES["billing-clerk"] if scope.endswith(":write")}
     assert writes - roles.ACCOUNT == {"tariffs:write", "agreements:write"}
+
+
+@pytest.mark.parametrize(
+    ("inviter", "invited", "may"),
+    [
+        ("platform-admin", "platform-admin", True),
+        ("platform-admin", "read-only", True),
+        ("operator-admin", "operator-admin", True),
+        ("operator-admin", "billing-clerk", True),
+        ("operator-admin", "platform-admin", False),
+        ("operator-admin", "driver", False),
+        ("operator-staff", "read-only", False),
+        ("read-only", "read-only", False),
+        ("driver", "driver", False),
+    ],
+)
+def test_nobody_invites_to_more_than_they_may(inviter: str, invited: str, *, may: bool) -> None:
+    assert roles.may_invite(inviter, invited) is may

@@ -24,7 +24,11 @@ from identity.people import (
     cost_centres,
     exporting,
     imports,
+    me,
     moving,
+    own_cards,
+    own_email,
+    registrations,
     user_groups,
     users,
 )
@@ -34,12 +38,15 @@ from identity.settings import Settings
 from identity.staff import (
     account,
     api_keys,
+    invitations,
     keys,
+    links,
     lockout,
     logins,
     oidc,
     oidc_provider,
     passkeys,
+    resets,
     sessions,
     signin,
     totp,
@@ -51,7 +58,9 @@ ROUTERS = [
     operators.router,
     operator_settings.router,
     logins.router,
+    invitations.router,
     signin.router,
+    resets.router,
     sessions.router,
     api_keys.router,
     account.router,
@@ -68,6 +77,10 @@ ROUTERS = [
     cards.router,
     moving.router,
     imports.router,
+    registrations.router,
+    me.router,
+    own_cards.router,
+    own_email.router,
     access_rules.router,
     issuers.router,
     real_time.router,
@@ -100,6 +113,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         parts.tasks.forever(partial(every_hour, mails), "identity old mails")
         if way := mail_delivery.delivery(parts.settings):
             parts.tasks.forever(partial(mail_delivery.deliver, parts.connections, way), "mail")
+        old_links = partial(links.prune_once, parts.connections)
+        parts.tasks.forever(partial(every_hour, old_links), "identity links")
         old_imports = partial(imports.prune_once, parts.connections)
         parts.tasks.forever(partial(every_hour, old_imports), "identity imports")
         prune_lists = partial(lists.prune_once, parts.connections)

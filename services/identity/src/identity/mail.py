@@ -67,12 +67,12 @@ class Voice(NamedTuple):
     language: str
 
 
-async def voice(db: AsyncSession, operator_id: UUID | None) -> Voice:
-    """The operator's name and first language; db must see it."""
+async def voice(db: AsyncSession, operator_id: UUID | None, language: str | None = None) -> Voice:
+    """The operator's name, and the language: if not told, its first; db must see it."""
     row = await db.get(Operator, operator_id) if operator_id else None
     if row is None:
-        return Voice(mail_texts.PLATFORM_NAME, "en")
-    return Voice(row.name, row.languages[0])
+        return Voice(mail_texts.PLATFORM_NAME, language or "en")
+    return Voice(row.name, language or row.languages[0])
 
 
 async def send(

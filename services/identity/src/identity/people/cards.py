@@ -228,6 +228,7 @@ class CardOut(BaseModel):
     accounting_strategy_id: UUID | None
     monthly_cap: Decimal | None
     replaced_by: UUID | None = Field(description="the card that took its place")
+    own_block: bool = Field(description="blocked by its holder, who may undo it")
     version: int
 
 
@@ -313,6 +314,8 @@ async def change_card(
     changes = body.changes()
     if body.active is not None:
         changes["held"] = not body.active
+    if body.model_fields_set & {"active", "user_id"}:
+        changes["own_block"] = False
     with refusing_card(body.uid):
         row = await single.change(db, Card, card_id, expected, changes)
     await tell(db, row)

@@ -25,7 +25,7 @@ CARDS: Final = """
 select c.id, c.version, c.uid, c.kind, c.label, c.active, c.blocked_reason, c.valid_from,
   c.valid_until, c.monthly_cap, c.user_id, u.external_id as person, c.company_id,
   coalesce(o.external_id, o.name) as company, c.company_master, c.cost_centre_id,
-  z.code as centre, c.accounting_strategy_id, c.partner_id
+  z.code as centre, c.accounting_strategy_id, c.partner_id, c.own_block
 from card c left join users u on u.id = c.user_id left join company o on o.id = c.company_id
   left join cost_centre z on z.id = c.cost_centre_id
 where c.operator_id = :operator

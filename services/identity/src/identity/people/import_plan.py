@@ -6,7 +6,7 @@ does whether a user is active, and a card is never unblocked by a file.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from identity.people.import_cards import card_change
@@ -150,7 +150,7 @@ def _missing(file: File, known: Known) -> Iterator[Outcome]:
             yield Outcome(None, "deactivate", person, None, user.id, user=change)
     for uid, card in known.cards.items():
         kept = uid in file.uids or card.person is None or card.partner_id is not None
-        if not kept and card.active:
+        if not kept and (card.active or card.own_block):
             yield _missing_card(card)
 
 
@@ -161,7 +161,9 @@ def _missing_card(card: CardNow) -> Outcome:
     )  # fmt: skip
     row = {name: getattr(card, name) for name in names}
     row |= {"active": False, "blocked_reason": MISSING}
-    fields = {"active": (True, False), "blocked_reason": (None, MISSING)}
+    fields: dict[str, tuple[Any, Any]] = {"blocked_reason": (card.blocked_reason, MISSING)}
+    if card.active:
+        fields = {"active": (True, False)} | fields
     change = Change("deactivate", card.id, card.version, row, fields)
     return Outcome(None, "deactivate", card.person, card.uid, card.user_id, card=change)
 

@@ -43,6 +43,8 @@ where r.import_id = :import_id and r.outcome <> 'bad' and r.content #>> '{card,a
 CHANGE_CARDS: Final = """
 update card c
 set kind = p.kind, label = p.label, active = p.active, blocked_reason = p.blocked_reason,
+  own_block = c.own_block and not p.active and p.blocked_reason is not distinct from
+    c.blocked_reason and p.user_id is not distinct from c.user_id,
   valid_from = p.valid_from, valid_until = p.valid_until, monthly_cap = p.monthly_cap,
   user_id = p.user_id, company_id = p.company_id, cost_centre_id = p.cost_centre_id,
   version = c.version + 1

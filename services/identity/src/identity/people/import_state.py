@@ -46,6 +46,7 @@ class CardNow:
     centre: str | None
     accounting_strategy_id: UUID | None
     partner_id: UUID | None
+    own_block: bool = False  # blocked by its holder, who could unblock it
 
 
 @dataclass

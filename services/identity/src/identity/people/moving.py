@@ -30,7 +30,8 @@ router = APIRouter(prefix="/v1/cards", tags=["cards"])
 REPLACED: Final = "replaced"
 # What a replacement does not take over.
 OWN: Final = frozenset(
-    {"id", "version", "uid", "kind", "label", "active", "blocked_reason", "held", "replaced_by"}
+    {"id", "version", "uid", "kind", "label", "active", "blocked_reason", "held", "own_block"}
+    | {"replaced_by"}
 )
 
 
@@ -71,6 +72,7 @@ async def replace_card(card_id: UUID, body: ReplacementIn, db: Db, response: Res
             card_id,
             active=False,
             blocked_reason=REPLACED,
+            own_block=False,
             company_master=False,
             accounting_strategy_id=None,
             replaced_by=new.id,
@@ -87,7 +89,7 @@ async def move_card(card_id: UUID, body: MoveIn, db: Db, response: Response) -> 
     card = await _own(db, card_id)
     if card.user_id != body.user_id:
         with refusing_card(card.uid):
-            card = await _change(db, card_id, user_id=body.user_id)
+            card = await _change(db, card_id, user_id=body.user_id, own_block=False)
     return CardOut.model_validate(single.tagged(response, card))
 
 

@@ -15,7 +15,7 @@ from common.clock import now
 from common.events import PersonErased
 from identity.audit import chain
 from identity.privacy.gathering import cards_of
-from identity.tables import Card, PrivacyRequest, User
+from identity.tables import Card, Login, PrivacyRequest, User
 
 NAME: Final = "erased"
 REASON: Final = "erased"
@@ -28,10 +28,15 @@ FORGET: Final[tuple[str, ...]] = (
     delete from mail where operator_id = :operator and recipient in (
         select email from users where operator_id = :operator and id = :user
         union select email from login where operator_id = :operator and user_id = :user
+        union select e.email from email_change e join login l on l.id = e.login_id
+        where l.operator_id = :operator and l.user_id = :user
     )""",
-    # With their sign-ins, by cascade.
+    """
+    delete from registration where operator_id = :operator and (user_id = :user or email in (
+        select email from login where operator_id = :operator and user_id = :user
+    ))""",
+    # With their sign-ins and links that are on their way, by cascade.
     "delete from login where operator_id = :operator and user_id = :user",
-    "delete from people_import_row where operator_id = :operator and user_id = :user",
 )
 
 
@@ -43,11 +48,25 @@ async def is_erased(db: AsyncSession, request: PrivacyRequest) -> bool:
     return await db.scalar(mine.with_for_update()) is not None
 
 
-async def forget_changes(db: AsyncSession, operator_id: UUID, user_id: UUID) -> None:
-    """What the audit log kept of the person's rows from before; that they changed stays."""
+# What of a login is in the audit log, by its table, with the key of its rows.
+OF_LOGIN: Final[tuple[tuple[str, str], ...]] = (
+    ("login", "select id from login l where l.id = any(:logins)"),
+    ("sign_in", "select id from sign_in where login_id = any(:logins)"),
+    ("passkey", "select id from passkey where login_id = any(:logins)"),
+)
+Noted = list[tuple[str, UUID]]  # a table and the id of a row
+
+
+async def forget_changes(
+    db: AsyncSession, operator_id: UUID, user_id: UUID, gone: Noted | None = None
+) -> None:
+    """What the audit log kept of the person's rows from before; that they changed stays.
+
+    gone: rows that are deleted, which nothing else tells of.
+    """
     of_them = (Card.operator_id == operator_id, Card.user_id == user_id)
     their_cards = (await db.scalars(select(Card.id).where(*of_them))).all()
-    keys = [("users", user_id), *(("card", card_id) for card_id in their_cards)]
+    keys = [("users", user_id), *(("card", card_id) for card_id in their_cards), *(gone or ())]
     for table, row_id in keys:
         await chain.forget(db, operator_id, table, {"id": str(row_id)})
     # Those that are not told yet, the erasure's own among them.
@@ -57,12 +76,25 @@ async def forget_changes(db: AsyncSession, operator_id: UUID, user_id: UUID) -> 
     await db.execute(untold, {"ids": [str(row_id) for _, row_id in keys]})
 
 
+async def _of_logins(db: AsyncSession, request: PrivacyRequest) -> Noted:
+    """Asked before they are deleted."""
+    mine = select(Login.id).where(
+        Login.operator_id == request.operator_id, Login.user_id == request.user_id
+    )
+    of_them = {"logins": list(await db.scalars(mine))}
+    found: Noted = []
+    for table, question in OF_LOGIN:
+        found += [(table, row_id) for row_id in await db.scalars(text(question), of_them)]
+    return found
+
+
 async def erase(db: AsyncSession, request: PrivacyRequest) -> tuple[User, list[Card]]:
     """The user and the cards as they are now; the caller tells of them."""
     # In one order, so that two erasures never wait for each other crosswise.
     mine = (Card.operator_id == request.operator_id, Card.user_id == request.user_id)
     await db.execute(select(Card.id).where(*mine).order_by(Card.id).with_for_update())
     cards = await cards_of(db, request.operator_id, request.user_id)
+    of_logins = await _of_logins(db, request)
     for statement in FORGET:
         values = {"operator": request.operator_id, "user": request.user_id}
         await db.execute(text(statement), values)
@@ -74,6 +106,7 @@ async def erase(db: AsyncSession, request: PrivacyRequest) -> tuple[User, list[C
             label="",
             active=False,
             blocked_reason=REASON,
+            own_block=False,
             group_id=None,
             master_pass=False,
             version=Card.version + 1,
@@ -91,7 +124,7 @@ async def erase(db: AsyncSession, request: PrivacyRequest) -> tuple[User, list[C
         ).returning(User)
     )
     assert user is not None
-    await forget_changes(db, request.operator_id, request.user_id)
+    await forget_changes(db, request.operator_id, request.user_id, of_logins)
     event = PersonErased(
         operator_id=request.operator_id,
         request_id=request.id,

@@ -36,7 +36,7 @@ FILES: Final[Mapping[str, str]] = {
             company_id, cost_centre_id, monthly_cap
         from card where operator_id = :operator and user_id = :user order by id""",
     "logins": """
-        select id, email, role, active, last_sign_in_at
+        select id, email, role, active, language, last_sign_in_at
         from login where operator_id = :operator and user_id = :user""",
     "sign_ins": """
         select s.how, s.made_at, s.last_used_at, s.ip, s.user_agent, s.revoked_at, s.revoked_why
@@ -47,7 +47,18 @@ FILES: Final[Mapping[str, str]] = {
         where m.operator_id = :operator and m.recipient in (
             select email from users where operator_id = :operator and id = :user
             union select email from login where operator_id = :operator and user_id = :user
+            union select e.email from email_change e join login l on l.id = e.login_id
+            where l.operator_id = :operator and l.user_id = :user
         ) order by m.made_at""",
+    "registrations": """
+        select email, name, language, ip, made_at, used_at as confirmed_at from registration
+        where operator_id = :operator and (user_id = :user or email in (
+            select email from login where operator_id = :operator and user_id = :user
+        )) order by made_at""",
+    "email_changes": """
+        select e.email, e.made_at, e.used_at as confirmed_at
+        from email_change e join login l on l.id = e.login_id
+        where l.operator_id = :operator and l.user_id = :user""",
     "imports": """
         select line, outcome, content from people_import_row
         where operator_id = :operator and user_id = :user order by id""",

@@ -13,7 +13,7 @@ from common.database import PLATFORM, Connections, PlatformDb
 from common.problems import Problem
 from identity import single
 from identity.fields import Body, Password
-from identity.staff import lockout, sessions
+from identity.staff import links, lockout, sessions
 from identity.staff.passwords import Hashing
 from identity.staff.roles import Role
 from identity.tables import Login, SignIn
@@ -78,6 +78,7 @@ async def change_password(
         changed = await db.execute(same.values(password_hash=new, version=Login.version + 1))
         if not getattr(changed, "rowcount", 0):
             raise PasswordWrong("it was changed a moment ago")
+        await links.void_resets(db, login_id)
         await sessions.end(
             db, "the password was changed", SignIn.login_id == login_id, SignIn.id != caller.sid
         )

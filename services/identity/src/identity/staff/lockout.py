@@ -144,13 +144,17 @@ async def _count(db: AsyncSession, key: bytes, most: int) -> int:
 async def forgive(db: AsyncSession, attempt: Attempt) -> None:
     """The password was right: what was counted is forgotten; of its network this attempt only."""
     row = SignInFailure
+    await unlock(db, attempt)
+    less = update(row).where(row.email_hash == attempt.sprayed(), row.failures > 0)
+    await db.execute(less.values(failures=row.failures - 1))
+
+
+async def unlock(db: AsyncSession, attempt: Attempt) -> None:
+    """What was counted for the address is forgotten, of its network nothing."""
     # One by one in the order of count, so that two never wait for each other crosswise.
     for key, _, _ in attempt.counts():
-        if key == attempt.sprayed():
-            less = update(row).where(row.email_hash == key, row.failures > 0)
-            await db.execute(less.values(failures=row.failures - 1))
-        else:
-            await db.execute(delete(row).where(row.email_hash == key))
+        if key != attempt.sprayed():
+            await db.execute(delete(SignInFailure).where(SignInFailure.email_hash == key))
 
 
 async def prune(connections: Connections) -> None:

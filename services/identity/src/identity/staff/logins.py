@@ -19,7 +19,7 @@ from identity import single
 from identity.fields import Body, Email, Locations, Password, Patch
 from identity.refusals import UnknownOperator, refusing
 from identity.settings import Settings
-from identity.staff import sessions
+from identity.staff import links, sessions
 from identity.staff.keys import lock_start
 from identity.staff.passwords import Hasher, Hashing
 from identity.staff.roles import PLATFORM_ROLE, OperatorRole, Role, StaffRole
@@ -134,12 +134,7 @@ async def read_login(login_id: UUID, db: Db, response: Response) -> LoginOut:
 async def make_login(
     body: LoginIn, request: Request, caller: Caller, hasher: Hashing, response: Response
 ) -> LoginOut:
-    operator_id: UUID | None = None
-    if body.role != PLATFORM_ROLE:
-        operator_id = caller.tenant()
-    elif caller.role != PLATFORM_ROLE:
-        raise RoleNotYours(f"your role is {caller.role}")
-    within(caller, body.location_ids)
+    operator_id = to_be_of(caller, body.role, body.location_ids)
     # Not by Db: a connection must not wait for the hash.
     hashed = await hasher.hash(body.password.get_secret_value())
     connections: Connections = request.app.state.connections
@@ -149,7 +144,7 @@ async def make_login(
         values = body.model_dump(exclude={"password"})
         row = Login(operator_id=operator_id, password_hash=hashed, **values)
         db.add(row)
-        with _refusing(body.email):
+        with refusing_login(body.email):
             await db.flush()
     return LoginOut.model_validate(single.tagged(response, row))
 
@@ -174,15 +169,31 @@ async def change_login(
         values["password_hash"] = await hasher.hash(body.password.get_secret_value())
     connections: Connections = request.app.state.connections
     async with connections.acting(caller) as db:
-        with _refusing(body.email):
+        with refusing_login(body.email):
             row = await single.change(db, Login, login_id, expected, values)
         if body.model_fields_set & SIGNED_OUT_BY:
             await sessions.end(db, "the login was changed", SignIn.login_id == login_id)
+        if body.model_fields_set & {"email", "password"}:
+            await links.void_resets(db, login_id)
     return LoginOut.model_validate(single.tagged(response, row))
 
 
 # A device that is signed in goes on as it was; after one of these it must not.
 SIGNED_OUT_BY: Final = frozenset({"password", "role", "active", "location_ids"})
+
+
+def to_be_of(caller: Principal, role: str, location_ids: list[UUID] | None) -> UUID | None:
+    """The operator of a login that the caller wants to be made; None: the platform's own staff.
+
+    Raises RoleNotYours, LocationsNotYours or OperatorRequired.
+    """
+    operator_id: UUID | None = None
+    if role != PLATFORM_ROLE:
+        operator_id = caller.tenant()
+    elif caller.role != PLATFORM_ROLE:
+        raise RoleNotYours(f"your role is {caller.role}")
+    within(caller, location_ids)
+    return operator_id
 
 
 def within(caller: Principal, wanted: list[UUID] | None) -> None:
@@ -191,10 +202,11 @@ def within(caller: Principal, wanted: list[UUID] | None) -> None:
         raise LocationsNotYours("name some of your own in location_ids")
 
 
-def _refusing(email: str | None) -> AbstractContextManager[None]:
+def refusing_login(email: str | None) -> AbstractContextManager[None]:
     return refusing(
         {
             "uq_login_email": EmailTaken(f"somebody signs in as {email}"),
+            "uq_login_operator_id_email": EmailTaken(f"a driver signs in as {email}"),
             "fk_login_operator_id": UnknownOperator("no operator has the id in Operator-Id"),
             "ck_login_locations_by_role": LocationsOfThatRole("leave location_ids out"),
             "ck_login_user_by_role": RoleFixed("a driver's login stays one"),

@@ -76,3 +76,9 @@ def known(role: str) -> Role:
         if name == role:
             return name
     raise ValueError(f"no role {role!r}")
+
+
+def may_invite(inviter: str, invited: str) -> bool:
+    """Whether one of the first role may make a login of the second: nobody gives what they lack."""
+    own = SCOPES[known(inviter)]
+    return "logins:write" in own and SCOPES[known(invited)] <= own

@@ -4,12 +4,12 @@ No database connection is held while a password is checked: a dozen people signi
 otherwise starve the authorize decisions, which share the pool.
 """
 
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from pydantic import Field, SecretStr
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from common import client
 from common.database import PLATFORM, Connections
@@ -22,6 +22,8 @@ from identity.staff.tokens import TokenOut
 from identity.tables import Login
 
 router = APIRouter(prefix="/v1/token", tags=["token"])
+
+STAFF: Final = Login.role != "driver"
 
 
 class SignInRefused(Problem):
@@ -44,22 +46,20 @@ class TokenIn(Body):
 async def sign_in(body: TokenIn, request: Request, response: Response, hasher: Hashing) -> TokenOut:
     connections: Connections = request.app.state.connections
     hasher.refuse_if_full()  # before the attempt counts: our load is not the person's failure
-    attempt = lockout.Attempt(_whom(body), client.network(client.address.get()))
+    tried = attempt(body.email, body.operator_id, client.network(client.address.get()))
     async with connections.begin(PLATFORM) as db:
-        refused = await lockout.count(db, attempt)
-        drivers = (Login.role == "driver") & (Login.operator_id == body.operator_id)
-        wanted = drivers if body.operator_id else Login.role != "driver"
-        login = await db.scalar(select(Login).where(Login.email == body.email, wanted))
+        refused = await lockout.count(db, tried)
+        login = await db.scalar(wanted(body.email, body.operator_id))
         switched_on = login is not None and await sessions.may_sign_in(db, login)
     hashed = login.password_hash if login else None
     right = await hasher.matches(hashed, body.password.get_secret_value())
     if login is None or not right or not switched_on:
         known = (login.id, login.operator_id) if login else (None, None)
-        await lockout.failed(connections, attempt, refused, *known)
+        await lockout.failed(connections, tried, refused, *known)
         raise SignInRefused("check both, or ask who gave you the login")
     how = await totp.check(request, login, body.code)
     async with connections.begin(PLATFORM) as db:
-        await lockout.forgive(db, attempt)
+        await lockout.forgive(db, tried)
         # As it is now: meanwhile an admin may have switched it off or changed its password.
         same = select(Login).where(
             Login.id == login.id, Login.active, Login.password_hash == login.password_hash
@@ -74,5 +74,11 @@ async def sign_in(body: TokenIn, request: Request, response: Response, hasher: H
     return made
 
 
-def _whom(body: TokenIn) -> str:
-    return f"{body.operator_id} {body.email}" if body.operator_id else body.email
+def wanted(email: str, operator_id: UUID | None) -> Select[Login]:
+    """Whose login is meant: a driver's of the operator; without one, staff's."""
+    drivers = (Login.role == "driver") & (Login.operator_id == operator_id)
+    return select(Login).where(Login.email == email, drivers if operator_id else STAFF)
+
+
+def attempt(email: str, operator_id: UUID | None, network: str) -> lockout.Attempt:
+    return lockout.Attempt(f"{operator_id} {email}" if operator_id else email, network)

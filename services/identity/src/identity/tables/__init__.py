@@ -13,6 +13,7 @@ from identity.tables.access import (
 from identity.tables.audit import AuditEntry, AuditPersonal
 from identity.tables.declarative import Table, Versioned
 from identity.tables.imports import PeopleImport, PeopleImportRow
+from identity.tables.links import EmailChange, Invitation, PasswordReset, Registration
 from identity.tables.mail import Mail
 from identity.tables.operator import Operator, OperatorLogo
 from identity.tables.partner import Partner, PartnerList, PartnerListCard, PartnerListPart
@@ -40,6 +41,8 @@ __all__ = [
     "CardMonth",
     "Company",
     "CostCentre",
+    "EmailChange",
+    "Invitation",
     "Login",
     "Mail",
     "OidcBegun",
@@ -53,12 +56,14 @@ __all__ = [
     "PartnerListPart",
     "Passkey",
     "PasskeyChallenge",
+    "PasswordReset",
     "PeopleImport",
     "PeopleImportRow",
     "PrivacyPart",
     "PrivacyRequest",
     "RecoveryCode",
     "RefreshToken",
+    "Registration",
     "RetentionReport",
     "SignIn",
     "SignInFailure",

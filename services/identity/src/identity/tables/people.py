@@ -135,6 +135,7 @@ class Card(Versioned):
             "company_id is null or company_master or accounting_strategy_id is null",
             name="strategy_not_on_user_card",
         ),
+        CheckConstraint("not own_block or not active", name="own_block_blocks"),
         CheckConstraint("monthly_cap >= 0", name="cap_not_negative"),
         CheckConstraint("kind <> 'rfid' or length(uid) <= 20", name="uid_of_kind"),
         CheckConstraint(f"kind <> 'emaid' or uid ~ '{CONTRACT}'", name="contract"),
@@ -174,3 +175,5 @@ class Card(Versioned):
     pushed_at: Mapped[datetime | None]
     # Blocked by the operator's staff, whatever a partner says.
     held: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    # Blocked by its holder, who may undo that; whatever staff say of it ends this.
+    own_block: Mapped[bool] = mapped_column(default=False, server_default=text("false"))

@@ -60,6 +60,7 @@ class Login(Versioned):
     user_id: Mapped[UUID | None]  # of a driver
     # Signs in with a password although the operator's policy sends staff to its provider.
     break_glass: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    language: Mapped[str | None]  # that mails to them are in; None: the operator's first
     last_sign_in_at: Mapped[datetime | None]
 
 

@@ -2,8 +2,8 @@
 
 from common.sql_views import Shown, readable, show
 
-revision = "0018"
-down_revision = "0017"
+revision = "0019"
+down_revision = "0018"
 
 ID = (Shown("id", "never changes"), Shown("operator_id", "your operator"))
 VERSION = Shown("version", "grows with each change")
@@ -52,6 +52,7 @@ CARD = (
     Shown("label", "what people call it"),
     Shown("active", "false: blocked"),
     Shown("blocked_reason", "null: active, or none was given"),
+    Shown("own_block", "true: blocked by its holder, who may undo it"),
     Shown("valid_from", "null: always was"),
     Shown("valid_until", "null: no end"),
     Shown("group_id", "OCPP's group: cards of one group end each other's sessions"),

@@ -7,8 +7,8 @@ from sqlalchemy.dialects import postgresql
 from common.audit import audited
 from common.migrate import tenant_walls
 
-revision = "0020"
-down_revision = "0019"
+revision = "0021"
+down_revision = "0020"
 
 MOMENT = sa.DateTime(timezone=True)
 

@@ -6,8 +6,8 @@ from sqlalchemy.dialects import postgresql
 
 from common.audit import audited
 
-revision = "0021"
-down_revision = "0020"
+revision = "0022"
+down_revision = "0021"
 
 JSON = postgresql.JSONB(astext_type=sa.Text())
 
