@@ -46,6 +46,9 @@ OWNER_GETS: Final[dict[Key, tuple[int, str]]] = {
     ("post", "/v1/privacy-requests/{request_id}/approve"): (409, "nobody asked for an erasure"),
     ("delete", "/v1/partner/lists/{list_id}"): (409, "it was applied before"),
 }
+WRITES_NOTHING: Final[dict[Key, str]] = {
+    ("post", "/v1/authorizations"): "asks what would be decided",
+}
 OF_THE_OPERATOR: Final = "the whole operator's, at no location"
 AT_NO_LOCATION: Final[dict[str, str]] = {
     "/v1/tariffs/{tariff_id}": OF_THE_OPERATOR,
@@ -107,7 +110,8 @@ def lists() -> list[Route]:
 def test_what_is_left_out_is_a_route() -> None:
     keys = {route.key for route in every_route.routes()}
     paths = {path for _, path in keys}
-    for named in (ANOTHERS_PATH_IS_GOOD, NO_LIST, OWNER_GETS, every_route.BODIES):
+    left_out = (ANOTHERS_PATH_IS_GOOD, NO_LIST, OWNER_GETS, WRITES_NOTHING)
+    for named in (*left_out, every_route.BODIES):
         assert named.keys() <= keys, named.keys() - keys
     assert AT_NO_LOCATION.keys() | PARAMS.keys() | set(STREAMS) <= paths
     assert {of_list for of_list, _ in NOT_LISTED} <= {
@@ -115,6 +119,13 @@ def test_what_is_left_out_is_a_route() -> None:
     }
     bodies = {r.key for r in with_ids() if every_route.takes_a_body(r)}
     assert bodies == every_route.BODIES.keys()
+
+
+def test_what_writes_asks_for_a_scope_to_write() -> None:
+    for route in every_route.routes():
+        writes = any(scope.endswith(":write") for scope in route.scopes)
+        reads = route.method == "get" or route.key in WRITES_NOTHING
+        assert writes != reads, (route.key, route.scopes)
 
 
 async def every(calls: Iterable[Any]) -> None:
