@@ -15,6 +15,7 @@ WITH_THE_SUITE = (
     "tests/test_third_party_2x.py",
     "tests/test_third_party.py",
     "tests/test_walls.py",
+    "tests/test_audit_secrets.py",
     "tests/test_cost_shown.py",
     "tests/test_end_to_end.py",
 )

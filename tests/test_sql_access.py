@@ -446,6 +446,19 @@ async def test_renewed_the_old_password_is_out_and_dropped_the_role_is_gone(plac
         assert made["password"] not in str(noted)
 
 
+async def test_of_a_restored_database_the_reader_is_dropped_and_made_anew(place: Place) -> None:
+    operator = uuid7()
+    async with place.owner() as owner:
+        new = "insert into identity.operator (id, version, name, time_zone, currency) "
+        await owner.execute(new + "values ($1, 1, 'Fourth', 'UTC', 'EUR')", operator)
+        made = await sql_access.make(owner, operator)
+        await owner.execute(f"drop role {made['role']}")  # another cluster never had it
+        await sql_access.drop(owner, operator)
+        again = await sql_access.make(owner, operator)
+        async with place.reader(**again) as db:
+            assert await db.fetchval("select count(*) from users") == 0
+
+
 async def test_services_still_take_their_locks_after_readers_may_not(place: Place) -> None:
     async with place.owner() as db:
         for service in (*SERVICES, "csms_gateway"):
@@ -479,7 +492,15 @@ async def test_an_owner_who_is_no_superuser_migrates_and_gives_access(servers: S
         async with place.owner() as db:
             # What binds the owner of the views does not bind the owner of the tables.
             assert await db.fetchval("select count(*) from identity.users") == 2
-            await sql_access.drop(db, place.mine)
+            async with place.reader() as still_there:
+                place.made |= await sql_access.renew(db, place.mine)
+                with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+                    await still_there.fetch("select 1")
+            async with place.reader() as still_there:
+                await sql_access.drop(db, place.mine)
+                with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+                    await still_there.fetch("select 1")
+            assert await db.fetchval("select count(*) from identity.users") == 2
     finally:
         await asyncio.to_thread(postgres.stop)
 

@@ -180,6 +180,28 @@ async def test_a_refused_api_key_is_noted_now_and_then(identity: Running, operat
     assert key["key"] not in json.dumps(await log(identity, operator))
 
 
+async def test_a_passkey_that_may_be_a_copy_is_noted(identity: Running, operator: UUID) -> None:
+    mine, key = await test_passkeys.enrolled(identity, operator)
+    key.count = 10
+    for count, status in ((10, 200), (4, 401), (5, 401)):
+        key.count = count
+        asked = await test_passkeys.options(identity)
+        answer = await test_passkeys.enter(identity, key.get(asked))
+        assert answer.status_code == status, answer.text
+    (entry,) = await told(identity, operator, lambda e: e["action"] == "refused")
+    assert (entry["what"], entry["row_key"]["id"]) == ("passkey refused", mine["passkey"]["id"])
+
+
+async def test_who_is_limited_to_locations_does_not_read_the_log(
+    identity: Running, operator: UUID
+) -> None:
+    """Only an API key can be: staff who may read the log have every location."""
+    async with identity.as_(operator, "audit:read", locations=[str(operator)]) as limited:
+        for path in ("", "/export", "/head", "/verification"):
+            answer = await limited.get(f"/v1/audit{path}")
+            problem(answer, 403, "outside-your-locations")
+
+
 async def test_what_people_do_to_their_own_account_is_noted_as_theirs(
     identity: Running, operator: UUID
 ) -> None:

@@ -130,13 +130,17 @@ async def renew(
 async def drop(db: asyncpg.Connection, operator_id: UUID) -> dict[str, Any]:
     """Raises Refused."""
     name = await _known(db, operator_id)
+    # Not in a cluster that the database was restored in.
+    there = await db.fetchval("select true from pg_roles where rolname = $1", name)
     # Nobody new comes in meanwhile; and without its row here the role sees nothing.
     async with db.transaction():
-        await db.execute(f"alter role {name} nologin")
+        if there:
+            await db.execute(f"alter role {name} nologin")
         await db.execute("delete from export_access.reader where operator_id = $1", operator_id)
         await _note(db, operator_id, name, "delete")
-    await _throw_out(db, name)
-    await db.execute(f"drop role {name}")
+    if there:
+        await _throw_out(db, name)
+        await db.execute(f"drop role {name}")
     return {"role": name}
 
 
@@ -193,13 +197,20 @@ async def _known(db: asyncpg.Connection, operator_id: UUID) -> str:
 
 
 async def _throw_out(db: asyncpg.Connection, name: str) -> None:
+    if not await _superuser(db):  # who may end sessions of a role that it is a member of
+        await db.execute(f"grant {name} to current_user")
     end = "select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = $1"
     await db.execute(end, name)
 
 
+async def _superuser(db: asyncpg.Connection) -> bool:
+    query = "select rolsuper from pg_roles where rolname = current_user"
+    return bool(await db.fetchval(query))
+
+
 async def _close(db: asyncpg.Connection) -> bool:
     """Take from everybody what only services need; False: only a superuser may."""
-    if not await db.fetchval("select rolsuper from pg_roles where rolname = current_user"):
+    if not await _superuser(db):
         return False
     await db.execute(CLOSED)
     services = "select rolname from pg_roles where rolname ~ '^csms_' and rolname !~ '^csms_export'"

@@ -13,7 +13,7 @@ from sqlalchemy import Select, select
 
 from common.auth import Caller, Principal, scoped
 from common.clock import Moment
-from common.database import Connections, Db
+from common.database import Connections, Db, OutsideYourLocations
 from common.paging import Cursor, Limit, Page, rows
 from identity.audit.chain import BATCH, verified
 from identity.tables import AuditEntry, AuditPersonal
@@ -66,6 +66,9 @@ NDJSON = "application/x-ndjson"
 
 
 def _chain(caller: Principal) -> str:
+    """Raises OutsideYourLocations: a change is of no location that could be looked at."""
+    if caller.locations is not None:
+        raise OutsideYourLocations("the log is of the whole operator")
     return str(caller.operator_id or "platform")
 
 

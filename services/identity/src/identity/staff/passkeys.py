@@ -24,6 +24,7 @@ from webauthn.helpers.structs import (
     UserVerificationRequirement,
 )
 
+from common import audit
 from common.auth import Caller, Principal, scoped
 from common.clock import AnyMoment, now
 from common.database import PLATFORM, Connections, OwnDb, PlatformDb
@@ -33,7 +34,7 @@ from identity import single
 from identity.fields import Body, Line, Patch
 from identity.public_posts import limited
 from identity.refusals import refusing
-from identity.staff import begun, sessions
+from identity.staff import begun, lockout, sessions
 from identity.staff.tokens import TokenOut
 from identity.tables import Login, Passkey, PasskeyChallenge, SignIn
 
@@ -352,8 +353,23 @@ async def sign_in(body: PasskeySignIn, request: Request, response: Response) -> 
                 "passkey %s of login %s counts backwards (%d after %d): it may be a copy",
                 passkey.id, login.id, shown.new_sign_count, passkey.sign_count,
             )  # fmt: skip
-            raise refused
-        return await sessions.open_session(db, login, request, "passkey")
+            await _note_copy(db, passkey)
+            made = None
+        else:
+            made = await sessions.open_session(db, login, request, "passkey")
+    # Beyond the transaction: the note stays.
+    if made is None:
+        raise refused
+    return made
+
+
+async def _note_copy(db: AsyncSession, passkey: Passkey) -> None:
+    if await lockout.first(db, f"copied passkey {passkey.id}"):
+        await audit.note(
+            db, "passkey", {"id": str(passkey.id)}, "refused",
+            operator_id=passkey.operator_id, sub="unknown", role="nobody",
+            after={"why": "it counts backwards: it may be a copy"},
+        )  # fmt: skip
 
 
 async def _known(db: AsyncSession, credential: Credential) -> Passkey | None:
