@@ -24,13 +24,15 @@ from people_import_row r, jsonb_populate_record(cast(null as users), r.content #
 where r.import_id = :import_id and r.outcome <> 'bad' and r.content #>> '{user,action}' = 'make'
 """
 CHANGE_USERS: Final = """
+with p as materialized (
+  select p.*, cast(r.content #>> '{user,version}' as int) as seen, r.operator_id as of_operator
+  from people_import_row r, jsonb_populate_record(cast(null as users), r.content #> '{user,row}') p
+  where r.import_id = :import_id and r.outcome <> 'bad'
+    and r.content #>> '{user,action}' in ('change', 'deactivate')
+)
 update users u
 set name = p.name, email = p.email, active = p.active, version = u.version + 1
-from people_import_row r, jsonb_populate_record(cast(null as users), r.content #> '{user,row}') p
-where r.import_id = :import_id and r.outcome <> 'bad'
-  and r.content #>> '{user,action}' in ('change', 'deactivate')
-  and u.id = p.id and u.operator_id = r.operator_id
-  and u.version = cast(r.content #>> '{user,version}' as int)
+from p where u.id = p.id and u.operator_id = p.of_operator and u.version = p.seen
 """
 MAKE_CARDS: Final = """
 insert into card (id, version, operator_id, uid, kind, label, active, blocked_reason, valid_from,
@@ -41,6 +43,12 @@ from people_import_row r, jsonb_populate_record(cast(null as card), r.content #>
 where r.import_id = :import_id and r.outcome <> 'bad' and r.content #>> '{card,action}' = 'make'
 """
 CHANGE_CARDS: Final = """
+with p as materialized (
+  select p.*, cast(r.content #>> '{card,version}' as int) as seen, r.operator_id as of_operator
+  from people_import_row r, jsonb_populate_record(cast(null as card), r.content #> '{card,row}') p
+  where r.import_id = :import_id and r.outcome <> 'bad'
+    and r.content #>> '{card,action}' in ('change', 'deactivate')
+)
 update card c
 set kind = p.kind, label = p.label, active = p.active, blocked_reason = p.blocked_reason,
   own_block = c.own_block and not p.active and p.blocked_reason is not distinct from
@@ -48,11 +56,7 @@ set kind = p.kind, label = p.label, active = p.active, blocked_reason = p.blocke
   valid_from = p.valid_from, valid_until = p.valid_until, monthly_cap = p.monthly_cap,
   user_id = p.user_id, company_id = p.company_id, cost_centre_id = p.cost_centre_id,
   version = c.version + 1
-from people_import_row r, jsonb_populate_record(cast(null as card), r.content #> '{card,row}') p
-where r.import_id = :import_id and r.outcome <> 'bad'
-  and r.content #>> '{card,action}' in ('change', 'deactivate')
-  and c.id = p.id and c.operator_id = r.operator_id
-  and c.version = cast(r.content #>> '{card,version}' as int)
+from p where c.id = p.id and c.operator_id = p.of_operator and c.version = p.seen
 """
 # In the order in which they depend on each other.
 STEPS: Final = (
@@ -76,17 +80,23 @@ where r.import_id = :import_id and r.outcome <> 'bad'
 on conflict do nothing
 """
 USERS_NOW: Final = """
+with touched as materialized (
+  select cast(r.content #>> '{user,id}' as uuid) as id from people_import_row r
+  where r.import_id = :import_id and r.outcome <> 'bad'
+)
 select u.id as user_id, u.version, u.name, u.active,
   array(select m.group_id from user_group_member m
     where m.operator_id = u.operator_id and m.user_id = u.id order by m.group_id) as group_ids
-from people_import_row r join users u on u.id = cast(r.content #>> '{user,id}' as uuid)
-where r.import_id = :import_id and r.outcome <> 'bad'
+from touched t join users u on u.id = t.id
 """
 # As common.events.CardState; a test compares them.
 CARDS_NOW: Final = """
+with touched as materialized (
+  select cast(r.content #>> '{card,id}' as uuid) as id from people_import_row r
+  where r.import_id = :import_id and r.outcome <> 'bad'
+)
 select c.id as card_id, c.version, c.uid, c.user_id, c.label, c.active, c.group_id, c.master_pass,
   c.company_id, c.company_master, c.cost_centre_id, c.partner_id, c.accounting_strategy_id,
   c.monthly_cap
-from people_import_row r join card c on c.id = cast(r.content #>> '{card,id}' as uuid)
-where r.import_id = :import_id and r.outcome <> 'bad'
+from touched t join card c on c.id = t.id
 """
