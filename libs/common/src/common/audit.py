@@ -127,9 +127,11 @@ def audited(*tables: str, secret: Collection[str] = (), noise: Collection[str] =
             )
 
 
+# An array as in the outbox: behind IN, 220,000 notes were taken at once and not in ten minutes.
 TAKE: Final = text(
-    "with taken as (delete from change_note where seq in (select seq from change_note "
-    "order by seq limit :most for update skip locked) returning *) select * from taken order by seq"
+    "with taken as (delete from change_note where seq = any(array(select seq from change_note "
+    "order by seq limit :most for update skip locked)) returning *) "
+    "select * from taken order by seq"
 )
 
 
