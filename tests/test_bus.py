@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import nats
 import pytest
 from nats.js.api import StreamConfig
@@ -17,7 +18,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from stack import Issuer, Running, Servers, eventually, one_service
 
-from common import bus, inbox, outbox
+from common import audit, bus, inbox, outbox
 from common.database import after_commit
 from common.events import CardChanged, CardsImported, Event, UserChanged, UsersImported
 from common.run import SERVICES
@@ -282,6 +283,31 @@ async def test_an_event_too_large_for_nats_holds_up_nobody(
     await eventually(only_the_huge_one_is_left)
     async with service.app.state.connections.begin("*") as db:
         await db.execute(outbox.outbox.delete())
+
+
+@pytest.mark.parametrize("table", ["outbox", "change_note"])
+async def test_no_more_is_taken_than_a_batch_though_the_plan_was_made_for_an_empty_table(
+    service: Running, table: str
+) -> None:
+    take = {"outbox": outbox.TAKE, "change_note": audit.TAKE}[table]
+    fill = {
+        "outbox": "(event_id, subject, body) select gen_random_uuid(), 'x', 'x'",
+        "change_note": "(table_name, row_key, action, actor, at) "
+        "select 'x', '{}', 'x', '{}', now()",
+    }[table]
+    url = str(service.app.state.parts.settings.database_url).replace("+asyncpg", "")
+    db = await asyncpg.connect(url, server_settings={"search_path": "reporting"})
+    transaction = db.transaction()
+    await transaction.start()  # never committed, so the relay sees none of it
+    await db.execute(f"delete from {table}")
+    await db.execute(f"analyze {table}")
+    statement = await db.prepare(str(take).replace(":most", "$1"))
+    for _ in range(20):  # until PostgreSQL keeps a plan for every number
+        assert await statement.fetch(200) == []
+    await db.execute(f"insert into {table} {fill} from generate_series(1, 1000)")
+    assert [len(await statement.fetch(200)) for _ in range(6)] == [200] * 5 + [0]
+    await transaction.rollback()
+    await db.close()
 
 
 @pytest.mark.parametrize("name", SERVICES)

@@ -154,9 +154,11 @@ async def note(
     )
 
 
+# An array as in the outbox: behind IN, 220,000 notes were taken at once and not in ten minutes.
 TAKE: Final = text(
-    "with taken as (delete from change_note where seq in (select seq from change_note "
-    "order by seq limit :most for update skip locked) returning *) select * from taken order by seq"
+    "with taken as (delete from change_note where seq = any(array(select seq from change_note "
+    "order by seq limit :most for update skip locked)) returning *) "
+    "select * from taken order by seq"
 )
 
 

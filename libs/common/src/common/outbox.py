@@ -51,11 +51,12 @@ outbox = Table(
 )
 
 # Deleted before they are sent, and for good once all have arrived: one round trip less than to
-# read and then delete. The order of what a delete returns is not promised.
+# read and then delete. The order of what a delete returns is not promised. An array, which is made
+# once: PostgreSQL may run what stands behind IN anew for each row, and then the limit is none.
 TAKE = text(
-    "with taken as (delete from outbox where seq in ("
+    "with taken as (delete from outbox where seq = any(array("
     "select seq from outbox where dead_at is null order by seq limit :most for update skip locked"
-    ") returning *) select seq, event_id, subject, body from taken order by seq"
+    ")) returning *) select seq, event_id, subject, body from taken order by seq"
 )
 
 

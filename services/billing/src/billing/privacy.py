@@ -56,10 +56,10 @@ where operator_id = :operator and (delivered_at is not null or given_up_at is no
 FORGET_OLD_SESSIONS: Final = f"""
 update session s
 set id_token = '{privacy.ERASED}' || upper(right(coalesce(s.card_id, s.id)::text, 12))
-where s.id in (
+where s.id = any(array(
     select id from session where operator_id = :operator and ended_at < :before
         and id_token not like '{privacy.ERASED}%' limit {BATCH} for update skip locked
-)
+))
 """  # noqa: S608 - a constant of ours
 FORGET_OLD_RECORDS: Final = f"""
 select erase_record_tokens(array(

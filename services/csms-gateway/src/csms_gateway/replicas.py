@@ -42,10 +42,10 @@ update connection as c set closed_at = greatest(
     c.connected_at,
     coalesce((select last_beat_at from gateway_replica as r where r.replica = c.replica), now())
 )
-where station_id in (
+where station_id = any(array(
     select station_id from connection where replica = $1 and closed_at is null
     order by station_id limit $2 for update skip locked
-)
+))
 returning station_id, operator_id, generation, protocol, closed_at
 """
 TELL = """

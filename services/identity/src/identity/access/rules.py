@@ -52,15 +52,20 @@ class Judgement:
 
 def judge(rules: Sequence[Rule], holder: Names, place: Names, local: datetime) -> Judgement:
     """local: the operator's wall clock."""
-    now = [rule for rule in rules if in_force(rule, local)]
-    for rule in now:
-        if rule.effect == "deny" and rule.holders & holder and rule.places & place:
+    # Names first, for a set that meets no other is known at once; the clock costs ten times that.
+    meant = [rule for rule in rules if not rule.holders.isdisjoint(holder)]
+    for rule in meant:
+        if rule.effect == "deny" and rule.places & place and in_force(rule, local):
             return Judgement(False, f"The rule “{rule.name}” denies it.")
-    reserved = [rule for rule in now if rule.effect == "reserve" and rule.places & place]
+    reserved = [
+        rule
+        for rule in rules
+        if rule.effect == "reserve" and not rule.places.isdisjoint(place) and in_force(rule, local)
+    ]
     if reserved and not any(rule.holders & holder for rule in reserved):
         return Judgement(False, f"The rule “{reserved[0].name}” reserves the place for others.")
     # All that name the holder, in force or not: outside their times nothing is allowed.
-    confining = [rule for rule in rules if rule.effect == "confine" and rule.holders & holder]
+    confining = [rule for rule in meant if rule.effect == "confine"]
     if confining and not any(rule.places & place and in_force(rule, local) for rule in confining):
         return Judgement(False, f"The rule “{confining[0].name}” allows other places or times.")
     return Judgement(True, "No rule is against it.")

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
-from sqlalchemy import text
+from sqlalchemy import ARRAY, Uuid, bindparam, text
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -49,7 +49,7 @@ async def carry_out(db: AsyncSession, made: PeopleImport) -> None:
 async def _tell_users(db: AsyncSession, made: PeopleImport) -> None:
     some: list[UserState] = []
     size = 0
-    async for row in _touched(db, import_sql.USERS_NOW, made):
+    async for row in _touched(db, import_sql.USERS_TOUCHED, import_sql.USERS_NOW, made):
         state = UserState.model_validate(row)
         length = 200 + 2 * len(state.name.encode()) + 40 * len(state.group_ids)
         if some and (len(some) == TOLD_AT_ONCE or size + length > EVENT_BYTES_MAX):
@@ -63,7 +63,7 @@ async def _tell_users(db: AsyncSession, made: PeopleImport) -> None:
 
 async def _tell_cards(db: AsyncSession, made: PeopleImport) -> None:
     some: list[CardState] = []
-    async for row in _touched(db, import_sql.CARDS_NOW, made):
+    async for row in _touched(db, import_sql.CARDS_TOUCHED, import_sql.CARDS_NOW, made):
         some.append(CardState.model_validate(row))
         if len(some) == TOLD_AT_ONCE:
             await outbox.emit(db, CardsImported(operator_id=made.operator_id, cards=tuple(some)))
@@ -73,10 +73,11 @@ async def _tell_cards(db: AsyncSession, made: PeopleImport) -> None:
 
 
 async def _touched(
-    db: AsyncSession, question: str, made: PeopleImport
+    db: AsyncSession, which: str, now: str, made: PeopleImport
 ) -> AsyncIterator[dict[str, Any]]:
-    options = {"yield_per": TOLD_AT_ONCE}
-    result = await db.stream(text(question), {"import_id": made.id}, execution_options=options)
-    async for batch in result.mappings().partitions():
-        for row in batch:
+    ids = (await db.scalars(text(which), {"import_id": made.id})).all()
+    states = text(now).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
+    for start in range(0, len(ids), TOLD_AT_ONCE):
+        found = await db.execute(states, {"ids": ids[start : start + TOLD_AT_ONCE]})
+        for row in found.mappings():
             yield dict(row)
