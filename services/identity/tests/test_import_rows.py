@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -220,3 +221,11 @@ def test_every_line_that_is_not_empty_is_a_row_or_a_fault(body: str) -> None:
     assert lines
     assert min(lines) >= 2
     assert {row.line for row in file.rows}.isdisjoint(fault.line for fault in file.faults)
+
+
+def test_the_file_that_the_documents_show_is_good() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "imports.md").read_text()
+    begin = page.index("external_id;name")
+    file = import_rows.read(page[begin : page.index("```", begin)].encode(), ZoneInfo("UTC"))
+    assert (file.faults, [row.values["card_kind"] for row in file.rows]) == ([], ["rfid", "emaid"])
+    assert file.users["4711"]["groups"] == ("Fleet", "Night")

@@ -31,10 +31,10 @@ insert into notification (operator_id, station_id, action, request_id, payload, 
 values ($1, $2, $3, $4, $5, $6)
 """
 PRUNE: Final = """
-delete from notification where id in (
+delete from notification where id = any(array(
     select id from notification where received_at < now() - make_interval(days => $1)
     order by received_at limit $2
-)
+))
 """
 PRUNE_ROWS: Final = 10_000  # a statement; so many are gone in a second
 PRUNE_EVERY_S: Final = 600.0
