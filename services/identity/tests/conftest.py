@@ -1,12 +1,14 @@
 """Identity on a socket, started once, with an operator or two."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from joserfc.jwk import OKPKey
 from stack import Issuer, Running, Servers, one_service
 
+from common.clock import now
 from common.database import PLATFORM
 from identity.tables import SigningKey
 
@@ -32,12 +34,13 @@ async def identity(servers: Servers, issuer: Issuer, postbox: Postbox) -> AsyncI
         "public_url": "https://console.example/",
     }
     async with one_service(servers, issuer, "identity", **settings) as service:
-        # Identity trusts only its own keys, so the tests' key becomes one; it is too young to
-        # sign with.
+        # Identity trusts only its own keys, so the tests' key becomes one: made tomorrow, it never
+        # signs.
         async with service.app.state.connections.begin(PLATFORM) as db:
+            tomorrow = now() + timedelta(days=1)
             private = dict(OKPKey.as_dict(issuer.key, private=True)) | {"alg": "Ed25519"}
             public = {name: value for name, value in private.items() if name != "d"}
-            db.add(SigningKey(kid="test", private_jwk=private, public_jwk=public))
+            db.add(SigningKey(kid="test", private_jwk=private, public_jwk=public, made_at=tomorrow))
         await service.app.state.keyring.refresh()
         yield service
 

@@ -65,7 +65,7 @@ class Provider:
         return str(self.user["sub"])
 
     async def answer(self, request: Request) -> Response:
-        path = request.url.path
+        path = "/" + request.url.path.split("/", 2)[2]  # without the provider's own name
         self.calls.append(path)
         if wrong := self.behave.get(path):
             return await self._badly(wrong)
@@ -166,7 +166,8 @@ async def provider() -> AsyncIterator[Provider]:
     made = Provider()
     app = Starlette(routes=[Route("/{path:path}", made.answer, methods=["GET", "POST"])])
     async with served(app) as url:
-        made.url = url
+        # Another one each time: what is known of one is kept by its address, and ports recur.
+        made.url = f"{url}/{uuid4().hex}"
         yield made
 
 

@@ -139,6 +139,20 @@ async def test_of_a_newcomer_who_comes_twice_at_once_there_is_one_login(
     assert len(await logins(identity, operator)) == 1
 
 
+async def test_one_login_that_signs_in_several_times_at_once_is_let_in_each_time(
+    identity: Running, operator: UUID, openid: Provider
+) -> None:
+    """With shared locks each would wait for the others' to end, and one be thrown out."""
+    await set_up(identity, operator, openid)
+    login = await make_login(identity, operator)
+    openid.knows(login["email"])
+    assert (await enter(identity, operator)).status_code == 200
+    for _ in range(3):
+        backs = [await brought_back(identity, operator) for _ in range(6)]
+        answers = await asyncio.gather(*(finish(identity, back) for back in backs))
+        assert [one.status_code for one in answers] == [200] * 6
+
+
 async def test_a_provider_signs_in_no_login_of_another_operator_nor_of_the_platform(
     identity: Running, operator: UUID, openid: Provider
 ) -> None:
@@ -315,6 +329,10 @@ async def test_a_provider_that_misbehaves_is_named_and_nothing_happens(
         assert openid.url not in refused.json()["detail"]
         not_good = await put(identity, operator, settings(openid))
         problem(not_good, 422, "provider-not-good")
+        # It can be switched off all the same, and is asked again before it is switched on.
+        off = await put(identity, operator, settings(openid, active=False))
+        assert (off.status_code, off.json()["active"]) == (200, False)
+        return
     problem(await finish(identity, back), 502, "provider-unavailable")
     assert await logins(identity, operator) == []
 

@@ -304,4 +304,4 @@ async def _staff(db: AsyncSession, provider: OidcProvider, *which: object) -> Lo
         Login.role.not_in(("driver", "platform-admin")),
         *which,  # type: ignore[arg-type]
     )
-    return await db.scalar(query.with_for_update(read=True))
+    return await db.scalar(query.with_for_update(key_share=True))

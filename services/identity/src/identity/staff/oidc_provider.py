@@ -127,7 +127,8 @@ async def set_provider(
     request: Request,
     response: Response,
 ) -> OidcProviderOut:
-    """It is asked for its configuration first; what cannot be used is not stored.
+    """It is asked for its configuration first, unless it is switched off; what cannot be used is
+    not stored.
 
     Who is signed in by it is signed out when it is switched off or becomes another.
     """
@@ -139,7 +140,8 @@ async def set_provider(
     if present is not None:
         versions.require(expected, present.version)
     values = _values(request, body, present)
-    await _look_at(request, body.issuer)
+    if body.active:
+        await _look_at(request, body.issuer)
     async with connections.acting(caller) as db:
         row = await _put(db, operator_id, present, values)
         if present and (present.issuer != row.issuer or not row.active):

@@ -64,8 +64,10 @@ async def sign_in(body: TokenIn, request: Request, response: Response, hasher: H
         same = select(Login).where(
             Login.id == login.id, Login.active, Login.password_hash == login.password_hash
         )
+        # Not a shared lock: two sign-ins of one login would wait for each other's to end when they
+        # write when the last one was.
         login = await db.scalar(
-            same.with_for_update(read=True).execution_options(populate_existing=True)
+            same.with_for_update(key_share=True).execution_options(populate_existing=True)
         )
         if login is None or not await sessions.may_sign_in(db, login):
             raise SignInRefused("check both, or ask who gave you the login")
