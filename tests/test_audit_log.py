@@ -18,6 +18,7 @@ EXCUSED = {
         "incident": CHARGERS, "meter_sample": CHARGERS, "record": "append-only itself",
         "register": CHARGERS, "session": CHARGERS, "operator": EVENTS, "station": EVENTS,
         "partner": EVENTS, "tombstone": EVENTS, "webhook_delivery": MACHINERY,
+        "station_group": EVENTS, "station_group_member": EVENTS,
     },
     "csms_gateway": {
         "connection": CHARGERS, "dynamic_schedule": CHARGERS, "event_stream": CHARGERS,

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from billing.agreed import Agreed, chosen, names_of
 from common.authorize import Holder
-from common.events import AgreementChanged, OperatorChanged, PartnerChanged, StationChanged
+from common.events import (
+    AgreementChanged,
+    OperatorChanged,
+    PartnerChanged,
+    StationChanged,
+    StationGroupChanged,
+    StationGroupMembersChanged,
+)
 from common.ids import uuid7
 from services.billing.tests.conftest import Billing
 
@@ -104,6 +111,29 @@ async def test_the_closest_place_decides_and_without_a_tariff_it_is_the_operator
     own = await agreement(billing, partner, name="One", places=[{"kind": "station", "id": station}])
     found = await charged(billing, holder)
     assert (found["agreement_id"], found["total_gross"]["amount"]) == (own["id"], "4.90")
+
+
+async def test_a_station_group_is_closer_than_its_location(billing: Billing, partner: UUID) -> None:
+    station, group = f"CP-{billing.operator_id}", uuid7()
+    of_group: dict[str, Any] = {"operator_id": billing.operator_id, "group_id": group}
+    unknown = {"partner_id": str(partner), "name": "G"}
+    unknown_place = unknown | {"places": [{"kind": "station_group", "id": str(group)}]}
+    async with as_staff(billing) as staff:
+        refused = await staff.post("/v1/agreements", json=unknown_place)
+        assert refused.json()["type"].endswith("unknown-station"), refused.text
+    await billing.handle(
+        StationGroupMembersChanged(**of_group, version=1, added=(station,)),
+        StationGroupChanged(**of_group, version=1, name="Fast ones"),
+    )
+    prices = [await agreed_tariff(billing, price) for price in ("0.10", "0.20")]
+    here = {"name": "Here", "places": [{"kind": "location", "id": str(HERE)}]}
+    await agreement(billing, partner, tariff_id=prices[0], **here)
+    fast = {"name": "Fast", "places": [{"kind": "station_group", "id": str(group)}]}
+    made = await agreement(billing, partner, tariff_id=prices[1], **fast)
+    holder = Holder(partner_id=partner)
+    assert (await charged(billing, holder))["agreement_id"] == made["id"]
+    await billing.handle(StationGroupMembersChanged(**of_group, version=2, removed=(station,)))
+    assert (await charged(billing, holder))["total_gross"]["amount"] == "1.00"
 
 
 async def test_its_days_are_the_operators(billing: Billing, partner: UUID) -> None:
@@ -235,7 +265,11 @@ async def test_a_session_that_waits_does_not_take_an_agreed_tariff(billing: Bill
     assert await billing.record(end.session_id) is not None
 
 
-PLACES = [("everywhere", ""), ("station", "A"), ("station", "B"), ("location", str(HERE))]
+GROUP = uuid7()
+PLACES = [
+    ("everywhere", ""), ("station", "A"), ("station", "B"), ("location", str(HERE)),
+    ("station_group", str(GROUP)),
+]  # fmt: skip
 DAYS = st.one_of(st.none(), st.dates(date(2026, 1, 1), date(2026, 1, 5)))
 AGREED = st.builds(
     Agreed,
@@ -251,14 +285,17 @@ AGREED = st.builds(
     st.lists(AGREED, max_size=6, unique_by=lambda one: one.id),
     st.sampled_from(["A", "B", "C"]),
     st.booleans(),
+    st.booleans(),
     st.dates(date(2026, 1, 1), date(2026, 1, 5)),
 )
 def test_the_chosen_one_is_what_somebody_would_find_by_looking(
-    agreements: list[Agreed], station: str, here: bool, day: date
+    agreements: list[Agreed], station: str, here: bool, grouped: bool, day: date
 ) -> None:
     best: Agreed | None = None
+    groups = [GROUP] if grouped else []
     for kind, name in (
-        ("station", station), ("location", str(HERE) if here else "-"), ("everywhere", ""),
+        ("station", station), ("station_group", str(GROUP) if grouped else "-"),
+        ("location", str(HERE) if here else "-"), ("everywhere", ""),
     ):  # fmt: skip
         for one in sorted(agreements, key=lambda one: one.id):
             begun = one.valid_from is None or day >= one.valid_from
@@ -267,4 +304,4 @@ def test_the_chosen_one_is_what_somebody_would_find_by_looking(
                 best = one
         if best is not None:
             break
-    assert chosen(agreements, names_of(station, HERE if here else None), day) == best
+    assert chosen(agreements, names_of(station, HERE if here else None, groups), day) == best

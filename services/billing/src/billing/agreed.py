@@ -7,7 +7,7 @@ from typing import Final
 from uuid import UUID
 
 # The closer a place is named, the sooner its price counts.
-CLOSENESS: Final = {"everywhere": 0, "location": 1, "station": 2}
+CLOSENESS: Final = {"everywhere": 0, "location": 1, "station_group": 2, "station": 3}
 # Kinds and ids; everywhere has an empty one.
 Places = frozenset[tuple[str, str]]
 
@@ -27,9 +27,10 @@ def chosen(agreements: Iterable[Agreed], here: Places, day: date) -> Agreed | No
     return max(meant, key=lambda one: (_closeness(one, here), one.id), default=None)
 
 
-def names_of(station_id: str, location_id: UUID | None) -> Places:
+def names_of(station_id: str, location_id: UUID | None, group_ids: Iterable[UUID] = ()) -> Places:
     """Under what names an agreement may mean a station."""
     found = {("everywhere", ""), ("station", station_id)}
+    found |= {("station_group", str(group_id)) for group_id in group_ids}
     return frozenset(found | ({("location", str(location_id))} if location_id else set()))
 
 

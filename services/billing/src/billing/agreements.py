@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing import tables, tariffs
@@ -47,7 +47,7 @@ class UnknownPartner(Problem):
 
 class UnknownStation(Problem):
     status = 422
-    title = "The operator has no such station"
+    title = "The operator has no such station or station group"
 
 
 class TariffNotForAgreements(Problem):
@@ -81,16 +81,17 @@ Line = Annotated[
 class PlaceIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    kind: Annotated[str, Field(pattern="^(everywhere|location|station)$")]
+    kind: Annotated[str, Field(pattern="^(everywhere|location|station|station_group)$")]
     id: Line | None = Field(
-        default=None, description="a station's id or a location's; null: kind is everywhere"
+        default=None,
+        description="of a station, a station group or a location; null: kind is everywhere",
     )
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if (self.kind == "everywhere") != (self.id is None):
             raise ValueError("everywhere has no id, any other place has one")
-        if self.kind == "location":
+        if self.kind in ("location", "station_group"):
             self.id = str(UUID(self.id))
         return self
 
@@ -244,6 +245,15 @@ WHERE: Final = select(
         tables.Station.station_id == bindparam("station"),
     )
     .scalar_subquery(),
+    func.array(
+        select(tables.StationGroupMember.group_id)
+        .where(
+            tables.StationGroupMember.operator_id == bindparam("operator"),
+            tables.StationGroupMember.station_id == bindparam("station"),
+            tables.StationGroupMember.member,
+        )
+        .scalar_subquery()
+    ),
 )
 
 
@@ -275,9 +285,9 @@ async def _agreed(db: AsyncSession, event: SessionState) -> Agreed | None:
     if not agreements:
         return None
     where = {"operator": event.operator_id, "station": event.station_id}
-    time_zone, location_id = (await db.execute(WHERE, where)).one()
+    time_zone, location_id, group_ids = (await db.execute(WHERE, where)).one()
     day = event.started_at.astimezone(ZoneInfo(time_zone or DEFAULT_TIME_ZONE)).date()
-    return chosen(agreements, names_of(event.station_id, location_id), day)
+    return chosen(agreements, names_of(event.station_id, location_id, group_ids), day)
 
 
 async def _get(db: AsyncSession, agreement_id: UUID) -> tables.Agreement:
@@ -300,6 +310,12 @@ async def _check(db: AsyncSession, operator_id: UUID, body: AgreementIn | Agreem
     )
     if stations and (nowhere := stations - set(await db.scalars(there))):
         raise UnknownStation(f"no station has the id {min(nowhere, key=str)}")
+    groups = {UUID(place.id) for place in body.places or () if place.kind == "station_group"}
+    known = select(tables.StationGroup.group_id).where(
+        tables.StationGroup.operator_id == operator_id, tables.StationGroup.group_id.in_(groups)
+    )
+    if groups and (unknown := groups - set(await db.scalars(known))):
+        raise UnknownStation(f"no station group has the id {min(unknown, key=str)}")
     if body.tariff_id is None:
         return
     tariff = await db.get(tables.Tariff, body.tariff_id)

@@ -8,6 +8,7 @@ from billing.operators import keep_operator
 from billing.partners import keep_partner
 from billing.sessions import end_session
 from billing.stations import keep_station
+from common import station_groups
 from common.events import (
     IncidentOpened,
     OperatorChanged,
@@ -16,6 +17,8 @@ from common.events import (
     PersonErased,
     SessionEnded,
     StationChanged,
+    StationGroupChanged,
+    StationGroupMembersChanged,
 )
 from common.inbox import Handlers
 
@@ -23,6 +26,8 @@ HANDLERS: Final[Handlers] = {
     OperatorChanged: keep_operator,
     PartnerChanged: keep_partner,
     StationChanged: keep_station,
+    StationGroupChanged: station_groups.keep_group,
+    StationGroupMembersChanged: station_groups.keep_members,
     SessionEnded: end_session,
     IncidentOpened: note_incident,
     PersonalDataRequested: privacy.collect,

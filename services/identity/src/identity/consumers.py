@@ -1,12 +1,11 @@
 """What identity does when something happens elsewhere."""
 
-from typing import Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from common import station_groups
 from common.events import (
     AgreementChanged,
     ChangesNoted,
@@ -28,7 +27,6 @@ from identity.tables import (
     CardMonth,
     RetentionReport,
     Station,
-    StationGroup,
     Tariff,
 )
 
@@ -91,42 +89,6 @@ async def keep_agreement(db: AsyncSession, event: AgreementChanged) -> None:
     await access_rules.revise(db, event.operator_id)
 
 
-async def keep_station_group(db: AsyncSession, event: StationGroupChanged) -> None:
-    columns = ("operator_id", "version", "name", "deleted")
-    values = {name: getattr(event, name) for name in columns}
-    new = insert(StationGroup).values(group_id=event.group_id, **values)
-    newer = new.on_conflict_do_update(
-        index_elements=[StationGroup.group_id],
-        set_={name: new.excluded[name] for name in columns},
-        where=StationGroup.version < new.excluded.version,
-    )
-    await db.execute(newer)
-
-
-# Made once, since to put a statement of a thousand rows together costs more than to send it; in
-# the order of the key, so that two events of one group cannot wait for each other in a circle.
-KEEP_MEMBERS: Final = text(
-    "insert into station_group_member as was (station_id, group_id, operator_id, version, member) "
-    "select station_id, :group_id, :operator_id, :version, member "
-    "from unnest(cast(:station_ids as text[]), cast(:members as boolean[])) "
-    "as told (station_id, member) order by station_id "
-    "on conflict (station_id, group_id) do update "
-    "set version = excluded.version, member = excluded.member where was.version < excluded.version"
-)
-
-
-async def keep_members(db: AsyncSession, event: StationGroupMembersChanged) -> None:
-    told = dict.fromkeys(event.removed, False) | dict.fromkeys(event.added, True)
-    values = {
-        "group_id": event.group_id,
-        "operator_id": event.operator_id,
-        "version": event.version,
-        "station_ids": list(told),
-        "members": list(told.values()),
-    }
-    await db.execute(KEEP_MEMBERS, values)
-
-
 async def add_spent(db: AsyncSession, event: RecordClosed) -> None:
     """For the cap of a card: by the month in which the session ended, where it was."""
     if event.card_id is None:
@@ -160,8 +122,8 @@ async def keep_retention(db: AsyncSession, event: RetentionReported) -> None:
 HANDLERS: Handlers = {
     AgreementChanged: keep_agreement,
     StationChanged: keep_station,
-    StationGroupChanged: keep_station_group,
-    StationGroupMembersChanged: keep_members,
+    StationGroupChanged: station_groups.keep_group,
+    StationGroupMembersChanged: station_groups.keep_members,
     RecordClosed: add_spent,
     ChangesNoted: chain.keep,
     TariffChanged: note_tariff,

@@ -35,7 +35,7 @@ class TariffChanged(Event):
 
 
 class AgreedPlace(Part):
-    kind: Literal["everywhere", "location", "station"]
+    kind: Literal["everywhere", "location", "station", "station_group"]
     id: str | None = Field(default=None, description="None: kind is everywhere")
 
 

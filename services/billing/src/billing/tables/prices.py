@@ -1,0 +1,73 @@
+"""What charging costs: tariffs, and agreements with partners."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKeyConstraint,
+    Index,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from billing.tables.declarative import Key, SetNow, Table
+
+
+class Tariff(Table):
+    """One immutable version; valid from its moment until the operator's next one's.
+
+    One that is agreed only stands outside that row: it is valid where an agreement names it.
+    """
+
+    __tablename__ = "tariff"
+    __table_args__ = (
+        UniqueConstraint("operator_id", "id"),
+        # Unique: two versions from one moment on would be an overlap.
+        Index(
+            None,
+            "operator_id",
+            "valid_from",
+            unique=True,
+            postgresql_where=text("not agreed_only"),
+        ),
+    )
+
+    id: Mapped[Key]
+    operator_id: Mapped[UUID]
+    name: Mapped[str]
+    currency: Mapped[str]
+    tax_included: Mapped[bool]
+    vat_percent: Mapped[Decimal]
+    energy_price: Mapped[Decimal]  # per kWh
+    time_price: Mapped[Decimal]  # per minute
+    start_fee: Mapped[Decimal]
+    valid_from: Mapped[datetime]
+    agreed_only: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    created_at: Mapped[SetNow]
+
+
+class Agreement(Table):
+    """Where a partner's cards may charge, and at which price."""
+
+    __tablename__ = "agreement"
+    __table_args__ = (
+        UniqueConstraint("operator_id", "name"),
+        ForeignKeyConstraint(["operator_id", "tariff_id"], ["tariff.operator_id", "tariff.id"]),
+        CheckConstraint("valid_from <= valid_until", name="valid_from_before_until"),
+        Index(None, "operator_id", "partner_id"),
+    )
+
+    id: Mapped[Key]
+    operator_id: Mapped[UUID]
+    version: Mapped[int] = mapped_column(default=1)
+    partner_id: Mapped[UUID]
+    name: Mapped[str]
+    places: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    valid_from: Mapped[date | None]
+    valid_until: Mapped[date | None]  # the last day
+    tariff_id: Mapped[UUID | None]  # None: the operator's own price
