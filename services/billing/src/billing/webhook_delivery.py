@@ -45,7 +45,7 @@ DELIVERIES = Counter("csms_webhook_deliveries_total", "Webhook tries by outcome"
 
 TAKE: Final = text(
     """
-    with due as (
+    with due as materialized (
         select d.id, d.webhook_id from webhook w
         cross join lateral (
             select id, webhook_id from webhook_delivery
