@@ -158,7 +158,7 @@ async def _take(connections: Connections) -> Mail | None:
             .limit(1)
             .with_for_update(skip_locked=True)
         )
-        # Equal, not in: what is in a subquery may be asked for anew for each row, and more be taken.
+        # Equal, not in: what stands behind IN may run anew for each row, and more be taken.
         taken = update(Mail).where(Mail.id == waiting.scalar_subquery())
         taken = taken.values(tries=Mail.tries + 1, next_try_at=at + TAKEN)
         return await db.scalar(taken.returning(Mail))
