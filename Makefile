@@ -6,7 +6,7 @@ PYTHON ?= python3.11
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab demo charger token test fuzz lint format bench bench-audit load soak lock migration docs clean-data clean
+.PHONY: help run lab demo charger token test fuzz lint format bench bench-audit bench-authorize bench-imports bench-lists load soak lock migration docs clean-data clean
 
 help: ## print these targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,15 @@ token: .venv/ready ## print an access token of the demo login
 
 bench: .venv/ready ## print what a message, a session and a socket cost, beside a bare ocpp-library server
 	@PYTHONPATH=tests $(PY) -m bench
+
+bench-imports: .venv/ready ## 50,000 people with 120,000 cards from one file, beside a bare COPY
+	@PYTHONPATH=tests $(PY) -m bench.imports
+
+bench-authorize: .venv/ready ## 500 decisions a second on 100,000 cards, beside a bare NATS echo
+	@PYTHONPATH=tests $(PY) -m bench.authorize
+
+bench-lists: .venv/ready ## a partner's list of 500,000 cards, beside a bare COPY
+	@PYTHONPATH=tests $(PY) -m bench.lists
 
 bench-audit: .venv/ready ## print what the audit log costs a change
 	@PYTHONPATH=tests $(PY) -m bench.audit

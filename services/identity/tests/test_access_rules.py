@@ -253,6 +253,24 @@ async def test_a_rule_of_a_station_group_follows_its_stations_in_whatever_order_
             problem(refused, 422, "unknown-place")
 
 
+async def test_a_user_group_that_a_rule_names_is_not_deleted(
+    identity: Running, operator: UUID
+) -> None:
+    async with identity.as_(operator, *ALL) as staff:
+        group = await made(staff, "/v1/user-groups", name="Guests")
+        rule = await made(
+            staff, "/v1/access-rules", name="no guests", effect="deny", active=False,
+            holders=[{"kind": "user_group", "id": group["id"]}], places=[{"kind": "everywhere"}],
+        )  # fmt: skip
+        path, match = f"/v1/user-groups/{group['id']}", {"If-Match": "*"}
+        refused = await staff.delete(path, headers=match)
+        problem(refused, 409, "group-in-rules")
+        assert refused.json()["rules"] == ["no guests"]
+        assert (await staff.get(path)).json()["version"] == 1
+        await staff.delete(f"/v1/access-rules/{rule['id']}", headers=match)
+        assert (await staff.delete(path, headers=match)).status_code == 204
+
+
 async def test_a_rule_whose_station_group_is_deleted_goes_on_for_its_last_stations(
     identity: Running, gateway: Client, priced: UUID
 ) -> None:

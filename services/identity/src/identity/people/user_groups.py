@@ -23,7 +23,7 @@ from identity.fields import Body, Line, Patch
 from identity.people import users
 from identity.people.users import UnknownUser, UserOut
 from identity.refusals import UnknownOperator, refusing
-from identity.tables import User, UserGroup, UserGroupMember
+from identity.tables import AccessRule, User, UserGroup, UserGroupMember
 
 router = APIRouter(prefix="/v1/user-groups", tags=["user groups"])
 
@@ -31,6 +31,12 @@ reads = scoped("user-groups:read")
 writes = scoped("user-groups:write")
 
 AT_ONCE_MAX: Final = 1000
+RULES_MAX: Final = 20  # that are told
+
+
+class GroupInRules(Problem):
+    status = 409
+    title = "Access rules name this group"
 
 
 class UserGroupNameTaken(Problem):
@@ -98,8 +104,16 @@ async def change_group(
 
 @router.delete("/{group_id}", status_code=204, summary="Delete a user group", dependencies=[writes])
 async def delete_group(group_id: UUID, expected: Expected, db: Db) -> None:
-    """Its users stay; rules and prices that were for it are for nobody."""
+    """Its users stay; prices that were for it are for nobody. Not while an access rule names it:
+    a deny or a reserve would end unseen.
+    """
     row = await single.change(db, UserGroup, group_id, expected, {})
+    holder = [{"kind": "user_group", "id": str(group_id)}]
+    naming = select(AccessRule.name).where(
+        AccessRule.operator_id == row.operator_id, AccessRule.holders.contains(holder)
+    )
+    if names := (await db.scalars(naming.order_by(AccessRule.name).limit(RULES_MAX))).all():
+        raise GroupInRules("change or delete these rules first", rules=list(names))
     members = await _ids(db, group_id)
     await db.execute(delete(UserGroup).where(UserGroup.id == group_id))
     await _tell(db, row, deleted=True)
