@@ -256,7 +256,14 @@ async def test_a_rule_of_a_station_group_follows_its_stations_in_whatever_order_
 async def test_a_user_group_that_a_rule_names_is_not_deleted(
     identity: Running, operator: UUID
 ) -> None:
-    async with identity.as_(operator, *ALL) as staff:
+    async with identity.as_(
+        operator,
+        *ALL,
+        "user-groups:read",
+        "user-groups:write",
+        "access-rules:read",
+        "access-rules:write",
+    ) as staff:
         group = await made(staff, "/v1/user-groups", name="Guests")
         rule = await made(
             staff, "/v1/access-rules", name="no guests", effect="deny", active=False,
