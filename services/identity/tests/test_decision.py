@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity.access.decision import Facts, decide, normal_uid
+from identity.access.decision import Facts, decide
+from identity.uids import normal_uid
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity.people import uids
+from identity import uids
 
 CONTRACTS = st.text(uids.DIGITS, min_size=14, max_size=14)
 

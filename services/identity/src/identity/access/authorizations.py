@@ -26,10 +26,11 @@ from common.authorize import AuthorizeAnswer, AuthorizeQuestion, AuthorizeStatus
 from common.clock import Moment, now
 from common.database import OPERATOR_SETTING, PLATFORM, server_settings
 from identity.access.access_rules import compiled
-from identity.access.decision import Decision, Facts, Step, decide, emaid_forms, normal_uid
+from identity.access.decision import Decision, Facts, Step, decide
 from identity.access.rules import Judgement, Names, Rule, judge
 from identity.fields import Body, Line
 from identity.partners.real_time import RealTime, may_be_card
+from identity.uids import emaid_forms, normal_uid
 
 router = APIRouter(prefix="/v1/authorizations", tags=["authorizations"])
 

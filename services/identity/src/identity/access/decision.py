@@ -10,8 +10,6 @@ companies hand one card to several drivers, and a start refused because another'
 strands somebody, while each session is billed to the card either way.
 """
 
-import re
-import string
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -22,9 +20,6 @@ from uuid import UUID
 from common.authorize import AuthorizeStatus
 from identity.access.rules import Judgement
 
-# Country, provider, contract and check digit (ISO 15118-2, annex H).
-EMAID: Final = re.compile(r"([A-Z]{2})-?([A-Z0-9]{3})-?([A-Z0-9]{9})(?:-?([A-Z0-9]))?")
-CHECK_DIGITS: Final = string.ascii_uppercase + string.digits
 MOMENT = "%Y-%m-%d %H:%M %Z"
 NOTHING: Final = "Nothing against it."
 ALLOWED: Final = Judgement(allowed=True, why="No rule is against it.")
@@ -70,30 +65,6 @@ class Decision:
     def then(self, step: Step) -> Self:
         """After what was looked at so far, one that decides."""
         return replace(self, status=step.status, why=step.detail, steps=(*self.steps, step))
-
-
-def normal_uid(raw: str) -> str | None:
-    """A token as cards are stored, or None if no card can have it.
-
-    OCPP compares idTags without case (1.6, CiString20). Beyond ASCII upper case is not one to
-    one, so a token could be taken for another's.
-    """
-    uid = raw.strip()
-    return uid.upper() if uid.isascii() and uid.isprintable() and 0 < len(uid) <= 36 else None
-
-
-def emaid_forms(uid: str) -> list[str]:
-    """What the card of a contract may be stored as, if uid is an eMAID.
-
-    Its hyphens and its check digit may be left out: cars do, what drivers are sent on paper has
-    them. The digit follows from the rest, so the card with any is the same contract's.
-    """
-    if (match := EMAID.fullmatch(uid)) is None:
-        return []
-    *parts, check = match.groups()
-    checks = CHECK_DIGITS if check is None else check
-    found = [[*parts, *one] for one in ("", *checks)]
-    return [between.join(one) for between in ("", "-") for one in found]
 
 
 def decide(facts: Facts | None, now: datetime) -> Decision:

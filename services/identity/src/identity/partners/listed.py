@@ -10,7 +10,7 @@ from typing import Annotated, Final, NamedTuple, Self
 from pydantic import Field, ValidationError
 
 from common.clock import AnyMoment
-from identity.access.decision import EMAID
+from identity import uids
 from identity.fields import Body, Label, Line
 from identity.people.cards import Group, Kind, Uid
 
@@ -18,7 +18,6 @@ PART_BYTES_MAX: Final = 16 * 2**20
 PART_CARDS_MAX: Final = 50_000
 LINE_BYTES_MAX: Final = 4096
 FAULTS_MAX: Final = 100  # that are told; the rest is only counted
-RFID_MAX: Final = 20  # OCPP 1.6, CiString20Type
 BLANK: Final = re.compile(rb"[ \t\r]*")
 
 
@@ -48,10 +47,8 @@ class Fault(NamedTuple):
 
 def fault(card: ListedCard) -> tuple[str, str] | None:
     """The member that does not go with the others, and why."""
-    if card.kind == "rfid" and len(card.uid) > RFID_MAX:
-        return "uid", f"OCPP 1.6 takes no RFID card of more than {RFID_MAX} characters"
-    if card.kind == "emaid" and EMAID.fullmatch(card.uid) is None:
-        return "uid", "a contract is as DE-ABC-C12345678-X"
+    if (found := uids.fault(card.kind, card.uid)) is not None:
+        return "uid", found
     if card.active and card.blocked_reason is not None:
         return "blocked_reason", "an active card has none; send active false"
     if card.valid_from and card.valid_until and card.valid_from >= card.valid_until:

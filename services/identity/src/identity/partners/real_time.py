@@ -25,11 +25,9 @@ from common.database import Connections
 from common.ids import uuid7
 from common.outbound import Outbound, OutboundFailed
 from common.problems import Problem
-from identity import sealed, single
-from identity.access.decision import EMAID
+from identity import sealed, single, uids
 from identity.fields import Body, Line
 from identity.partners.breaker import Breaker
-from identity.partners.listed import RFID_MAX
 from identity.people.cards import Uid, tell
 from identity.settings import Settings
 from identity.tables import Card, Partner
@@ -199,7 +197,7 @@ class RealTime:
 
     async def remember(self, operator_id: UUID, partner_id: UUID, uid: str) -> None:
         """Of a token that was accepted there is a card, so that sessions have one."""
-        kind = "emaid" if EMAID.fullmatch(uid) else "rfid"
+        kind = uids.kind_of(uid)
         made = insert(Card).values(
             id=uuid7(), version=1, operator_id=operator_id, partner_id=partner_id, uid=uid,
             kind=kind, label="", active=True, master_pass=False, company_master=False,
@@ -213,7 +211,7 @@ class RealTime:
 
 def may_be_card(uid: str) -> bool:
     """A token that a card can have; of any other nobody is asked."""
-    return EMAID.fullmatch(uid) is not None or len(uid) <= RFID_MAX
+    return uids.fault(uids.kind_of(uid), uid) is None
 
 
 def _verdict(endpoint: Endpoint, said: Said) -> Verdict:

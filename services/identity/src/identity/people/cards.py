@@ -18,10 +18,8 @@ from common.events import CardChanged, CardState
 from common.paging import Cursor, Limit, Page, rows
 from common.problems import Problem
 from common.versions import Expected
-from identity import single
-from identity.access.decision import normal_uid
+from identity import single, uids
 from identity.fields import Body, Label, Line, Patch
-from identity.people import uids
 from identity.people.users import UnknownUser
 from identity.refusals import UnknownOperator, refusing
 from identity.tables import Card
@@ -93,7 +91,7 @@ class ValidityReversed(Problem):
 
 
 def _as_stored(uid: str) -> str:
-    if (stored := normal_uid(uid)) is None:
+    if (stored := uids.normal_uid(uid)) is None:
         raise ValueError("1 to 36 printable ASCII characters")
     return stored
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from identity.people import uids
+from identity import uids
 from identity.people.import_rows import Values
 from identity.people.import_state import CardNow, Change, Json, Known, Refused, differences
 

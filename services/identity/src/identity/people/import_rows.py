@@ -7,7 +7,8 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from common.exports import uncelled
-from identity.people import import_values, uids
+from identity import uids
+from identity.people import import_values
 from identity.people.import_tables import Cell, Odd, Opened, Unreadable, column_key, opened
 
 ALIASES: Final[dict[str, tuple[str, ...]]] = {

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import TypeAdapter, ValidationError
 
-from identity.access.decision import normal_uid
 from identity.fields import Email, Label, Line
+from identity.uids import normal_uid
 
 YES: Final = frozenset({"true", "yes", "1", "active", "wahr", "ja", "aktiv"})
 NO: Final = frozenset({"false", "no", "0", "inactive", "falsch", "nein", "inaktiv"})

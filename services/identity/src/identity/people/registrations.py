@@ -21,10 +21,10 @@ from common.clock import now
 from common.database import PLATFORM, Connections
 from common.ids import uuid7
 from common.problems import NotFound, Problem
-from identity import mail, mail_texts
+from identity import mail, mail_texts, uids
 from identity.fields import Body, Email, Language, Line, Password
 from identity.mail import Mailing, MailRequired
-from identity.people import cards, uids, users
+from identity.people import cards, users
 from identity.policies import Policies
 from identity.public_posts import limited
 from identity.staff import asking, links, lockout, logins, tokens

@@ -45,7 +45,7 @@ class Partner(Versioned):
     secret: Mapped[bytes | None] = mapped_column(LargeBinary)  # sealed
     # If it cannot be asked: accept | refuse | list (what it pushed decides).
     fallback: Mapped[str] = mapped_column(default="list", server_default="list")
-    # Of unknown tokens, those that begin so are asked about; normal_uid.
+    # Of unknown tokens, those that begin so are asked about; uids.normal_uid.
     prefixes: Mapped[list[str]] = mapped_column(
         ARRAY(Text), default=list, server_default=text("'{}'")
     )

@@ -153,7 +153,7 @@ class Card(Versioned):
     )
 
     operator_id: Mapped[UUID] = mapped_column(ForeignKey("operator.id"))
-    uid: Mapped[str]  # decision.normal_uid
+    uid: Mapped[str]  # uids.normal_uid
     kind: Mapped[str]
     user_id: Mapped[UUID | None]
     label: Mapped[str]
@@ -161,7 +161,7 @@ class Card(Versioned):
     blocked_reason: Mapped[str | None]
     valid_from: Mapped[datetime | None]
     valid_until: Mapped[datetime | None]
-    group_id: Mapped[str | None]  # decision.normal_uid
+    group_id: Mapped[str | None]  # uids.normal_uid
     master_pass: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     company_id: Mapped[UUID | None]
     company_master: Mapped[bool] = mapped_column(default=False, server_default=text("false"))

@@ -1,20 +1,50 @@
-"""Pure: what a card's uid looks like, by the kind of card."""
+"""Pure: what a card's uid looks like, by the kind of card, and which tokens mean it."""
 
 import re
+import string
 from typing import Final
-
-from identity.access.decision import EMAID
 
 RFID_MAX: Final = 20  # OCPP 1.6, CiString20Type
 PAIRS: Final = re.compile(r"[0-9A-F]{2}([:\-. ])[0-9A-F]{2}(?:\1[0-9A-F]{2})*")
-DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+DIGITS: Final = string.digits + string.ascii_uppercase
+# Country, provider, contract and check digit (ISO 15118-2, annex H).
+EMAID: Final = re.compile(r"([A-Z]{2})-?([A-Z0-9]{3})-?([A-Z0-9]{9})(?:-?([A-Z0-9]))?")
 PLACES: Final = 15  # of a contract with its check digit
 Weight = tuple[int, int, int, int]  # two modulo 2, two modulo 3
 MODULI: Final = (2, 2, 3, 3)
 
 
+def normal_uid(raw: str) -> str | None:
+    """A token as cards are stored, or None if no card can have it.
+
+    OCPP compares idTags without case (1.6, CiString20). Beyond ASCII upper case is not one to
+    one, so a token could be taken for another's.
+    """
+    uid = raw.strip()
+    return uid.upper() if uid.isascii() and uid.isprintable() and 0 < len(uid) <= 36 else None
+
+
+def emaid_forms(uid: str) -> list[str]:
+    """What the card of a contract may be stored as, if uid is an eMAID.
+
+    Its hyphens and its check digit may be left out: cars do, what drivers are sent on paper has
+    them. The digit follows from the rest, so the card with any is the same contract's.
+    """
+    if (match := EMAID.fullmatch(uid)) is None:
+        return []
+    *parts, check = match.groups()
+    checks = DIGITS if check is None else check
+    found = [[*parts, *one] for one in ("", *checks)]
+    return [between.join(one) for between in ("", "-") for one in found]
+
+
+def kind_of(token: str) -> str:
+    """Of a token of which nothing else is known; a normal one."""
+    return "emaid" if EMAID.fullmatch(token) else "rfid"
+
+
 def fault(kind: str, uid: str) -> str | None:
-    """Why no card of this kind can have the uid, in upper case; None if one can."""
+    """Why no card of this kind can have the uid, a normal one; None if one can."""
     if kind == "rfid" and len(uid) > RFID_MAX:
         return f"OCPP 1.6 takes no RFID card of more than {RFID_MAX} characters"
     if kind == "emaid":
