@@ -17,7 +17,10 @@ from common.events import Event
 from common.ids import uuid7
 from common.inbox import failed_event
 
-SCOPES = ("locations:read", "locations:write", "stations:read", "stations:write", "status:read")
+SCOPES = (
+    "locations:read", "locations:write", "stations:read", "stations:write", "status:read",
+    "station-groups:read", "station-groups:write",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="session")

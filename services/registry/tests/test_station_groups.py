@@ -19,12 +19,11 @@ from .conftest import SCOPES, Operator
 from .test_location_limits import OUTSIDE, place
 
 PATH = "/v1/station-groups"
-GROUP_SCOPES = (*SCOPES, "station-groups:read", "station-groups:write")
 
 
 @pytest.fixture
 async def staff(registry: Running, operator: Operator) -> Any:
-    async with registry.as_(operator.id, *GROUP_SCOPES) as client:
+    async with registry.as_(operator.id, *SCOPES) as client:
         yield client
 
 
@@ -93,7 +92,7 @@ async def test_a_name_is_unique_with_an_operator_only(
     taken = await staff.patch(f"{PATH}/{other}", json={"name": "A"}, headers={"If-Match": '"1"'})
     assert refusal(taken) == (409, "station-group-name-taken")
     assert (await staff.get(f"{PATH}/{other}")).json()["name"] == "B"
-    async with registry.as_(stranger.id, *GROUP_SCOPES) as rival:
+    async with registry.as_(stranger.id, *SCOPES) as rival:
         await group(rival, "A")
         assert (await rival.get(f"{PATH}/{other}")).status_code == 404
         mine = await stranger.station()
@@ -107,7 +106,7 @@ async def test_a_name_is_unique_with_an_operator_only(
         assert refused.json()["station_ids"] == [theirs]
         assert await ids(rival, own) == []
     # A platform admin sees both operators, and mixes them no more than they do.
-    async with registry.as_(None, *GROUP_SCOPES, role="platform-admin") as admin:
+    async with registry.as_(None, *SCOPES, role="platform-admin") as admin:
         assert (await admin.put(f"{PATH}/{other}/stations/{mine}")).status_code == 404
 
 
@@ -201,7 +200,7 @@ async def test_staff_of_one_location_touches_only_its_own_stations_in_groups(
     mixed, foreign, empty = [await group(staff, name) for name in ("mixed", "foreign", "empty")]
     for of, station in ((mixed, here), (mixed, there), (foreign, there)):
         assert (await staff.put(f"{PATH}/{of}/stations/{station}")).status_code == 204
-    async with registry.as_(operator.id, *GROUP_SCOPES, locations=[mine]) as limited:
+    async with registry.as_(operator.id, *SCOPES, locations=[mine]) as limited:
         assert await ids(limited, PATH) == [mixed]
         assert await ids(limited, f"{PATH}/{mixed}/stations") == [here]
         assert await ids(limited, PATH, station_id=there) == []

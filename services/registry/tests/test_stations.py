@@ -217,6 +217,8 @@ async def test_every_route_is_closed_to_strangers_and_to_lesser_scopes(
     location_id = (await operator.http.post("/v1/locations", json=place)).json()["id"]
     station_id = await operator.station(location_id=location_id)
     one, match = {"name": "x"}, {"If-Match": '"1"'}
+    group_id = (await operator.http.post("/v1/station-groups", json=one)).json()["id"]
+    group = f"/v1/station-groups/{group_id}"
     pending = "/v1/pending-stations"
     unknown = StationDiscovered(
         operator_id=operator.id, station_id=f"{station_id}-2", accepted=False, address="192.0.2.1"
@@ -236,17 +238,25 @@ async def test_every_route_is_closed_to_strangers_and_to_lesser_scopes(
         ("GET", f"/v1/stations/{station_id}/status", {}),
         ("POST", f"{pending}/{station_id}-2/adopt", {"json": {}}),
         ("DELETE", f"{pending}/{station_id}-2", {}),
+        ("GET", group, {}),
+        ("PATCH", group, {"json": one, "headers": match}),
+        ("GET", f"{group}/stations", {}),
+        ("POST", f"{group}/stations", {"json": {"station_ids": [station_id]}}),
+        ("PUT", f"{group}/stations/{station_id}", {}),
+        ("DELETE", f"{group}/stations/{station_id}", {}),
+        ("DELETE", group, {"headers": match}),
     ]
     for method, path, more in routes:
         answer = await stranger.http.request(method, path, **more)
         assert answer.status_code == 404, (method, path)
-    lists = ["/v1/locations", "/v1/stations", "/v1/statuses", pending]
+    lists = ["/v1/locations", "/v1/stations", "/v1/station-groups", "/v1/statuses", pending]
     for path in lists:
         assert (await stranger.http.get(path)).json()["items"] == []
         assert len((await operator.http.get(path)).json()["items"]) == 1
     makers: list[tuple[str, str, dict[str, Any]]] = [
         ("POST", "/v1/locations", {"json": place}),
         ("POST", "/v1/stations", {"json": {}}),
+        ("POST", "/v1/station-groups", {"json": one}),
     ]
     async with registry.as_(operator.id, "users:read") as weak:
         everything = [*routes, *makers, *(("GET", path, {}) for path in lists)]
