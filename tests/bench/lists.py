@@ -37,7 +37,7 @@ async def pushed(api: httpx.AsyncClient, label: str) -> tuple[float, float, dict
     """Seconds to send it, to apply it, and what came of it."""
     bodies = [body(first, label) for first in range(0, CARDS, A_PART)]
     began = time.perf_counter()
-    headers = {"Idempotency-Key": f"list {label}"}
+    headers = {"Idempotency-Key": f"list-{label or 'new'}"}
     answer = await api.post("/v1/partner/lists", json={"mode": "full"}, headers=headers)
     assert answer.status_code == 201, answer.text
     path = f"/v1/partner/lists/{answer.json()['id']}"

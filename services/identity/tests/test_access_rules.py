@@ -19,7 +19,7 @@ from common.events import (
     StationGroupChanged,
     StationGroupMembersChanged,
 )
-from identity.access.rules import Rule, Window, judge
+from identity.access.rules import Rule, RuleBook, Window, judge
 
 from .support import ALL, made, new_operator, problem
 from .test_authorizations import ask, gateway, priced, tariff
@@ -102,7 +102,7 @@ def test_the_judge_agrees_with_a_naive_one(
 ) -> None:
     holder, place = holder | {HOLDERS[0]}, place | {PLACES[0]}
     local = datetime(2026, 3, 2, tzinfo=UTC) + timedelta(minutes=minute)
-    judged = judge(found, frozenset(holder), frozenset(place), local)
+    judged = judge(RuleBook(found), frozenset(holder), frozenset(place), local)
     assert judged.allowed == naive(found, holder, place, minute)
     assert judged.why.endswith(".")
 

@@ -12,7 +12,8 @@ Times are the operator's own. A window that ends before it begins goes on after 
 end is its beginning lasts a whole day.
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final, Literal
@@ -50,18 +51,39 @@ class Judgement:
     why: str  # a sentence
 
 
-def judge(rules: Sequence[Rule], holder: Names, place: Names, local: datetime) -> Judgement:
+class RuleBook:
+    """An operator's rules, found by the names in them: a card is meant by few of hundreds."""
+
+    def __init__(self, rules: Sequence[Rule] = ()) -> None:
+        self._rules = rules
+        self._by_holder: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+        self._reserves_by_place: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+        for number, rule in enumerate(rules):
+            for name in rule.holders:
+                self._by_holder[name].append(number)
+            for name in rule.places if rule.effect == "reserve" else ():
+                self._reserves_by_place[name].append(number)
+
+    def meaning(self, holder: Names) -> list[Rule]:
+        """In their order."""
+        return self._found(self._by_holder, holder)
+
+    def reserving(self, place: Names) -> list[Rule]:
+        """In their order."""
+        return self._found(self._reserves_by_place, place)
+
+    def _found(self, index: Mapping[tuple[str, str], list[int]], names: Names) -> list[Rule]:
+        numbers = {number for name in names for number in index.get(name, ())}
+        return [self._rules[number] for number in sorted(numbers)]
+
+
+def judge(rules: RuleBook, holder: Names, place: Names, local: datetime) -> Judgement:
     """local: the operator's wall clock."""
-    # Names first, for a set that meets no other is known at once; the clock costs ten times that.
-    meant = [rule for rule in rules if not rule.holders.isdisjoint(holder)]
+    meant = rules.meaning(holder)
     for rule in meant:
         if rule.effect == "deny" and rule.places & place and in_force(rule, local):
             return Judgement(False, f"The rule “{rule.name}” denies it.")
-    reserved = [
-        rule
-        for rule in rules
-        if rule.effect == "reserve" and not rule.places.isdisjoint(place) and in_force(rule, local)
-    ]
+    reserved = [rule for rule in rules.reserving(place) if in_force(rule, local)]
     if reserved and not any(rule.holders & holder for rule in reserved):
         return Judgement(False, f"The rule “{reserved[0].name}” reserves the place for others.")
     # All that name the holder, in force or not: outside their times nothing is allowed.
