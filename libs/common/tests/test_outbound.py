@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from pki import Authority
+from stack import eventually
 
 from common import outbound
 from common.outbound import Answer, Outbound, OutboundFailed, check_url
@@ -210,12 +211,16 @@ async def test_an_endpoint_that_behaves_badly_costs_no_more_than_the_limits(
 async def test_one_host_that_hangs_leaves_connections_for_the_others(calls: Outbound) -> None:
     async with endpoint(hanging) as theirs, endpoint(fine) as other:
         waiting = [
-            asyncio.ensure_future(why(calls, f"http://slow.example:{theirs.port}/", timeout_s=1))
+            asyncio.ensure_future(why(calls, f"http://slow.example:{theirs.port}/", timeout_s=3))
             for _ in range(200)
         ]
-        await asyncio.sleep(0.2)
+
+        async def reached() -> bool:
+            return theirs.connections >= outbound.AT_ONCE_MAX
+
+        await eventually(reached, 2.5)
+        assert (await post(calls, f"http://{NAME}:{other.port}/", timeout_s=2)).status == 200
         assert theirs.connections == outbound.AT_ONCE_MAX
-        assert (await post(calls, f"http://{NAME}:{other.port}/", timeout_s=0.5)).status == 200
         await asyncio.gather(*waiting)
 
 
