@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.agreed import Agreed, chosen, names_of
+from billing.agreed import Agreed, chosen
 from common.authorize import Holder
 from common.events import (
     AgreementChanged,
@@ -20,6 +20,7 @@ from common.events import (
     StationGroupMembersChanged,
 )
 from common.ids import uuid7
+from common.places import names_of
 from services.billing.tests.conftest import Billing
 
 STAFF = ("agreements:read", "agreements:write", "tariffs:read", "tariffs:write")

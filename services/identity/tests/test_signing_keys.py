@@ -181,11 +181,10 @@ async def test_a_secret_key_that_was_lost_costs_a_new_signing_key_and_nothing_el
     async with service(servers, issuer, secret_key=SECRET) as identity:
         old = await kid_now(identity)
         connections = identity.app.state.connections
-        lost = identity.app.state.parts.settings.model_copy(update={"secret_key": None})
-        object.__setattr__(identity.app.state.parts, "settings", lost)
+        identity.app.state.sealer = None
         refused = await sign_in(identity, BOSS, BOSS_PASSWORD)
         problem(refused, 503, "not-configured")
-        await keys.prepare(connections, lost.sealer("identity"))
+        await keys.prepare(connections, None)
         new = await kid_now(identity)
         assert new != old
         published = (await identity.http.get("/.well-known/jwks.json")).json()["keys"]

@@ -71,8 +71,8 @@ def create(
         tasks = Tasks()
         parts = Parts(settings, connections, bus_client, stream, tasks)
         load = load_keys(parts) if load_keys else auth.from_url(settings.jwks_url)
-        app.state.parts = parts
-        app.state.connections = connections
+        app.state.parts, app.state.connections = parts, connections
+        app.state.sealer = settings.sealer(name)
         app.state.keyring = auth.KeyRing(load)
         async with around(parts) if around else nullcontext() as beside:
             app.state.beside = beside

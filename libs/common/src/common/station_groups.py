@@ -6,11 +6,38 @@ deleted group stays too: what names it goes on for the stations that were in it 
 """
 
 from typing import Final
+from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
 
 from common.events import StationGroupChanged, StationGroupMembersChanged
+
+
+class StationGroupColumns:
+    """A deleted one stays: what names it goes on for its last stations."""
+
+    __tablename__ = "station_group"
+
+    group_id: Mapped[UUID] = mapped_column(primary_key=True)
+    operator_id: Mapped[UUID]
+    version: Mapped[int]
+    name: Mapped[str]
+    deleted: Mapped[bool]
+
+
+class StationGroupMemberColumns:
+    """One taken out stays as its version. The station comes first: its groups are asked for."""
+
+    __tablename__ = "station_group_member"
+
+    station_id: Mapped[str] = mapped_column(primary_key=True)
+    group_id: Mapped[UUID] = mapped_column(primary_key=True)
+    operator_id: Mapped[UUID]
+    version: Mapped[int]
+    member: Mapped[bool]
+
 
 KEEP_GROUP: Final = text(
     "insert into station_group as was (group_id, operator_id, version, name, deleted) "

@@ -6,35 +6,28 @@ from datetime import date
 from typing import Final
 from uuid import UUID
 
+from common.places import Names
+
 # The closer a place is named, the sooner its price counts.
 CLOSENESS: Final = {"everywhere": 0, "location": 1, "station_group": 2, "station": 3}
-# Kinds and ids; everywhere has an empty one.
-Places = frozenset[tuple[str, str]]
 
 
 @dataclass(frozen=True)
 class Agreed:
     id: UUID
-    places: Places
+    places: Names
     valid_from: date | None
     valid_until: date | None  # the last day
     tariff_id: UUID | None  # None: the operator's own price
 
 
-def chosen(agreements: Iterable[Agreed], here: Places, day: date) -> Agreed | None:
+def chosen(agreements: Iterable[Agreed], here: Names, day: date) -> Agreed | None:
     """The one that names the place most closely; of several the one made last."""
     meant = [one for one in agreements if one.places & here and _in_force(one, day)]
     return max(meant, key=lambda one: (_closeness(one, here), one.id), default=None)
 
 
-def names_of(station_id: str, location_id: UUID | None, group_ids: Iterable[UUID] = ()) -> Places:
-    """Under what names an agreement may mean a station."""
-    found = {("everywhere", ""), ("station", station_id)}
-    found |= {("station_group", str(group_id)) for group_id in group_ids}
-    return frozenset(found | ({("location", str(location_id))} if location_id else set()))
-
-
-def _closeness(one: Agreed, here: Places) -> int:
+def _closeness(one: Agreed, here: Names) -> int:
     return max(CLOSENESS[kind] for kind, _ in one.places & here)
 
 

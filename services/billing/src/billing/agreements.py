@@ -7,24 +7,26 @@ closely counts.
 
 from contextlib import AbstractContextManager
 from datetime import date
-from typing import Annotated, Final, NamedTuple, Self
+from typing import Annotated, ClassVar, Final, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
-from sqlalchemy import bindparam, func, select, update
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing import tables, tariffs
-from billing.agreed import Agreed, chosen, names_of
+from billing.agreed import Agreed, chosen
 from billing.operators import DEFAULT_TIME_ZONE
-from common import outbox, paging, versions
+from common import outbox, paging, single
 from common.auth import Caller, Principal, scoped
 from common.database import Db
 from common.events import AgreementChanged, SessionState
+from common.fields import Body, Line, Patch
 from common.paging import Cursor, Limit, Page
-from common.problems import NotFound, Problem
+from common.places import PlaceIn, names_of
+from common.problems import Problem
 from common.refusals import refusing
 from common.versions import Expected
 
@@ -70,32 +72,6 @@ class AgreementsOfEveryLocation(Problem):
     title = "Agreements are made by staff who see every location"
 
 
-Line = Annotated[
-    str,
-    StringConstraints(
-        strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$"
-    ),
-]
-
-
-class PlaceIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    kind: Annotated[str, Field(pattern="^(everywhere|location|station|station_group)$")]
-    id: Line | None = Field(
-        default=None,
-        description="of a station, a station group or a location; null: kind is everywhere",
-    )
-
-    @model_validator(mode="after")
-    def _whole(self) -> Self:
-        if (self.kind == "everywhere") != (self.id is None):
-            raise ValueError("everywhere has no id, any other place has one")
-        if self.kind in ("location", "station_group"):
-            self.id = str(UUID(self.id))
-        return self
-
-
 Places = Annotated[list[PlaceIn], Field(min_length=1, max_length=NAMED_MAX)]
 LastDay = Annotated[date | None, Field(description="the last day")]
 TariffOfIt = Annotated[
@@ -103,9 +79,7 @@ TariffOfIt = Annotated[
 ]
 
 
-class AgreementIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class AgreementIn(Body):
     partner_id: UUID
     name: Line
     places: Places
@@ -114,21 +88,14 @@ class AgreementIn(BaseModel):
     tariff_id: TariffOfIt = None
 
 
-class AgreementPatch(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class AgreementPatch(Patch):
+    may_be_null: ClassVar[frozenset[str]] = frozenset({"valid_from", "valid_until", "tariff_id"})
 
     name: Line | None = None
     places: Places | None = None
     valid_from: date | None = None
     valid_until: LastDay = None
     tariff_id: TariffOfIt = None
-
-    @model_validator(mode="after")
-    def _named(self) -> Self:
-        for name in ("name", "places"):
-            if name in self.model_fields_set and getattr(self, name) is None:
-                raise ValueError(f"{name} cannot be null")
-        return self
 
 
 class AgreementOut(BaseModel):
@@ -164,7 +131,8 @@ async def list_agreements(
 
 @router.get("/{agreement_id}", summary="Read an agreement", dependencies=[reads])
 async def read_agreement(agreement_id: UUID, db: Db, response: Response) -> AgreementOut:
-    return _out(response, await _get(db, agreement_id))
+    row = await single.get(db, tables.Agreement, agreement_id)
+    return AgreementOut.model_validate(single.tagged(response, row))
 
 
 @router.post("", status_code=201, summary="Make an agreement", dependencies=[writes])
@@ -184,7 +152,7 @@ async def make_agreement(
     with _refusing(body.name):
         await db.flush()
     await _tell(db, row)
-    return _out(response, row)
+    return AgreementOut.model_validate(single.tagged(response, row))
 
 
 @router.patch("/{agreement_id}", summary="Change an agreement", dependencies=[writes])
@@ -198,23 +166,12 @@ async def change_agreement(
 ) -> AgreementOut:
     """To end it, send valid_until. From the next session on; those that run keep their price."""
     _of_every_location(caller)
-    row = await _get(db, agreement_id)
-    await _check(db, row.operator_id, body)
-    table = tables.Agreement
-    statement = update(table).where(table.id == agreement_id)
-    if expected is not None:
-        # In the update itself: of two changes of one version only one finds it.
-        statement = statement.where(table.version.in_(expected))
-    values = body.model_dump(exclude_unset=True) | {"version": table.version + 1}
-    options = {"populate_existing": True}
+    operator_id = (await single.get(db, tables.Agreement, agreement_id)).operator_id
+    await _check(db, operator_id, body)
     with _refusing(body.name):
-        changed = await db.scalar(
-            statement.values(**values).returning(table), execution_options=options
-        )
-    if changed is None:
-        raise versions.changed((await _get(db, agreement_id)).version)
-    await _tell(db, changed)
-    return _out(response, changed)
+        row = await single.change(db, tables.Agreement, agreement_id, expected, body.changes())
+    await _tell(db, row)
+    return AgreementOut.model_validate(single.tagged(response, row))
 
 
 class Price(NamedTuple):
@@ -290,13 +247,6 @@ async def _agreed(db: AsyncSession, event: SessionState) -> Agreed | None:
     return chosen(agreements, names_of(event.station_id, location_id, group_ids), day)
 
 
-async def _get(db: AsyncSession, agreement_id: UUID) -> tables.Agreement:
-    row = await db.get(tables.Agreement, agreement_id)
-    if row is None:
-        raise NotFound("there is no such agreement")
-    return row
-
-
 def _of_every_location(caller: Principal) -> None:
     if caller.locations is not None:
         raise AgreementsOfEveryLocation("ask an admin")
@@ -321,11 +271,6 @@ async def _check(db: AsyncSession, operator_id: UUID, body: AgreementIn | Agreem
     tariff = await db.get(tables.Tariff, body.tariff_id)
     if tariff is None or tariff.operator_id != operator_id or not tariff.agreed_only:
         raise TariffNotForAgreements("make a tariff with agreed_only true")
-
-
-def _out(response: Response, row: tables.Agreement) -> AgreementOut:
-    versions.tag(response, row.version)
-    return AgreementOut.model_validate(row)
 
 
 def _refusing(name: str | None) -> AbstractContextManager[None]:

@@ -87,7 +87,8 @@ class Postman:
     ) -> None:
         self._tasks = tasks
         self._connections = connections
-        self._settings = settings
+        self._allow_private = settings.allow_private_endpoints
+        self._sealer = settings.sealer("billing")
         self._calls = calls
 
     async def deliver(self) -> None:
@@ -143,12 +144,11 @@ class Postman:
 
     async def _sent(self, row: RowMapping) -> tuple[int | None, str | None]:
         """The status of HTTP, and why it is none that counts."""
-        sealer = self._settings.sealer("billing")
         body = row["body"].encode()
         try:
-            if sealer is None:
+            if self._sealer is None:
                 raise ValueError("secret_key is not set")
-            secret = sealer.open(row["secret"])
+            secret = self._sealer.open(row["secret"])
         except ValueError:
             return None, "its secret cannot be read with CSMS_SECRET_KEY"
         try:
@@ -158,7 +158,7 @@ class Postman:
                 signing.signed(secret, body, int(time.time())),
                 timeout_s=LIMIT_S,
                 bytes_max=ANSWER_BYTES_MAX,
-                allow_private=self._settings.allow_private_endpoints,
+                allow_private=self._allow_private,
             )
         except OutboundFailed as error:
             return None, error.why[:ERROR_MAX]

@@ -11,20 +11,20 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import delete, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing import tables
 from billing.outside import RecordOutside, SessionOutside
-from common import outbound, paging, versions
+from common import outbound, paging, sealed, single
 from common.auth import Caller, Principal, scoped
 from common.clock import AnyMoment, now
 from common.database import Db
+from common.fields import Body, Patch
 from common.ids import uuid7
 from common.paging import Cursor, Limit, Page
-from common.problems import NotConfigured, NotFound, Problem
+from common.problems import NotFound, Problem
 from common.refusals import refusing
-from common.sealing import Sealer
 from common.versions import Expected
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
@@ -72,9 +72,7 @@ class NotGivenUp(Problem):
     title = "This delivery was not given up"
 
 
-class WebhookIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class WebhookIn(Body):
     url: Url
     kinds: Kinds
     partner_id: UUID | None = Field(
@@ -85,12 +83,10 @@ class WebhookIn(BaseModel):
     active: bool = True
 
 
-class WebhookPatch(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    url: Url = ""
-    kinds: Kinds = Field(default=[], validate_default=False)
-    active: bool = True
+class WebhookPatch(Patch):
+    url: Url | None = None
+    kinds: Kinds | None = None
+    active: bool | None = None
 
 
 class WebhookOut(BaseModel):
@@ -161,7 +157,7 @@ async def make_webhook(
         url=body.url,
         kinds=sorted(set(body.kinds)),
         active=body.active,
-        secret=_sealer(request).seal(secret.encode()),
+        secret=sealed.sealer(request).seal(secret.encode()),
     )
     db.add(row)
     with _refusing(body.url):
@@ -181,24 +177,16 @@ async def change_webhook(
     response: Response,
 ) -> WebhookOut:
     """What was given up meanwhile is not sent by itself; send it again one by one."""
-    values: dict[str, Any] = body.model_dump(exclude_unset=True)
-    if "url" in values:
-        _check_url(request, body.url)
-    if "kinds" in values:
-        values["kinds"] = sorted(set(body.kinds))
-    # Whoever changes it has mended something, so it is tried at once.
-    values |= {"failures": 0, "paused_until": None, "version": tables.Webhook.version + 1}
     await _get(db, caller, webhook_id)
-    changed = update(tables.Webhook).where(tables.Webhook.id == webhook_id)
-    if expected is not None:
-        changed = changed.where(tables.Webhook.version.in_(expected))
+    changes = body.changes()
+    if body.url is not None:
+        _check_url(request, body.url)
+    if body.kinds is not None:
+        changes["kinds"] = sorted(set(body.kinds))
+    # Whoever changes it has mended something, so it is tried at once.
+    changes |= {"failures": 0, "paused_until": None}
     with _refusing(body.url):
-        row = await db.scalar(
-            changed.values(**values).returning(tables.Webhook),
-            execution_options={"populate_existing": True},
-        )
-    if row is None:
-        raise versions.changed((await _get(db, caller, webhook_id)).version)
+        row = await single.change(db, tables.Webhook, webhook_id, expected, changes)
     return _out(response, row)
 
 
@@ -209,7 +197,7 @@ async def renew_secret(
     """The old one is of no use from this moment on."""
     row = await _get(db, caller, webhook_id)
     secret = PREFIX + secrets.token_urlsafe(32)
-    row.secret = _sealer(request).seal(secret.encode())
+    row.secret = sealed.sealer(request).seal(secret.encode())
     row.version += 1
     await db.flush()
     response.headers["Cache-Control"] = "no-store"
@@ -330,15 +318,7 @@ async def _get(db: AsyncSession, caller: Principal, webhook_id: UUID) -> tables.
 
 
 def _out(response: Response, row: tables.Webhook) -> WebhookOut:
-    versions.tag(response, row.version)
-    return WebhookOut.model_validate(row)
-
-
-def _sealer(request: Request) -> Sealer:
-    made: Sealer | None = request.app.state.parts.settings.sealer("billing")
-    if made is None:
-        raise NotConfigured("set CSMS_SECRET_KEY; without it no secret can be kept")
-    return made
+    return WebhookOut.model_validate(single.tagged(response, row))
 
 
 def _check_url(request: Request, url: str) -> None:
@@ -349,5 +329,5 @@ def _check_url(request: Request, url: str) -> None:
         raise WebhookUrlRefused(str(error)) from error
 
 
-def _refusing(url: str) -> AbstractContextManager[None]:
+def _refusing(url: str | None) -> AbstractContextManager[None]:
     return refusing({"uq_webhook_address": WebhookUrlTaken(f"change the one of {url}")})

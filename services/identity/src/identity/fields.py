@@ -1,17 +1,14 @@
 """The shapes of what people send: bounded, and without what PostgreSQL cannot store."""
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Literal
 from uuid import UUID
 from zoneinfo import available_timezones
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     StringConstraints,
-    model_validator,
 )
 
 from identity import business_ids
@@ -20,10 +17,6 @@ from identity import business_ids
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 _TIME_ZONES = frozenset(available_timezones())
 
-Line = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=_PRINTABLE),
-]
 Label = Annotated[str, StringConstraints(strip_whitespace=True, max_length=80, pattern=_PRINTABLE)]
 # ASCII, so that lower case is the same here, in PostgreSQL and in the mind of who types it.
 Email = Annotated[
@@ -95,25 +88,3 @@ Languages = Annotated[
     Field(min_length=1, max_length=10, description="BCP 47; the first is the default"),
     AfterValidator(_once),
 ]
-
-
-class Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class Patch(Body):
-    """What is left out stays as it is; null empties a field that may be empty."""
-
-    may_be_null: ClassVar[frozenset[str]] = frozenset()
-
-    @model_validator(mode="after")
-    def _says_something(self) -> Self:
-        if not self.model_fields_set:
-            raise ValueError("name at least one field to change")
-        for name in self.model_fields_set - self.may_be_null:
-            if getattr(self, name) is None:
-                raise ValueError(f"{name} cannot be null")
-        return self
-
-    def changes(self) -> dict[str, Any]:
-        return self.model_dump(exclude_unset=True)

@@ -10,15 +10,17 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from common import single
 from common.auth import Caller, scoped
 from common.clock import AnyMoment, now
 from common.database import Connections, Db
 from common.problems import NotFound, Problem
+from common.refusals import refusing
 from common.versions import Expected
-from identity import images, operators, single
+from identity import images, operators
 from identity.operators import OperatorOut, SettingsPatch
 from identity.policies import Policies
-from identity.refusals import UnknownOperator, refusing
+from identity.refusals import UnknownOperator
 from identity.tables import OidcProvider, Operator, OperatorLogo
 
 router = APIRouter(prefix="/v1", tags=["settings"])

@@ -60,13 +60,6 @@ def _shortest(value: Decimal) -> str:
     return plain(value.normalize())
 
 
-# One line of text. Control characters are refused; NUL in particular cannot be stored.
-Line = Annotated[
-    str,
-    StringConstraints(
-        strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$"
-    ),
-]
 TimeZone = Annotated[
     str,
     StringConstraints(max_length=64),

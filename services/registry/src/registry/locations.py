@@ -13,11 +13,12 @@ from common import outbox, paging
 from common.auth import Caller, scoped
 from common.database import Db
 from common.events import LocationChanged
+from common.fields import Line
 from common.paging import Cursor, Limit, Page
 from common.problems import NotFound
 from common.versions import Expected, require, tag
 from registry import tables
-from registry.fields import Country, Latitude, Line, Longitude, TimeZone, unchanged
+from registry.fields import Country, Latitude, Longitude, TimeZone, unchanged
 
 router = APIRouter(prefix="/v1/locations", tags=["locations"])
 

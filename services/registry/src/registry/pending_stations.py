@@ -19,10 +19,11 @@ from common.auth import Caller, scoped
 from common.clock import now
 from common.database import Db
 from common.events import StationDiscovered, StationRefused
+from common.fields import Line
 from common.paging import Cursor, Limit, Page
 from common.problems import NotFound, Problem
 from registry import stations
-from registry.fields import Line, StationId
+from registry.fields import StationId
 from registry.hardware import Evses, one_evse
 from registry.tables import PendingStation, Station
 

@@ -20,10 +20,11 @@ from common import outbox, paging
 from common.auth import Caller, Principal, scoped
 from common.database import Db, OutsideYourLocations
 from common.events import StationGroupChanged, StationGroupMembersChanged
+from common.fields import Line
 from common.paging import Cursor, Limit, Page
 from common.problems import NotFound, Problem
 from common.versions import Expected, require, tag
-from registry.fields import Line, StationId, unchanged
+from registry.fields import StationId, unchanged
 from registry.stations import StationOut
 from registry.tables import Station, StationGroup, StationGroupMember
 

@@ -16,11 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common import credentials, events, outbox, paging
 from common.auth import Caller, scoped
 from common.database import Db
+from common.fields import Line
 from common.paging import Cursor, Limit, Page
 from common.problems import NotFound, Problem
 from common.versions import Expected, require, tag
 from registry import tables
-from registry.fields import Line, StationId, unchanged
+from registry.fields import StationId, unchanged
 from registry.hardware import Evse, Evses, one_evse
 
 router = APIRouter(prefix="/v1/stations", tags=["stations"])

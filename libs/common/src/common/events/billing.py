@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, Field
 from common.authorize import Holder
 from common.events.event import Event, Part, StationId
 from common.money import Currency, Exact
+from common.places import PlaceKind
 
 
 class TariffPrices(Part):
@@ -35,7 +36,7 @@ class TariffChanged(Event):
 
 
 class AgreedPlace(Part):
-    kind: Literal["everywhere", "location", "station", "station_group"]
+    kind: PlaceKind
     id: str | None = Field(default=None, description="None: kind is everywhere")
 
 

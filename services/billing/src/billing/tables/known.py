@@ -5,6 +5,7 @@ from uuid import UUID
 from sqlalchemy.orm import Mapped, mapped_column
 
 from billing.tables.declarative import Table
+from common.station_groups import StationGroupColumns, StationGroupMemberColumns
 
 
 class Operator(Table):
@@ -29,28 +30,12 @@ class Station(Table):
     location_id: Mapped[UUID | None]
 
 
-class StationGroup(Table):
-    """Told by registry. A deleted one stays: agreements go on for its last stations."""
-
-    __tablename__ = "station_group"
-
-    group_id: Mapped[UUID] = mapped_column(primary_key=True)
-    operator_id: Mapped[UUID]
-    version: Mapped[int]
-    name: Mapped[str]
-    deleted: Mapped[bool]
+class StationGroup(StationGroupColumns, Table):
+    """Told by registry."""
 
 
-class StationGroupMember(Table):
-    """Told by registry, maybe before the group. One taken out stays as its version."""
-
-    __tablename__ = "station_group_member"
-
-    station_id: Mapped[str] = mapped_column(primary_key=True)
-    group_id: Mapped[UUID] = mapped_column(primary_key=True)
-    operator_id: Mapped[UUID]
-    version: Mapped[int]
-    member: Mapped[bool]
+class StationGroupMember(StationGroupMemberColumns, Table):
+    """Told by registry, maybe before the group or the station."""
 
 
 class Partner(Table):

@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from billing.tables.declarative import Key, SetNow, Table
+from common.single import VersionedColumns
 
 
 class Tariff(Table):
@@ -51,7 +52,7 @@ class Tariff(Table):
     created_at: Mapped[SetNow]
 
 
-class Agreement(Table):
+class Agreement(VersionedColumns, Table):
     """Where a partner's cards may charge, and at which price."""
 
     __tablename__ = "agreement"
@@ -62,9 +63,7 @@ class Agreement(Table):
         Index(None, "operator_id", "partner_id"),
     )
 
-    id: Mapped[Key]
     operator_id: Mapped[UUID]
-    version: Mapped[int] = mapped_column(default=1)
     partner_id: Mapped[UUID]
     name: Mapped[str]
     places: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)

@@ -13,10 +13,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from billing.tables.declarative import Key, Table
+from billing.tables.declarative import Table
+from common.single import VersionedColumns
 
 
-class Webhook(Table):
+class Webhook(VersionedColumns, Table):
     """An address that is told of sessions and records."""
 
     __tablename__ = "webhook"
@@ -30,9 +31,7 @@ class Webhook(Table):
         ),
     )
 
-    id: Mapped[Key]
     operator_id: Mapped[UUID]
-    version: Mapped[int] = mapped_column(default=1)
     partner_id: Mapped[UUID | None]  # None: of all sessions
     url: Mapped[str]
     kinds: Mapped[list[str]] = mapped_column(ARRAY(Text))

@@ -12,15 +12,17 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from common import single
 from common.auth import Caller, Principal, scoped
 from common.database import Db
+from common.fields import Body, Line, Patch
 from common.paging import Cursor, Limit, Page, rows
+from common.places import PlaceIn
 from common.problems import Problem
+from common.refusals import refusing
 from common.versions import Expected
-from identity import single
-from identity.access.rules import Effect, HolderKind, PlaceKind, Rule, Window
-from identity.fields import Body, Line, Patch
-from identity.refusals import UnknownOperator, refusing
+from identity.access.rules import Effect, HolderKind, Rule, Window
+from identity.refusals import UnknownOperator
 from identity.tables import (
     AccessRevision,
     AccessRule,
@@ -70,22 +72,6 @@ class HolderIn(Body):
     def _whole(self) -> Self:
         if (self.kind == "everybody") != (self.id is None):
             raise ValueError("everybody has no id, whoever else has one")
-        return self
-
-
-class PlaceIn(Body):
-    kind: PlaceKind
-    id: Line | None = Field(
-        default=None,
-        description="a station's id, a station group's or a location's; null: kind is everywhere",
-    )
-
-    @model_validator(mode="after")
-    def _whole(self) -> Self:
-        if (self.kind == "everywhere") != (self.id is None):
-            raise ValueError("everywhere has no id, any other place has one")
-        if self.kind in {"location", "station_group"}:
-            self.id = str(UUID(self.id))
         return self
 
 

@@ -25,10 +25,11 @@ from common.auth import Caller, scoped
 from common.authorize import AuthorizeAnswer, AuthorizeQuestion, AuthorizeStatus, Holder
 from common.clock import Moment, now
 from common.database import OPERATOR_SETTING, PLATFORM, server_settings
+from common.fields import Body, Line
+from common.places import names_of
 from identity.access.access_rules import compiled
 from identity.access.decision import Decision, Facts, Step, decide
 from identity.access.rules import Judgement, Names, RuleBook, judge
-from identity.fields import Body, Line
 from identity.partners.real_time import RealTime, may_be_card
 from identity.uids import emaid_forms, normal_uid
 
@@ -220,7 +221,8 @@ class Decider:
     ) -> Judgement:
         rules = await self._rules(question.operator_id, row["revision"])
         local = at.astimezone(ZoneInfo(row["time_zone"]))
-        return judge(rules, _holder(row), _place(question.station_id, row), local)
+        place = names_of(question.station_id, row["location_id"], row["station_group_ids"])
+        return judge(rules, _holder(row), place, local)
 
     async def _rules(self, operator_id: UUID, revision: int | None) -> RuleBook:
         if revision is None:
@@ -252,13 +254,6 @@ def _holder(row: asyncpg.Record) -> Names:
     names = {(kind, str(name)) for kind, name in one.items() if name is not None}
     groups = {("user_group", str(group)) for group in row["user_group_ids"]}
     return frozenset(names | groups | {("everybody", "")})
-
-
-def _place(station_id: str, row: asyncpg.Record) -> Names:
-    location = row["location_id"]
-    at_location = {("location", str(location))} if location is not None else set()
-    groups = {("station_group", str(group)) for group in row["station_group_ids"]}
-    return frozenset({("everywhere", ""), ("station", station_id)} | at_location | groups)
 
 
 async def _keep(_: object) -> None:

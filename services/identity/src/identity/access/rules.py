@@ -20,7 +20,6 @@ from typing import Final, Literal
 
 Effect = Literal["deny", "reserve", "confine"]
 HolderKind = Literal["everybody", "card", "user", "user_group", "company", "partner"]
-PlaceKind = Literal["everywhere", "station", "station_group", "location"]
 # What a rule names: a kind and an id, which is empty for everybody and everywhere.
 Names = frozenset[tuple[str, str]]
 

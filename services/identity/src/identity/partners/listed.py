@@ -10,8 +10,9 @@ from typing import Annotated, Final, NamedTuple, Self
 from pydantic import Field, ValidationError
 
 from common.clock import AnyMoment
+from common.fields import Body, Line
 from identity import uids
-from identity.fields import Body, Label, Line
+from identity.fields import Label
 from identity.people.cards import Group, Kind, Uid
 
 PART_BYTES_MAX: Final = 16 * 2**20

@@ -14,10 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common.auth import scoped
 from common.clock import AnyMoment, now
 from common.database import PLATFORM, Connections, Db
+from common.fields import Body
 from common.ids import uuid7
 from common.paging import Cursor, Limit, Page, rows
 from common.problems import NotFound, Problem
-from identity.fields import Body
 from identity.partners import applying
 from identity.partners.applying import Applied
 from identity.partners.pushed_cards import Mine

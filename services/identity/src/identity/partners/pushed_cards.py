@@ -9,14 +9,14 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from common import single
 from common.auth import Caller, Principal, scoped
 from common.clock import AnyMoment, now
 from common.database import Db
+from common.fields import Body, Line
 from common.ids import uuid7
 from common.paging import Cursor, Limit, Page, rows
 from common.problems import NotFound, Problem
-from identity import single
-from identity.fields import Body, Line
 from identity.partners.listed import ListedCard, PushedCard, fault
 from identity.people.cards import Kind, Uid, tell
 from identity.tables import Card, Partner

@@ -17,16 +17,16 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy.dialects.postgresql import insert
 
-from common import signing
+from common import sealed, signing, single
 from common.auth import Caller, scoped
 from common.authorize import AuthorizeQuestion, AuthorizeStatus
 from common.clock import AnyMoment, now
 from common.database import Connections
+from common.fields import Body, Line
 from common.ids import uuid7
 from common.outbound import Outbound, OutboundFailed
 from common.problems import Problem
-from identity import sealed, single, uids
-from identity.fields import Body, Line
+from identity import uids
 from identity.partners.breaker import Breaker
 from identity.people.cards import Uid, tell
 from identity.settings import Settings
@@ -111,7 +111,8 @@ class RealTime:
 
     def __init__(self, calls: Outbound, settings: Settings, connections: Connections) -> None:
         self._calls = calls
-        self._settings = settings
+        self._allow_private = settings.allow_private_endpoints
+        self._sealer = settings.sealer("identity")
         self._connections = connections
         self._breakers: defaultdict[UUID, Breaker] = defaultdict(Breaker)
         self._under_way: defaultdict[UUID, int] = defaultdict(int)
@@ -147,10 +148,9 @@ class RealTime:
     async def ask(self, endpoint: Endpoint, body: Asked) -> Said:
         """Raises _Unanswered."""
         try:
-            opener = self._settings.sealer("identity")
-            if opener is None:
+            if self._sealer is None:
                 raise ValueError("secret_key is not set")
-            secret = opener.open(endpoint.secret)
+            secret = self._sealer.open(endpoint.secret)
         except ValueError as error:
             raise _Unanswered("its secret cannot be read with CSMS_SECRET_KEY") from error
         content = body.model_dump_json().encode()
@@ -161,7 +161,7 @@ class RealTime:
                 signing.signed(secret, content, int(time.time())),
                 timeout_s=LIMIT_S,
                 bytes_max=ANSWER_BYTES_MAX,
-                allow_private=self._settings.allow_private_endpoints,
+                allow_private=self._allow_private,
             )
         except OutboundFailed as error:
             raise _Unanswered(error.why.rstrip(".")) from error

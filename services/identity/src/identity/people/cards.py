@@ -10,18 +10,20 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import outbox
+from common import outbox, single
 from common.auth import Caller, scoped
 from common.clock import AnyMoment
 from common.database import Db
 from common.events import CardChanged, CardState
+from common.fields import Body, Line, Patch
 from common.paging import Cursor, Limit, Page, rows
 from common.problems import Problem
+from common.refusals import refusing
 from common.versions import Expected
-from identity import single, uids
-from identity.fields import Body, Label, Line, Patch
+from identity import uids
+from identity.fields import Label
 from identity.people.users import UnknownUser
-from identity.refusals import UnknownOperator, refusing
+from identity.refusals import UnknownOperator
 from identity.tables import Card
 
 router = APIRouter(prefix="/v1/cards", tags=["cards"])

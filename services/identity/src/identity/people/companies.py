@@ -9,16 +9,17 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import outbox
+from common import outbox, single
 from common.auth import Caller, scoped
 from common.database import Db
 from common.events import CompanyChanged
+from common.fields import Body, Line, Patch
 from common.paging import Cursor, Limit, Page, rows
 from common.problems import Problem
+from common.refusals import refusing
 from common.versions import Expected
-from identity import single
-from identity.fields import Body, Email, Line, Patch
-from identity.refusals import UnknownOperator, refusing
+from identity.fields import Email
+from identity.refusals import UnknownOperator
 from identity.tables import Card, Company, CostCentre, Table
 
 router = APIRouter(prefix="/v1/companies", tags=["companies"])

@@ -8,16 +8,15 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import outbox
+from common import outbox, single
 from common.auth import scoped
 from common.database import Db
 from common.events import CostCentreChanged
+from common.fields import Body, Line, Patch
 from common.paging import Cursor, Limit, Page, rows
 from common.problems import NotFound, Problem
+from common.refusals import refusing
 from common.versions import Expected
-from identity import single
-from identity.fields import Body, Line, Patch
-from identity.refusals import refusing
 from identity.tables import Company, CostCentre
 
 router = APIRouter(prefix="/v1/companies/{company_id}/cost-centres", tags=["companies"])

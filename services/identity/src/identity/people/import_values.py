@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import TypeAdapter, ValidationError
 
-from identity.fields import Email, Label, Line
+from common.fields import Line
+from identity.fields import Email, Label
 from identity.uids import normal_uid
 
 YES: Final = frozenset({"true", "yes", "1", "active", "wahr", "ja", "aktiv"})

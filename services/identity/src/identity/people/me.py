@@ -12,14 +12,14 @@ from pydantic import BaseModel, Field
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import versions
+from common import single, versions
 from common.auth import Caller, Principal, scoped
 from common.clock import now
 from common.database import Db
+from common.fields import Line, Patch
 from common.problems import NotFound
 from common.versions import Expected
-from identity import single
-from identity.fields import Language, Line, Patch
+from identity.fields import Language
 from identity.people import users
 from identity.staff import sessions
 from identity.tables import EmailChange, Login, Operator, User

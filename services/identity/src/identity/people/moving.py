@@ -8,11 +8,12 @@ from pydantic import Field
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from common import single
 from common.database import Db
+from common.fields import Body
 from common.ids import uuid7
 from common.problems import NotFound
-from identity import single
-from identity.fields import Body, Label
+from identity.fields import Label
 from identity.people import cards
 from identity.people.cards import (
     CardOut,

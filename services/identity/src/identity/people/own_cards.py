@@ -11,14 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from common import single
 from common.auth import Caller, Principal
 from common.clock import AnyMoment
 from common.database import Db
+from common.fields import Body, Line, Patch
 from common.paging import Cursor, Limit, Page, rows
 from common.problems import NotFound, Problem
 from common.versions import Expected
-from identity import single
-from identity.fields import Body, Label, Line, Patch
+from identity.fields import Label
 from identity.people import cards
 from identity.people.cards import Kind, ReplacedAlready
 from identity.people.me import own_user, reads, still_here, writes

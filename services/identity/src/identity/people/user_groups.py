@@ -11,18 +11,18 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import outbox
+from common import outbox, single
 from common.auth import Caller, scoped
 from common.database import Db
 from common.events import UserGroupChanged
+from common.fields import Body, Line, Patch
 from common.paging import Cursor, Limit, Page, rows
 from common.problems import Problem
+from common.refusals import refusing
 from common.versions import Expected
-from identity import single
-from identity.fields import Body, Line, Patch
 from identity.people import users
 from identity.people.users import UnknownUser, UserOut
-from identity.refusals import UnknownOperator, refusing
+from identity.refusals import UnknownOperator
 from identity.tables import AccessRule, User, UserGroup, UserGroupMember
 
 router = APIRouter(prefix="/v1/user-groups", tags=["user groups"])

@@ -10,17 +10,18 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import outbox
+from common import outbox, single
 from common.auth import Caller, scoped
 from common.clock import AnyMoment
 from common.database import Db
 from common.events import UserChanged
+from common.fields import Body, Line, Patch
 from common.paging import Cursor, Limit, Page, rows
 from common.problems import Problem
+from common.refusals import refusing
 from common.versions import Expected
-from identity import single
-from identity.fields import Body, Email, Line, Patch
-from identity.refusals import UnknownOperator, refusing
+from identity.fields import Email
+from identity.refusals import UnknownOperator
 from identity.tables import Card, User, UserGroupMember
 
 router = APIRouter(prefix="/v1/users", tags=["users"])

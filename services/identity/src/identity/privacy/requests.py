@@ -15,12 +15,12 @@ from common import privacy
 from common.auth import Caller, Principal, scoped
 from common.clock import AnyMoment, now
 from common.database import PLATFORM, Connections, Db
+from common.fields import Body
 from common.paging import Cursor, Limit, Page, rows
 from common.problems import NotFound, Problem
-from identity.fields import Body
+from common.refusals import refusing
 from identity.people import cards, users
 from identity.privacy import erasure, gathering
-from identity.refusals import refusing
 from identity.tables import PrivacyPart, PrivacyRequest, RetentionReport, User
 
 router = APIRouter(prefix="/v1", tags=["privacy"])

@@ -7,12 +7,12 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field, SecretStr
 from sqlalchemy import update
 
-from common import client
+from common import client, single
 from common.auth import Caller, scoped
 from common.database import PLATFORM, Connections, PlatformDb
+from common.fields import Body
 from common.problems import Problem
-from identity import single
-from identity.fields import Body, Password
+from identity.fields import Password
 from identity.staff import links, lockout, sessions
 from identity.staff.passwords import Hashing
 from identity.staff.roles import Role

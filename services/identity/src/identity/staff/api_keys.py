@@ -10,17 +10,18 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import audit, client
+from common import audit, client, single
 from common.auth import Caller, Principal, scoped
 from common.clock import AnyMoment, now
 from common.database import PLATFORM, Connections, Db
+from common.fields import Body, Line, Patch
 from common.paging import Cursor, Limit, Page, rows
 from common.problems import Problem
+from common.refusals import refusing
 from common.versions import Expected
-from identity import single
-from identity.fields import Body, Line, Locations, Patch
+from identity.fields import Locations
 from identity.public_posts import limited
-from identity.refusals import UnknownOperator, refusing
+from identity.refusals import UnknownOperator
 from identity.staff import lockout, tokens
 from identity.staff.logins import within
 from identity.staff.roles import ACCOUNT, OF_AN_OPERATOR, SCOPES

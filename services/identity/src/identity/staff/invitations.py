@@ -14,18 +14,21 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from common import single
 from common.auth import Caller, Principal, scoped
 from common.clock import AnyMoment, now
 from common.database import PLATFORM, Connections, Db
+from common.fields import Body
 from common.ids import uuid7
 from common.paging import Cursor, Limit, Page, rows
 from common.problems import Problem
-from identity import mail, mail_texts, single
-from identity.fields import Body, Email, Language, Locations, Password
+from common.refusals import refusing
+from identity import mail, mail_texts
+from identity.fields import Email, Language, Locations, Password
 from identity.mail import Mailing, MailRequired
 from identity.policies import Policies
 from identity.public_posts import limited
-from identity.refusals import UnknownOperator, refusing
+from identity.refusals import UnknownOperator
 from identity.staff import asking, links, logins, roles, sessions, tokens
 from identity.staff.asking import AskedTooOften
 from identity.staff.logins import EmailTaken, LocationsOfThatRole

@@ -15,13 +15,13 @@ from pydantic import BaseModel, Field
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from common import sealed
 from common.auth import ALGORITHM, KEYS_MAX_AGE_S, Caller, LoadKeys, scoped
 from common.clock import AnyMoment, now
 from common.database import PLATFORM, Connections, PlatformDb
 from common.ids import uuid7
 from common.problems import NotConfigured, Problem
 from common.sealing import Sealer
-from identity import sealed
 from identity.staff import key_schedule
 from identity.staff.key_schedule import LIFETIME, SETTLING, State
 from identity.tables import SigningKey

@@ -9,15 +9,17 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 
+from common import single
 from common.auth import Caller, Principal, scoped
 from common.clock import AnyMoment
 from common.database import PLATFORM, Connections, Db
+from common.fields import Body, Patch
 from common.paging import Cursor, Limit, Page, rows
 from common.problems import Problem
+from common.refusals import refusing
 from common.versions import Expected
-from identity import single
-from identity.fields import Body, Email, Locations, Password, Patch
-from identity.refusals import UnknownOperator, refusing
+from identity.fields import Email, Locations, Password
+from identity.refusals import UnknownOperator
 from identity.settings import Settings
 from identity.staff import links, sessions
 from identity.staff.keys import lock_start

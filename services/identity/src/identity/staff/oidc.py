@@ -20,14 +20,14 @@ from pydantic import BaseModel, Field
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from common import sealed
 from common.auth import Principal
 from common.clock import now
 from common.database import PLATFORM, Connections
+from common.fields import Body
 from common.problems import Problem
-from identity import sealed
-from identity.fields import Body
+from common.refusals import refusing
 from identity.public_posts import limited
-from identity.refusals import refusing
 from identity.staff import begun, id_tokens, providers, sessions, tokens
 from identity.staff.id_tokens import Asked, NotBelieved, Person
 from identity.staff.oidc_provider import of_operator, redirect_uri

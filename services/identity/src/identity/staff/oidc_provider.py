@@ -11,15 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import versions
+from common import sealed, single, versions
 from common.auth import Caller, scoped
 from common.database import Connections, Db
+from common.fields import Body, Line
 from common.outbound import check_url
 from common.problems import NotConfigured, NotFound, Problem
+from common.refusals import refusing
 from common.versions import ExpectedIfSaid
-from identity import sealed, single
-from identity.fields import Body, Line
-from identity.refusals import UnknownOperator, refusing
+from identity.refusals import UnknownOperator
 from identity.staff import providers, sessions
 from identity.staff.providers import ProviderFailed
 from identity.staff.roles import OperatorRole

@@ -24,16 +24,15 @@ from webauthn.helpers.structs import (
     UserVerificationRequirement,
 )
 
-from common import audit
+from common import audit, single
 from common.auth import Caller, Principal, scoped
 from common.clock import AnyMoment, now
 from common.database import PLATFORM, Connections, OwnDb, PlatformDb
+from common.fields import Body, Line, Patch
 from common.problems import NotConfigured, NotFound, Problem
+from common.refusals import refusing
 from common.versions import Expected
-from identity import single
-from identity.fields import Body, Line, Patch
 from identity.public_posts import limited
-from identity.refusals import refusing
 from identity.staff import begun, lockout, sessions
 from identity.staff.tokens import TokenOut
 from identity.tables import Login, Passkey, PasskeyChallenge, SignIn

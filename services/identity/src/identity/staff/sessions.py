@@ -15,14 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import client
+from common import client, single
 from common.auth import Caller, Principal, scoped
 from common.clock import AnyMoment, now
 from common.database import PLATFORM, Connections, Db, OwnDb, PlatformDb, set_actor
+from common.fields import Body
 from common.ids import uuid7
 from common.problems import NotFound, Problem
-from identity import single
-from identity.fields import Body
 from identity.policies import Policies
 from identity.public_posts import limited
 from identity.staff import roles, second_factors, tokens

@@ -11,8 +11,8 @@ from joserfc import jwt
 from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from common import sealed
 from common.auth import ALGORITHM, ISSUER
-from identity import sealed
 from identity.staff import keys, roles
 from identity.staff.key_schedule import TOKEN_S
 

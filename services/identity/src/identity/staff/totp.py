@@ -18,13 +18,12 @@ from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import client
+from common import client, sealed, single
 from common.auth import Caller, scoped
 from common.clock import AnyMoment, now
 from common.database import PLATFORM, Connections, Db, OwnDb, PlatformDb
+from common.fields import Body
 from common.problems import NotFound, Problem
-from identity import sealed, single
-from identity.fields import Body
 from identity.staff import lockout, sessions, tokens
 from identity.staff.account import PasswordWrong
 from identity.staff.passwords import Hashing

@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, UniqueCon
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from common.station_groups import StationGroupColumns, StationGroupMemberColumns
 from identity.tables.declarative import Table, Versioned
 
 
@@ -34,31 +35,12 @@ class Station(Table):
     location_id: Mapped[UUID | None]
 
 
-class StationGroup(Table):
-    """Told by registry. A deleted one stays: rules that name it go on for its last stations."""
-
-    __tablename__ = "station_group"
-
-    group_id: Mapped[UUID] = mapped_column(primary_key=True)
-    operator_id: Mapped[UUID]
-    version: Mapped[int]
-    name: Mapped[str]
-    deleted: Mapped[bool]
+class StationGroup(StationGroupColumns, Table):
+    """Told by registry."""
 
 
-class StationGroupMember(Table):
-    """Told by registry, maybe before the group or the station. One taken out stays as its version.
-
-    The station comes first: the decision asks for the groups of a station.
-    """
-
-    __tablename__ = "station_group_member"
-
-    station_id: Mapped[str] = mapped_column(primary_key=True)
-    group_id: Mapped[UUID] = mapped_column(primary_key=True)
-    operator_id: Mapped[UUID]
-    version: Mapped[int]
-    member: Mapped[bool]
+class StationGroupMember(StationGroupMemberColumns, Table):
+    """Told by registry, maybe before the group or the station."""
 
 
 class AccessRule(Versioned):

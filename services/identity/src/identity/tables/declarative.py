@@ -3,13 +3,12 @@
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar
-from uuid import UUID
 
 from sqlalchemy import DateTime, Numeric
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase
 
 from common.database import new_metadata
-from common.ids import uuid7
+from common.single import VersionedColumns
 
 
 class Table(DeclarativeBase):
@@ -21,10 +20,5 @@ class Table(DeclarativeBase):
     }
 
 
-class Versioned(Table):
-    """A row people change; its version grows by one each time and is its ETag."""
-
+class Versioned(VersionedColumns, Table):
     __abstract__ = True
-
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
-    version: Mapped[int] = mapped_column(default=1)

@@ -1,4 +1,4 @@
-"""Secrets that identity must read again: encrypted with the setting secret_key."""
+"""Secrets that a service must read again: encrypted with the setting secret_key."""
 
 from fastapi import Request
 
@@ -15,7 +15,7 @@ def sealer(request: Request) -> Sealer:
 
 
 def if_any(request: Request) -> Sealer | None:
-    made: Sealer | None = request.app.state.parts.settings.sealer("identity")
+    made: Sealer | None = request.app.state.sealer
     return made
 
 

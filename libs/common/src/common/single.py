@@ -6,12 +6,21 @@ from uuid import UUID
 from fastapi import Response
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
 
 from common import versions
+from common.ids import uuid7
 from common.problems import NotFound
-from identity.tables import Versioned
 
-Row = TypeVar("Row", bound=Versioned)
+
+class VersionedColumns:
+    """Of a row people change; its version grows by one each time and is its ETag."""
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    version: Mapped[int] = mapped_column(default=1)
+
+
+Row = TypeVar("Row", bound=VersionedColumns)
 
 
 def tagged(response: Response, row: Row) -> Row:
