@@ -1,6 +1,7 @@
 """PostgreSQL and NATS from PyPI wheels, started as child processes on loopback."""
 
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -9,6 +10,7 @@ import stat
 import subprocess
 import sys
 import time
+from collections import deque
 from importlib import metadata, util
 from pathlib import Path
 from typing import Any, Final
@@ -27,10 +29,28 @@ class NotStarted(Exception):
     """A server did not come up; the message holds the end of its log."""
 
 
+# Below those that systems give to outgoing connections: until a server has started, any of these
+# could take its port.
+PORTS: Final = range(20_000, 30_000)
+_reserved: Final[deque[socket.socket]] = deque(maxlen=100)
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Nobody else's who asks here, in whatever process: the UDP port of the same number is held."""
+    for port in random.sample(PORTS, len(PORTS)):
+        mark = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            mark.bind(("127.0.0.1", port))
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            mark.close()
+            continue
+        if len(_reserved) == _reserved.maxlen:
+            _reserved[0].close()  # its server has started long since
+        _reserved.append(mark)
+        return port
+    raise NotStarted("no port is free")
 
 
 def _open_to_others(path: Path) -> bool:
