@@ -1,0 +1,26 @@
+"""Everything registry stores.
+
+What people enter and what events tell are apart: the first has versions, the second is replaced by
+whatever is newer.
+"""
+
+from registry.tables.declarative import Table
+from registry.tables.groups import StationGroup, StationGroupMember
+from registry.tables.live import ConnectorLive, EvseSession, GatewayReplica, StationLive
+from registry.tables.pending import PendingStation
+from registry.tables.places import Connector, Evse, Location, Station
+
+__all__ = [
+    "Connector",
+    "ConnectorLive",
+    "Evse",
+    "EvseSession",
+    "GatewayReplica",
+    "Location",
+    "PendingStation",
+    "Station",
+    "StationGroup",
+    "StationGroupMember",
+    "StationLive",
+    "Table",
+]
