@@ -1,5 +1,6 @@
 """PostgreSQL and NATS from PyPI wheels, started as child processes on loopback."""
 
+import atexit
 import os
 import random
 import secrets
@@ -33,6 +34,12 @@ class NotStarted(Exception):
 # could take its port.
 PORTS: Final = range(20_000, 30_000)
 _reserved: Final[deque[socket.socket]] = deque(maxlen=100)
+
+
+@atexit.register
+def _release() -> None:
+    for mark in _reserved:
+        mark.close()
 
 
 def free_port() -> int:
