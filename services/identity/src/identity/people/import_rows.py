@@ -7,9 +7,9 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from common.exports import uncelled
+from common.sheets import Cell, Odd, Opened, Unreadable, column_key, opened
 from identity import uids
 from identity.people import import_values
-from identity.people.import_tables import Cell, Odd, Opened, Unreadable, column_key, opened
 
 ALIASES: Final[dict[str, tuple[str, ...]]] = {
     "external_id": ("externe id", "externe kennung", "personalnummer", "personnel number"),

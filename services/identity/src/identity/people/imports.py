@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import delete, select
 
+from common import uploads
 from common.auth import Caller, Principal
 from common.clock import now
 from common.database import PLATFORM, Connections, Db
@@ -18,6 +19,7 @@ from common.exports import XLSX
 from common.ids import uuid7
 from common.paging import Cursor, Limit, Page, rows
 from common.problems import NotFound, Problem
+from common.sheets import Unreadable
 from identity.people import (
     cards,
     import_apply,
@@ -28,7 +30,6 @@ from identity.people import (
     users,
 )
 from identity.people.import_state import Known
-from identity.people.import_tables import Unreadable
 from identity.tables import PeopleImport, PeopleImportRow
 
 router = APIRouter(prefix="/v1/imports", tags=["imports"])
@@ -157,7 +158,8 @@ async def show_import(
     _check_type(request)
     connections: Connections = request.app.state.connections
     with _turn():
-        data = await _body(request)
+        too_large = FileTooLarge(f"{FILE_BYTES_MAX} bytes at most; send several files")
+        data = await uploads.body(request, FILE_BYTES_MAX, too_large)
         async with connections.acting(caller) as db:
             zone = await import_known.zone_of(db, operator_id)
         try:
@@ -208,15 +210,6 @@ def _check_type(request: Request) -> None:
     kind = request.headers.get("content-type", TYPES[-1]).partition(";")[0].strip().lower()
     if kind not in TYPES:
         raise FileTypeUnknown(f"send the file itself as {' or '.join(TYPES)}")
-
-
-async def _body(request: Request) -> bytes:
-    data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > FILE_BYTES_MAX:
-            raise FileTooLarge(f"{FILE_BYTES_MAX} bytes at most; send several files")
-    return bytes(data)
 
 
 @router.post("/{import_id}/apply", summary="Do what an import has shown", dependencies=writes)
