@@ -18,4 +18,5 @@ PUBLIC = {
     ("get", "/.well-known/jwks.json"),
     ("get", "/v1/public/operators/{operator_id}"),
     ("get", "/v1/public/operators/{operator_id}/logo"),
+    ("get", "/v1/public/locations/{location_id}/photos/{photo_id}"),
 }

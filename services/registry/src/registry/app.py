@@ -3,7 +3,16 @@
 from fastapi import FastAPI
 
 from common import service
-from registry import locations, pending_stations, station_groups, stations, statuses
+from registry import (
+    decommissioning,
+    location_photos,
+    locations,
+    pending_stations,
+    station_groups,
+    stations,
+    statuses,
+    templates,
+)
 from registry.consumers import HANDLERS
 from registry.settings import Settings
 
@@ -14,7 +23,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         settings or Settings(),  # type: ignore[call-arg]
         [
             locations.router,
+            location_photos.router,
             stations.router,
+            decommissioning.router,
+            templates.router,
             station_groups.router,
             pending_stations.router,
             statuses.router,

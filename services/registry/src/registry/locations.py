@@ -1,72 +1,89 @@
 """Places where stations stand."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Self
 from uuid import UUID
 
 from fastapi import APIRouter, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import outbox, paging
+from common import outbox, paging, single
 from common.auth import Caller, scoped
 from common.database import Db
 from common.events import LocationChanged
-from common.fields import Line
+from common.fields import Body, Line, Patch
 from common.paging import Cursor, Limit, Page
-from common.problems import NotFound
-from common.versions import Expected, require, tag
-from registry import tables
-from registry.fields import Country, Latitude, Longitude, TimeZone, unchanged
+from common.versions import Expected, require
+from registry import countries, tables
+from registry.fields import Country, Latitude, Longitude, TimeZone
+from registry.opening_hours import Hours
+from registry.places import Access, Contacts, Facilities
 
 router = APIRouter(prefix="/v1/locations", tags=["locations"])
 
 
-class Address(BaseModel):
-    model_config = ConfigDict(extra="forbid", from_attributes=True)
+reads = scoped("locations:read")
+writes = scoped("locations:write")
 
+DOCUMENTS: Final = {"opening_times", "access", "contacts"}  # kept as JSON
+
+
+class Address(Body):
     street: Line
     postal_code: Annotated[Line, Field(max_length=20)]
     city: Line
     country: Country
 
 
-class LocationIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class Place(BaseModel):
+    """What is entered and shown of a location."""
 
     name: Line
     address: Address
     latitude: Latitude | None = None
     longitude: Longitude | None = None
     time_zone: TimeZone = "Europe/Berlin"
+    publish: bool = Field(default=True, description="shown to the public; false: not found there")
+    opening_times: Hours | None = Field(default=None, description="null: not known")
+    access: Access | None = Field(default=None, description="null: not known")
+    facilities: Facilities = Field(default=[], description="what else is there")
+    contacts: Contacts | None = Field(default=None, description="null: the operator's own")
 
+
+class LocationIn(Place, Body):
     @model_validator(mode="after")
-    def _both_or_none(self) -> Self:
-        if (self.latitude is None) != (self.longitude is None):
-            raise ValueError("give latitude and longitude, or neither")
+    def _on_the_map(self) -> Self:
+        if self.latitude is None or self.longitude is None:
+            if (self.latitude, self.longitude) != (None, None):
+                raise ValueError("give latitude and longitude, or neither")
+        elif why := countries.fault(self.address.country, self.latitude, self.longitude):
+            raise ValueError(why)
         return self
 
     def columns(self) -> dict[str, Any]:
-        values = self.model_dump()
-        return {**values.pop("address"), **values}
+        values = self.model_dump(exclude={"address", *DOCUMENTS}) | self.address.model_dump()
+        return values | self.model_dump(mode="json", include=DOCUMENTS)
 
 
-class LocationPatch(BaseModel):
-    """What is not sent stays; an address is replaced as a whole."""
+class LocationPatch(Patch):
+    """What is an object is replaced as a whole."""
 
-    model_config = ConfigDict(extra="forbid")
+    may_be_null = frozenset({"latitude", "longitude", "opening_times", "access", "contacts"})
 
-    name: Line = unchanged()
-    address: Address = unchanged()
-    latitude: Latitude | None = unchanged()
-    longitude: Longitude | None = unchanged()
-    time_zone: TimeZone = unchanged()
+    name: Line | None = None
+    address: Address | None = None
+    latitude: Latitude | None = None
+    longitude: Longitude | None = None
+    time_zone: TimeZone | None = None
+    publish: bool | None = None
+    opening_times: Hours | None = None
+    access: Access | None = None
+    facilities: Facilities | None = None
+    contacts: Contacts | None = None
 
 
-class LocationOut(LocationIn):
-    model_config = ConfigDict(extra="ignore")
-
+class LocationOut(Place):
     id: UUID
     operator_id: UUID
     version: int
@@ -74,10 +91,10 @@ class LocationOut(LocationIn):
 
 def _out(row: tables.Location) -> LocationOut:
     columns = {name: getattr(row, name) for name in LocationOut.model_fields if name != "address"}
-    return LocationOut(**columns, address=Address.model_validate(row))
+    return LocationOut(**columns, address=Address.model_validate(row, from_attributes=True))
 
 
-def _changed(row: tables.Location) -> LocationChanged:
+def changed(row: tables.Location) -> LocationChanged:
     return LocationChanged(
         operator_id=row.operator_id,
         location_id=row.id,
@@ -87,18 +104,7 @@ def _changed(row: tables.Location) -> LocationChanged:
     )
 
 
-async def _find(db: AsyncSession, location_id: UUID, *, lock: bool = False) -> tables.Location:
-    """Raises NotFound, for another operator's too."""
-    query = select(tables.Location).where(tables.Location.id == location_id)
-    if lock:
-        query = query.with_for_update(key_share=True)
-    row = await db.scalar(query)
-    if row is None:
-        raise NotFound("there is no such location")
-    return row
-
-
-@router.get("", summary="List locations", dependencies=[scoped("locations:read")])
+@router.get("", summary="List locations", dependencies=[reads])
 async def list_locations(
     db: Db, limit: Limit = paging.LIMIT_DEFAULT, cursor: Cursor = None
 ) -> Page[LocationOut]:
@@ -108,48 +114,39 @@ async def list_locations(
     return Page(items=[_out(row) for row in found], next_cursor=next_cursor)
 
 
-@router.get("/{location_id}", summary="Read a location", dependencies=[scoped("locations:read")])
+@router.get("/{location_id}", summary="Read a location", dependencies=[reads])
 async def read_location(location_id: UUID, db: Db, response: Response) -> LocationOut:
-    row = await _find(db, location_id)
-    tag(response, row.version)
-    return _out(row)
+    row = await single.get(db, tables.Location, location_id)
+    return _out(single.tagged(response, row))
 
 
-@router.post(
-    "", summary="Make a location", status_code=201, dependencies=[scoped("locations:write")]
-)
+@router.post("", summary="Make a location", status_code=201, dependencies=[writes])
 async def create_location(
     body: LocationIn, db: Db, caller: Caller, response: Response
 ) -> LocationOut:
-    row = tables.Location(operator_id=caller.tenant(), version=1, **body.columns())
+    row = tables.Location(operator_id=caller.tenant(), **body.columns())
     db.add(row)
     await db.flush()
-    await outbox.emit(db, _changed(row))
-    tag(response, row.version)
-    return _out(row)
+    await outbox.emit(db, changed(row))
+    return _out(single.tagged(response, row))
 
 
-@router.patch(
-    "/{location_id}", summary="Change a location", dependencies=[scoped("locations:write")]
-)
+@router.patch("/{location_id}", summary="Change a location", dependencies=[writes])
 async def change_location(
     location_id: UUID, body: LocationPatch, db: Db, response: Response, expected: Expected
 ) -> LocationOut:
-    row = await _find(db, location_id, lock=True)
+    row = await single.get(db, tables.Location, location_id)
     require(expected, row.version)
-    was = LocationIn.model_validate(_out(row).model_dump(include=set(LocationIn.model_fields)))
+    was = _out(row).model_dump(include=set(LocationIn.model_fields))
     try:
-        wanted = LocationIn.model_validate(was.model_dump() | body.model_dump(exclude_unset=True))
+        wanted = LocationIn.model_validate(was | body.changes())
     except ValidationError as error:
         # What was sent is good, but not together with what stands.
         raise RequestValidationError(
             [{**e, "loc": ("body", *e["loc"])} for e in error.errors()]
         ) from error
-    if wanted != was:
-        for name, value in wanted.columns().items():
-            setattr(row, name, value)
-        row.version += 1
-        await db.flush()
-        await outbox.emit(db, _changed(row))
-    tag(response, row.version)
-    return _out(row)
+    if wanted.model_dump() != was:
+        based_on = frozenset({row.version})
+        row = await single.change(db, tables.Location, row.id, based_on, wanted.columns())
+        await outbox.emit(db, changed(row))
+    return _out(single.tagged(response, row))

@@ -8,7 +8,14 @@ from registry.tables.declarative import Table
 from registry.tables.groups import StationGroup, StationGroupMember, StationSubgroup
 from registry.tables.live import ConnectorLive, EvseSession, GatewayReplica, StationLive
 from registry.tables.pending import PendingStation
-from registry.tables.places import Connector, Evse, Location, Station
+from registry.tables.places import (
+    Connector,
+    Evse,
+    Location,
+    LocationPhoto,
+    Station,
+    StationTemplate,
+)
 
 __all__ = [
     "Connector",
@@ -17,11 +24,13 @@ __all__ = [
     "EvseSession",
     "GatewayReplica",
     "Location",
+    "LocationPhoto",
     "PendingStation",
     "Station",
     "StationGroup",
     "StationGroupMember",
     "StationLive",
     "StationSubgroup",
+    "StationTemplate",
     "Table",
 ]
