@@ -15,6 +15,7 @@ from registry import (
 )
 from registry.consumers import HANDLERS
 from registry.settings import Settings
+from registry.station_imports import routes as station_imports
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -27,6 +28,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             stations.router,
             decommissioning.router,
             templates.router,
+            station_imports.router,
             station_groups.router,
             pending_stations.router,
             statuses.router,

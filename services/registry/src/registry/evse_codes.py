@@ -1,11 +1,13 @@
-"""Pure: the EVSE codes of a station by the pattern of its template."""
+"""Pure: the EVSEs of a station by its template, with their codes by a pattern."""
 
 import re
+from collections.abc import Iterable
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
 from registry.fields import EVSE_CODE_PATTERN
+from registry.hardware import Evse, EvseKind
 
 STATION: Final = "{station}"
 EVSE: Final = "{evse}"
@@ -34,3 +36,14 @@ CodePattern = Annotated[
     Field(max_length=60, examples=["DE*ABC*E{station}*{evse}"]),
     AfterValidator(_good),
 ]
+
+
+def made_of(kinds: Iterable[EvseKind], pattern: str | None, station_id: str) -> list[Evse]:
+    """Raises ValueError if the pattern makes no EVSE code of this station's id."""
+    evses = [Evse.model_validate(dict(kind)) for kind in kinds]
+    if pattern is None:
+        return evses
+    return [
+        evse.model_copy(update={"code": generated(pattern, station_id, evse.evse_id)})
+        for evse in evses
+    ]

@@ -73,7 +73,8 @@ async def put(
         await db.execute(_UPDATE, kept)
     await _delete(db, _connector, operator_id, rewired)
     if connectors:
-        await db.execute(insert(_connector), connectors)
+        # With what is returned many rows are one statement, and one run of its triggers.
+        await db.execute(insert(_connector).returning(_connector.c.connector_id), connectors)
     return []
 
 

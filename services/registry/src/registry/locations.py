@@ -1,69 +1,29 @@
 """Places where stations stand."""
 
-from typing import Annotated, Any, Final, Self
 from uuid import UUID
 
 from fastapi import APIRouter, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import ValidationError
 from sqlalchemy import select
 
 from common import outbox, paging, single
 from common.auth import Caller, scoped
 from common.database import Db
 from common.events import LocationChanged
-from common.fields import Body, Line, Patch
+from common.fields import Line, Patch
 from common.paging import Cursor, Limit, Page
 from common.versions import Expected, require
-from registry import countries, tables
-from registry.fields import Country, Latitude, Longitude, TimeZone
+from registry import tables
+from registry.fields import Latitude, Longitude, TimeZone
 from registry.opening_hours import Hours
-from registry.places import Access, Contacts, Facilities
+from registry.places import Access, Address, Contacts, Facilities, LocationIn, Place
 
 router = APIRouter(prefix="/v1/locations", tags=["locations"])
 
 
 reads = scoped("locations:read")
 writes = scoped("locations:write")
-
-DOCUMENTS: Final = {"opening_times", "access", "contacts"}  # kept as JSON
-
-
-class Address(Body):
-    street: Line
-    postal_code: Annotated[Line, Field(max_length=20)]
-    city: Line
-    country: Country
-
-
-class Place(BaseModel):
-    """What is entered and shown of a location."""
-
-    name: Line
-    address: Address
-    latitude: Latitude | None = None
-    longitude: Longitude | None = None
-    time_zone: TimeZone = "Europe/Berlin"
-    publish: bool = Field(default=True, description="shown to the public; false: not found there")
-    opening_times: Hours | None = Field(default=None, description="null: not known")
-    access: Access | None = Field(default=None, description="null: not known")
-    facilities: Facilities = Field(default=[], description="what else is there")
-    contacts: Contacts | None = Field(default=None, description="null: the operator's own")
-
-
-class LocationIn(Place, Body):
-    @model_validator(mode="after")
-    def _on_the_map(self) -> Self:
-        if self.latitude is None or self.longitude is None:
-            if (self.latitude, self.longitude) != (None, None):
-                raise ValueError("give latitude and longitude, or neither")
-        elif why := countries.fault(self.address.country, self.latitude, self.longitude):
-            raise ValueError(why)
-        return self
-
-    def columns(self) -> dict[str, Any]:
-        values = self.model_dump(exclude={"address", *DOCUMENTS}) | self.address.model_dump()
-        return values | self.model_dump(mode="json", include=DOCUMENTS)
 
 
 class LocationPatch(Patch):

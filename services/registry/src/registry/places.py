@@ -1,11 +1,14 @@
-"""What drivers are told of a place, in OCPI's words. Pure: models and their rules."""
+"""Where stations stand, in OCPI's words. Pure: models and their rules."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
 
 from common.contacts import Email, Phone, Website
-from common.fields import Body
+from common.fields import Body, Line
+from registry import countries
+from registry.fields import Country, Latitude, Longitude, TimeZone
+from registry.opening_hours import Hours
 
 # OCPI 2.2.1, 8.4.16 ParkingType.
 ParkingType = Literal[
@@ -80,3 +83,42 @@ class Contacts(Body):
 
 
 Facilities = Annotated[list[Facility], AfterValidator(_each_once)]
+
+DOCUMENTS: Final = {"opening_times", "access", "contacts"}  # kept as JSON
+
+
+class Address(Body):
+    street: Line
+    postal_code: Annotated[Line, Field(max_length=20)]
+    city: Line
+    country: Country
+
+
+class Place(BaseModel):
+    """What is entered and shown of a location."""
+
+    name: Line
+    address: Address
+    latitude: Latitude | None = None
+    longitude: Longitude | None = None
+    time_zone: TimeZone = "Europe/Berlin"
+    publish: bool = Field(default=True, description="shown to the public; false: not found there")
+    opening_times: Hours | None = Field(default=None, description="null: not known")
+    access: Access | None = Field(default=None, description="null: not known")
+    facilities: Facilities = Field(default=[], description="what else is there")
+    contacts: Contacts | None = Field(default=None, description="null: the operator's own")
+
+
+class LocationIn(Place, Body):
+    @model_validator(mode="after")
+    def _on_the_map(self) -> Self:
+        if self.latitude is None or self.longitude is None:
+            if (self.latitude, self.longitude) != (None, None):
+                raise ValueError("give latitude and longitude, or neither")
+        elif why := countries.fault(self.address.country, self.latitude, self.longitude):
+            raise ValueError(why)
+        return self
+
+    def columns(self) -> dict[str, Any]:
+        values = self.model_dump(exclude={"address", *DOCUMENTS}) | self.address.model_dump()
+        return values | self.model_dump(mode="json", include=DOCUMENTS)

@@ -24,7 +24,7 @@ from common.problems import NotFound, Problem
 from common.versions import Expected, require, tag
 from registry import evse_rows, tables, templates
 from registry.fields import StationId
-from registry.hardware import Evse, Evses, one_evse
+from registry.hardware import Evse, Evses, Meter, one_evse
 
 router = APIRouter(prefix="/v1/stations", tags=["stations"])
 
@@ -106,29 +106,29 @@ class StationCreated(StationOut, PasswordOut):
     pass
 
 
-def changed(row: tables.Station) -> events.StationChanged:
+def changed(station: StationOut) -> events.StationChanged:
     return events.StationChanged(
-        operator_id=row.operator_id,
-        station_id=row.id,
-        version=row.version,
-        name=row.name,
-        location_id=row.location_id,
-        active=row.active,
-        evses=tuple(_told(evse) for evse in row.evses),
-        decommissioned_at=row.decommissioned_at,
+        operator_id=station.operator_id,
+        station_id=station.id,
+        version=station.version,
+        name=station.name,
+        location_id=station.location_id,
+        active=station.active,
+        evses=tuple(_told(evse) for evse in station.evses),
+        decommissioned_at=station.decommissioned_at,
     )
 
 
-def _told(evse: tables.Evse) -> events.Evse:
-    meter = evse.meter or {}
+def _told(evse: Evse) -> events.Evse:
+    meter = evse.meter or Meter()
     return events.Evse(
         evse_id=evse.evse_id,
         code=evse.code,
         max_power_w=evse.max_power_w,
         connectors=len(evse.connectors),
         phases=evse.phases,
-        meter_serial_number=meter.get("serial_number"),
-        public_key=meter.get("public_key"),
+        meter_serial_number=meter.serial_number,
+        public_key=meter.public_key,
     )
 
 
@@ -169,10 +169,15 @@ async def put_evses(db: AsyncSession, operator_id: UUID, change: evse_rows.Chang
         raise EvseCodeTaken("an EVSE code belongs to another EVSE", codes=codes)
 
 
+def ocpp_url(request: Request, station_id: str) -> str:
+    """Where a station connects to."""
+    public_url = request.app.state.parts.settings.ocpp_public_url.rstrip("/")
+    return f"{public_url}/{quote(station_id, safe='')}"
+
+
 def _handover(request: Request, response: Response, station_id: str, password: str) -> PasswordOut:
     response.headers["Cache-Control"] = "no-store"
-    public_url = request.app.state.parts.settings.ocpp_public_url.rstrip("/")
-    return PasswordOut(ocpp_url=f"{public_url}/{quote(station_id, safe='')}", password=password)
+    return PasswordOut(ocpp_url=ocpp_url(request, station_id), password=password)
 
 
 @router.get("", summary="List stations", dependencies=[scoped("stations:read")])
@@ -270,7 +275,7 @@ async def add(
         return None
     await put_evses(db, operator_id, evse_rows.Change(body.id, (), body.evses))
     row = await find(db, body.id)
-    await outbox.emit(db, changed(row))
+    await outbox.emit(db, changed(StationOut.model_validate(row)))
     return row
 
 
@@ -308,7 +313,7 @@ async def told(
     if change is not None:
         await put_evses(db, row.operator_id, change)
     row = await find(db, row.id)
-    await outbox.emit(db, changed(row))
+    await outbox.emit(db, changed(StationOut.model_validate(row)))
     return row
 
 

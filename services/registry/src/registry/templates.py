@@ -15,7 +15,7 @@ from common.paging import Cursor, Limit, Page
 from common.problems import Problem
 from common.refusals import refusing
 from common.versions import Expected, require
-from registry.evse_codes import CodePattern, generated
+from registry.evse_codes import CodePattern, made_of
 from registry.hardware import Evse, EvseKind, EvseKinds
 from registry.tables import StationTemplate
 
@@ -115,18 +115,11 @@ async def find(db: AsyncSession, operator_id: UUID, template_id: UUID) -> Statio
 
 def applied(template: StationTemplate, station_id: str) -> list[Evse]:
     """The EVSEs of a station of this model, with their codes. Raises CodePatternUnfit."""
-    return [_evse(template.code_pattern, kind, station_id) for kind in template.evses]
-
-
-def _evse(pattern: str | None, kind: dict[str, object], station_id: str) -> Evse:
-    evse = Evse.model_validate(kind)
-    if pattern is None:
-        return evse
+    kinds = map(EvseKind.model_validate, template.evses)
     try:
-        code = generated(pattern, station_id, evse.evse_id)
+        return made_of(kinds, template.code_pattern, station_id)
     except ValueError as error:
         raise CodePatternUnfit(str(error)) from error
-    return evse.model_copy(update={"code": code})
 
 
 @router.get("", summary="List station templates", dependencies=[reads])
