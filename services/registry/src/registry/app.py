@@ -2,23 +2,33 @@
 
 from fastapi import FastAPI
 
-from common import service
+from common import public_limits, service
+from common.windows import Limit
 from registry import locations, pending_stations, station_groups, stations, statuses
 from registry.consumers import HANDLERS
+from registry.qr import codes, public, sheets
+from registry.qr import settings as qr_settings
 from registry.settings import Settings
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    return service.create(
+    settings = settings or Settings()  # type: ignore[call-arg]
+    app = service.create(
         "registry",
-        settings or Settings(),  # type: ignore[call-arg]
+        settings,
         [
             locations.router,
             stations.router,
             station_groups.router,
             pending_stations.router,
             statuses.router,
+            qr_settings.router,
+            codes.router,
+            sheets.router,
+            public.router,
         ],
         HANDLERS,
         title="registry",
     )
+    public_limits.install(app, {"qr": [Limit(settings.qr_requests_per_minute, 60.0)]})
+    return app

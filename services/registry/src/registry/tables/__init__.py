@@ -9,6 +9,7 @@ from registry.tables.groups import StationGroup, StationGroupMember, StationSubg
 from registry.tables.live import ConnectorLive, EvseSession, GatewayReplica, StationLive
 from registry.tables.pending import PendingStation
 from registry.tables.places import Connector, Evse, Location, Station
+from registry.tables.qr import QrLogo, QrRevision, QrSettings
 
 __all__ = [
     "Connector",
@@ -18,6 +19,9 @@ __all__ = [
     "GatewayReplica",
     "Location",
     "PendingStation",
+    "QrLogo",
+    "QrRevision",
+    "QrSettings",
     "Station",
     "StationGroup",
     "StationGroupMember",
