@@ -19,4 +19,8 @@ PUBLIC = {
     ("get", "/v1/public/operators/{operator_id}"),
     ("get", "/v1/public/operators/{operator_id}/logo"),
     ("get", "/v1/public/locations/{location_id}/photos/{photo_id}"),
+    ("get", "/q/{code}/{tag}"),
+    ("get", "/v1/qr/{code}/{tag}"),
+    ("get", "/.well-known/apple-app-site-association"),
+    ("get", "/.well-known/assetlinks.json"),
 }

@@ -43,6 +43,8 @@ NO_LIST: Final[dict[Key, str]] = {
     ("get", "/v1/commands/stream"): "never ends; has a test below",
     ("get", "/v1/settings/logo"): "there is none; identity tests it",
     ("get", "/v1/oidc-provider"): "there is none; identity tests it",
+    ("get", "/v1/qr-settings"): "an operator's own; registry tests it",
+    ("get", "/v1/qr-settings/logo"): "there is none; registry tests it",
     ("get", "/v1/me"): "a driver's own; identity tests it",
     ("get", "/v1/signing-keys"): "the platform's own",
 }
@@ -55,6 +57,7 @@ OWNER_GETS: Final[dict[Key, tuple[int, str]]] = {
 }
 WRITES_NOTHING: Final[dict[Key, str]] = {
     ("post", "/v1/authorizations"): "asks what would be decided",
+    ("post", "/v1/qr-label-sheets"): "draws what there is",
 }
 OF_THE_OPERATOR: Final = "the whole operator's, at no location"
 AT_NO_LOCATION: Final[dict[str, str]] = {

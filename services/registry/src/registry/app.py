@@ -2,7 +2,8 @@
 
 from fastapi import FastAPI
 
-from common import service
+from common import public_limits, service
+from common.windows import Limit
 from registry import (
     decommissioning,
     location_photos,
@@ -14,14 +15,17 @@ from registry import (
     templates,
 )
 from registry.consumers import HANDLERS
+from registry.qr import codes, public, sheets
+from registry.qr import settings as qr_settings
 from registry.settings import Settings
 from registry.station_imports import routes as station_imports
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    return service.create(
+    settings = settings or Settings()  # type: ignore[call-arg]
+    app = service.create(
         "registry",
-        settings or Settings(),  # type: ignore[call-arg]
+        settings,
         [
             locations.router,
             location_photos.router,
@@ -32,7 +36,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             station_groups.router,
             pending_stations.router,
             statuses.router,
+            qr_settings.router,
+            codes.router,
+            sheets.router,
+            public.router,
         ],
         HANDLERS,
         title="registry",
     )
+    public_limits.install(app, {"qr": [Limit(settings.qr_requests_per_minute, 60.0)]})
+    return app

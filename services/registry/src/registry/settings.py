@@ -11,3 +11,11 @@ class Settings(settings.Settings):
         pattern="^wss?://",
         description="where chargers reach the gateway; a station's id is appended",
     )
+    qr_requests_per_minute: int = Field(
+        default=600,
+        ge=0,
+        le=100_000,
+        description="requests of scanned QR codes and apps, without a token, that a network (/24 "
+        "of IPv4, /64 of IPv6) may send; many phones share one. Each replica counts for itself, in "
+        "memory. 0: no limit",
+    )

@@ -16,6 +16,7 @@ from registry.tables.places import (
     Station,
     StationTemplate,
 )
+from registry.tables.qr import QrLogo, QrRevision, QrSettings
 
 __all__ = [
     "Connector",
@@ -26,6 +27,9 @@ __all__ = [
     "Location",
     "LocationPhoto",
     "PendingStation",
+    "QrLogo",
+    "QrRevision",
+    "QrSettings",
     "Station",
     "StationGroup",
     "StationGroupMember",
