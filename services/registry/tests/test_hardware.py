@@ -99,5 +99,5 @@ async def rows(operator: Operator, station_id: str) -> dict[int, str]:
     """Which version of a row there is of each EVSE."""
     async with operator.registry.app.state.connections.begin(PLATFORM) as db:
         query = text("select evse_id, xmin::text from evse where station_id = :id")
-        found = (await db.execute(query, {"id": station_id})).tuples()
-        return dict(found.all())
+        found = await db.execute(query, {"id": station_id})
+        return {row[0]: row[1] for row in found}
