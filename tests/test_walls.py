@@ -30,7 +30,11 @@ WITHOUT_A_WALL = {
 OF_LOCATIONS: Final = ("registry", "billing", "reporting", "csms-gateway")
 # For a partner, or for staff who see every location; billing tests that others are refused.
 OF_EVERY_LOCATION: Final = ("/v1/partner/", "/v1/webhooks")
-STREAMS: Final = ("/v1/commands/stream", "/v1/stations/{station_id}/messages/stream")
+STREAMS: Final = {
+    "/v1/commands/stream": "csms-gateway",
+    "/v1/stations/{station_id}/messages/stream": "csms-gateway",
+    "/v1/status/stream": "registry",
+}
 
 # What is left out below names a route and says why.
 NAMES_ITS_OWN: Final = "a uid is the partner's own word: it makes or changes a card of its own"
@@ -41,6 +45,7 @@ ANOTHERS_PATH_IS_GOOD: Final[dict[Key, str]] = {
 }
 NO_LIST: Final[dict[Key, str]] = {
     ("get", "/v1/commands/stream"): "never ends; has a test below",
+    ("get", "/v1/status/stream"): "never ends; has a test below",
     ("get", "/v1/settings/logo"): "there is none; identity tests it",
     ("get", "/v1/oidc-provider"): "there is none; identity tests it",
     ("get", "/v1/me"): "a driver's own; identity tests it",
@@ -288,7 +293,7 @@ async def test_another_operators_things_cannot_be_named(both: tuple[Whole, Whole
 async def replayed(whole: Whole, path: str, headers: dict[str, str]) -> str:
     """What a stream has to tell from its beginning, in two seconds."""
     told = ""
-    url = whole.suite.urls["csms-gateway"] + path.format(station_id=HERE)
+    url = whole.suite.urls[STREAMS[path]] + path.format(station_id=HERE)
     try:
         async with (
             asyncio.timeout(2),

@@ -1,10 +1,23 @@
 """Wiring for registry."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
 from fastapi import FastAPI
 
 from common import service
-from registry import locations, pending_stations, station_groups, stations, statuses
+from registry import (
+    locations,
+    pending_stations,
+    silence,
+    station_groups,
+    stations,
+    status_stream,
+    statuses,
+)
 from registry.consumers import HANDLERS
+from registry.following import Following
 from registry.settings import Settings
 
 
@@ -18,7 +31,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             station_groups.router,
             pending_stations.router,
             statuses.router,
+            status_stream.router,
         ],
         HANDLERS,
         title="registry",
+        around=_running,
     )
+
+
+@asynccontextmanager
+async def _running(parts: service.Parts) -> AsyncIterator[Following]:
+    following = Following(parts.connections)
+    parts.tasks.forever(following.run, "live statuses")
+    parts.tasks.forever(partial(silence.watch, parts.connections), "silent gateways")
+    yield following

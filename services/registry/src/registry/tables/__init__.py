@@ -6,19 +6,33 @@ whatever is newer.
 
 from registry.tables.declarative import Table
 from registry.tables.groups import StationGroup, StationGroupMember, StationSubgroup
-from registry.tables.live import ConnectorLive, EvseSession, GatewayReplica, StationLive
+from registry.tables.history import ConnectorStanding, StationConnection
+from registry.tables.live import (
+    CHANGE,
+    ConnectorLive,
+    EvseMeter,
+    EvseSession,
+    GatewayReplica,
+    LiveChange,
+    StationLive,
+)
 from registry.tables.pending import PendingStation
 from registry.tables.places import Connector, Evse, Location, Station
 
 __all__ = [
+    "CHANGE",
     "Connector",
     "ConnectorLive",
+    "ConnectorStanding",
     "Evse",
+    "EvseMeter",
     "EvseSession",
     "GatewayReplica",
+    "LiveChange",
     "Location",
     "PendingStation",
     "Station",
+    "StationConnection",
     "StationGroup",
     "StationGroupMember",
     "StationLive",
