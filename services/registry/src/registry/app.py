@@ -15,6 +15,7 @@ from registry import (
     stations,
     status_stream,
     statuses,
+    uptimes,
 )
 from registry.consumers import HANDLERS
 from registry.following import Following
@@ -32,6 +33,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             pending_stations.router,
             statuses.router,
             status_stream.router,
+            uptimes.router,
         ],
         HANDLERS,
         title="registry",
