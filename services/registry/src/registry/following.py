@@ -98,13 +98,19 @@ class Follower:
     wanted: Wanted
     _waiting: dict[Key, sse.Event] = field(default_factory=dict)
     _some: asyncio.Event = field(default_factory=asyncio.Event)
+    _behind: bool = False
 
     def hand(self, news: Sequence[News]) -> None:
+        if self._behind:
+            return
         for one in news:
             if self.wanted.takes(one):
                 self._waiting.pop(one.key, None)  # the newer stands behind, in the order of numbers
                 self._waiting[one.key] = one.event
-        if self._waiting:
+        if len(self._waiting) > WAITING_MAX:
+            self._behind = True
+            self._waiting.clear()
+        if self._waiting or self._behind:
             self._some.set()
 
     async def take(self) -> list[sse.Event]:
@@ -113,7 +119,7 @@ class Follower:
             await asyncio.wait_for(self._some.wait(), sse.KEEP_ALIVE_S)
         except TimeoutError:
             return []
-        if len(self._waiting) > WAITING_MAX:
+        if self._behind:
             raise FellBehind
         events = list(self._waiting.values())
         self._waiting.clear()
@@ -130,6 +136,7 @@ class Following:
         self._anybody = asyncio.Event()
         self._ready = asyncio.Event()
         self._position = 0  # once ready
+        self._turn = asyncio.Lock()
 
     @contextmanager
     def follower(self, wanted: Wanted) -> Iterator[Follower]:
@@ -148,7 +155,8 @@ class Following:
     async def position(self) -> int:
         """Whatever has a higher number is handed out; the others are there to be read."""
         await self._ready.wait()
-        return self._position
+        async with self._turn:  # one that came in the middle of a look is in the next one
+            return self._position
 
     async def run(self) -> None:
         while True:
@@ -158,7 +166,8 @@ class Following:
                 await unsettled.gone(self._connections, LiveChange)
                 self._position = newest
                 self._ready.set()
-            await self._look()
+            async with self._turn:
+                await self._look()
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def newest(self) -> int:
