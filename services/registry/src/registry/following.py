@@ -9,6 +9,7 @@ in another order than they were given; next_rows waits for those that are still 
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -97,13 +98,19 @@ class Follower:
     wanted: Wanted
     _waiting: dict[Key, sse.Event] = field(default_factory=dict)
     _some: asyncio.Event = field(default_factory=asyncio.Event)
+    _behind: bool = False
 
     def hand(self, news: Sequence[News]) -> None:
+        if self._behind:
+            return
         for one in news:
             if self.wanted.takes(one):
                 self._waiting.pop(one.key, None)  # the newer stands behind, in the order of numbers
                 self._waiting[one.key] = one.event
-        if self._waiting:
+        if len(self._waiting) > WAITING_MAX:
+            self._behind = True
+            self._waiting.clear()
+        if self._waiting or self._behind:
             self._some.set()
 
     async def take(self) -> list[sse.Event]:
@@ -112,7 +119,7 @@ class Follower:
             await asyncio.wait_for(self._some.wait(), sse.KEEP_ALIVE_S)
         except TimeoutError:
             return []
-        if len(self._waiting) > WAITING_MAX:
+        if self._behind:
             raise FellBehind
         events = list(self._waiting.values())
         self._waiting.clear()
@@ -129,6 +136,7 @@ class Following:
         self._anybody = asyncio.Event()
         self._ready = asyncio.Event()
         self._position = 0  # once ready
+        self._turn = asyncio.Lock()
 
     @contextmanager
     def follower(self, wanted: Wanted) -> Iterator[Follower]:
@@ -147,7 +155,8 @@ class Following:
     async def position(self) -> int:
         """Whatever has a higher number is handed out; the others are there to be read."""
         await self._ready.wait()
-        return self._position
+        async with self._turn:  # one that came in the middle of a look is in the next one
+            return self._position
 
     async def run(self) -> None:
         while True:
@@ -157,7 +166,8 @@ class Following:
                 await unsettled.gone(self._connections, LiveChange)
                 self._position = newest
                 self._ready.set()
-            await self._look()
+            async with self._turn:
+                await self._look()
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def newest(self) -> int:
@@ -174,8 +184,9 @@ class Following:
         operators = {follower.wanted.caller.operator_id for follower in self._followers}
         if None not in operators:
             changes = [one for one in changes if one.operator_id in operators]
+        grouped = any(follower.wanted.group_id for follower in self._followers)
         async with self._connections.begin(PLATFORM) as db:
-            news = await news_of(db, changes)
+            news = await news_of(db, changes, grouped=grouped)
         for follower in self._followers:
             follower.hand(news)
         self._position = until
@@ -192,31 +203,31 @@ async def missed(
     query = wanted.query().where(LiveChange.change > after, LiveChange.change <= until)
     async with connections.acting(wanted.caller) as db:
         changes = await _found(db, query.order_by(LiveChange.change).limit(AT_ONCE_MAX))
-        news = await news_of(db, changes)
+        news = await news_of(db, changes, grouped=False)  # the query has looked
     next_after = changes[-1].change if len(changes) == AT_ONCE_MAX else None
     return [one.event for one in news], next_after
 
 
-async def news_of(db: AsyncSession, changes: Sequence[LiveChange]) -> list[News]:
-    """What has news as it is now, in the order of the numbers."""
+async def news_of(db: AsyncSession, changes: Sequence[LiveChange], *, grouped: bool) -> list[News]:
+    """What has news as it is now, in the order of the numbers; grouped: and in which groups."""
     ids = {change.station_id for change in changes}
     if not ids:
         return []
     found = (await db.scalars(select(Station).where(Station.id.in_(ids)))).all()
     shown = {one.station_id: one for one in await statuses.of(db, found)}
-    group_ids: dict[str, set[UUID]] = {station_id: set() for station_id in shown}
-    holding = select(StationGroupMember.station_id, StationGroupMember.group_id)
-    for station_id, group_id in await db.execute(
-        holding.where(StationGroupMember.station_id.in_(shown))
-    ):
-        group_ids[station_id].add(group_id)
+    group_ids: dict[str, set[UUID]] = defaultdict(set)
+    if grouped:
+        holding = select(StationGroupMember.station_id, StationGroupMember.group_id)
+        for row in await db.execute(holding.where(StationGroupMember.station_id.in_(shown))):
+            group_ids[row.station_id].add(row.group_id)
     told = []
     for change in sorted(changes, key=lambda change: change.change):
         status = shown.get(change.station_id)
-        if event := status and _event(change, status):
-            key = Key(change.operator_id, change.station_id, change.evse_id)
-            groups = frozenset(group_ids[change.station_id])
-            told.append(News(key, status.location_id if status else None, groups, event))
+        if status is None or (event := _event(change, status)) is None:
+            continue
+        key = Key(change.operator_id, change.station_id, change.evse_id)
+        groups = frozenset(group_ids[change.station_id])
+        told.append(News(key, status.location_id, groups, event))
     return told
 
 
