@@ -11,6 +11,7 @@ from pydantic import (
     StringConstraints,
 )
 
+from common.fields import Email as Email
 from identity import business_ids
 
 # No control characters: NUL cannot be stored and a line break spoils a list.
@@ -18,17 +19,6 @@ _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 _TIME_ZONES = frozenset(available_timezones())
 
 Label = Annotated[str, StringConstraints(strip_whitespace=True, max_length=80, pattern=_PRINTABLE)]
-# ASCII, so that lower case is the same here, in PostgreSQL and in the mind of who types it.
-Email = Annotated[
-    str,
-    StringConstraints(
-        strip_whitespace=True,
-        to_lower=True,
-        min_length=3,
-        max_length=254,
-        pattern=r"^[!-?A-~]+@[!-?A-~]+$",
-    ),
-]
 Locations = Annotated[
     list[UUID],
     Field(
