@@ -44,7 +44,9 @@ EXCUSED = {
     },
     "registry": {
         "connector_live": CHARGERS, "evse_session": CHARGERS, "station_live": CHARGERS,
-        "gateway_replica": EVENTS,
+        "gateway_replica": EVENTS, "operator": EVENTS,
+        "alert_round": MACHINERY, "mail": MACHINERY, "webhook_delivery": MACHINERY,
+        "station_failure": CHARGERS,
     },
     "reporting": {
         "card": EVENTS, "fact": EVENTS, "location": EVENTS, "person": EVENTS, "station": EVENTS,

@@ -11,6 +11,7 @@ from typing import Any
 
 import pki
 import pytest
+from postbox import mailbox, post_office, text_of
 from sqlalchemy import select, update
 from stack import Issuer, Running, Servers, one_service
 
@@ -23,8 +24,6 @@ from common.sealing import Sealer
 from common.smtp_address import Server
 from identity import mail
 from identity.tables import Mail, Operator
-
-from .postbox import mailbox, post_office, text_of
 
 KEY = "a secret key that is long enough, really"
 SENDER = Address("Nord", addr_spec="no-reply@nord.example")

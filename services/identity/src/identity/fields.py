@@ -11,7 +11,6 @@ from pydantic import (
     StringConstraints,
 )
 
-from common.fields import Email as Email
 from identity import business_ids
 
 # No control characters: NUL cannot be stored and a line break spoils a list.

@@ -2,8 +2,9 @@
 
 from pydantic import Field
 
+from common.fields import Email
 from common.mail import MailSettings
-from identity.fields import Email, Password
+from identity.fields import Password
 
 
 class Settings(MailSettings):

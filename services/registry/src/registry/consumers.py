@@ -19,12 +19,14 @@ from common.events import (
     BootsReported,
     ConnectionsReported,
     GatewayBeat,
+    IncidentOpened,
+    OperatorChanged,
     SessionEnded,
     SessionStarted,
     StationDiscovered,
     StatusesReported,
 )
-from registry import pending_stations
+from registry import failures, operators, pending_stations
 from registry.fields import CONNECTOR_ID_MAX, EVSE_ID_MAX
 from registry.liveness import News, newest_by_station, news, plausible
 from registry.tables import GatewayReplica
@@ -161,6 +163,7 @@ async def note_statuses(db: AsyncSession, event: StatusesReported) -> None:
     if dropped := len(event.reports) - len(reports):
         log.warning("%d status reports of connectors that cannot be are dropped", dropped)
     await upsert_statuses(db, _status_rows(news(reports)))
+    await failures.note_faults(db, reports)
 
 
 def _status_rows(batch: Iterable[News]) -> list[tuple[object, ...]]:
@@ -208,6 +211,8 @@ async def note_session(db: AsyncSession, event: SessionStarted | SessionEnded) -
         event.connector_id, event.session_id, event.started_at, ended_at,
     )  # fmt: skip
     await upsert_sessions(db, [row])
+    if isinstance(event, SessionEnded):
+        await failures.note_end(db, event)
 
 
 HANDLERS: inbox.Handlers = {
@@ -218,4 +223,6 @@ HANDLERS: inbox.Handlers = {
     StatusesReported: note_statuses,
     SessionStarted: note_session,
     SessionEnded: note_session,
+    IncidentOpened: failures.note_incident,
+    OperatorChanged: operators.keep_operator,
 }

@@ -13,12 +13,11 @@ from common import outbound, outbox, sealed, single
 from common.auth import Caller, scoped
 from common.database import Db
 from common.events import PartnerChanged
-from common.fields import Body, Line, Patch
+from common.fields import Body, Email, Line, Patch
 from common.paging import Cursor, Limit, Page, rows
 from common.problems import NotFound, Problem
 from common.refusals import refusing
 from common.versions import Expected
-from identity.fields import Email
 from identity.people.cards import Uid
 from identity.refusals import UnknownOperator
 from identity.staff import tokens

@@ -13,12 +13,11 @@ from common import outbox, single
 from common.auth import Caller, scoped
 from common.database import Db
 from common.events import CompanyChanged
-from common.fields import Body, Line, Patch
+from common.fields import Body, Email, Line, Patch
 from common.paging import Cursor, Limit, Page, rows
 from common.problems import Problem
 from common.refusals import refusing
 from common.versions import Expected
-from identity.fields import Email
 from identity.refusals import UnknownOperator
 from identity.tables import Card, Company, CostCentre, Table
 

@@ -15,12 +15,11 @@ from common.auth import Caller, scoped
 from common.clock import AnyMoment
 from common.database import Db
 from common.events import UserChanged
-from common.fields import Body, Line, Patch
+from common.fields import Body, Email, Line, Patch
 from common.paging import Cursor, Limit, Page, rows
 from common.problems import Problem
 from common.refusals import refusing
 from common.versions import Expected
-from identity.fields import Email
 from identity.refusals import UnknownOperator
 from identity.tables import Card, User, UserGroupMember
 

@@ -13,9 +13,9 @@ from common import client
 from common.auth import Principal
 from common.clock import now
 from common.database import PLATFORM, Connections
-from common.fields import Body
+from common.fields import Body, Email
 from identity import mail, mail_texts
-from identity.fields import Email, Password
+from identity.fields import Password
 from identity.mail import Mailing, MailRequired
 from identity.public_posts import limited
 from identity.staff import asking, links, lockout, sessions, signin, tokens

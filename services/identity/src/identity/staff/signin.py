@@ -13,9 +13,8 @@ from sqlalchemy import Select, select
 
 from common import client
 from common.database import PLATFORM, Connections
-from common.fields import Body
+from common.fields import Body, Email
 from common.problems import Problem
-from identity.fields import Email
 from identity.public_posts import limited
 from identity.staff import lockout, sessions, totp
 from identity.staff.passwords import Hashing

@@ -4,6 +4,16 @@ What people enter and what events tell are apart: the first has versions, the se
 whatever is newer.
 """
 
+from registry.tables.alerts import (
+    Alert,
+    AlertRound,
+    AlertRule,
+    Mail,
+    Operator,
+    StationFailure,
+    Webhook,
+    WebhookDelivery,
+)
 from registry.tables.declarative import Table
 from registry.tables.groups import StationGroup, StationGroupMember, StationSubgroup
 from registry.tables.live import ConnectorLive, EvseSession, GatewayReplica, StationLive
@@ -11,17 +21,25 @@ from registry.tables.pending import PendingStation
 from registry.tables.places import Connector, Evse, Location, Station
 
 __all__ = [
+    "Alert",
+    "AlertRound",
+    "AlertRule",
     "Connector",
     "ConnectorLive",
     "Evse",
     "EvseSession",
     "GatewayReplica",
     "Location",
+    "Mail",
+    "Operator",
     "PendingStation",
     "Station",
+    "StationFailure",
     "StationGroup",
     "StationGroupMember",
     "StationLive",
     "StationSubgroup",
     "Table",
+    "Webhook",
+    "WebhookDelivery",
 ]
