@@ -120,6 +120,12 @@ def test_quiet_hours_and_the_others_are_the_whole_day(
     assert not quiet(None, None, zone, at)
 
 
+def test_quiet_hours_have_their_first_moment_and_not_their_last() -> None:
+    for begins, ends in ((time(12), time(14)), (time(12), time(3))):
+        assert quiet(begins, ends, "UTC", NOON)
+        assert not quiet(begins, ends, "UTC", NOON.replace(hour=ends.hour))
+
+
 def test_quiet_hours_are_by_the_operators_clock_and_keep_nothing_critical_back() -> None:
     night = {"quiet_from": time(22), "quiet_until": time(6), "time_zone": "Europe/Berlin"}
     before, within = NOON.replace(hour=20, minute=59), NOON.replace(hour=21)
