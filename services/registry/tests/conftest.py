@@ -19,14 +19,16 @@ from common.inbox import failed_event
 
 SCOPES = (
     "locations:read", "locations:write", "stations:read", "stations:write", "status:read",
-    "station-groups:read", "station-groups:write",
+    "station-groups:read", "station-groups:write", "settings:read", "settings:write",
 )  # fmt: skip
 
 
 @pytest.fixture(scope="session")
 async def registry(servers: Servers, issuer: Issuer) -> AsyncIterator[Running]:
     public = "wss://csms.example/ocpp/"
-    async with one_service(servers, issuer, "registry", ocpp_public_url=public) as service:
+    secret_key = "a secret key of the tests of registry"
+    given = {"ocpp_public_url": public, "secret_key": secret_key}
+    async with one_service(servers, issuer, "registry", **given) as service:
         yield service
         async with service.app.state.connections.begin(PLATFORM) as db:
             failed = (await db.scalars(select(failed_event.c.error))).all()

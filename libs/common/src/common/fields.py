@@ -11,17 +11,6 @@ Line = Annotated[
         strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$"
     ),
 ]
-# ASCII, so that lower case is the same here, in PostgreSQL and in the mind of who types it.
-Email = Annotated[
-    str,
-    StringConstraints(
-        strip_whitespace=True,
-        to_lower=True,
-        min_length=3,
-        max_length=254,
-        pattern=r"^[!-?A-~]+@[!-?A-~]+$",
-    ),
-]
 
 
 class Body(BaseModel):

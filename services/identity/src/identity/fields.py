@@ -54,15 +54,6 @@ Iban = Annotated[
 Bic = Annotated[
     str, Field(max_length=20, examples=["BYLADEM1001"]), AfterValidator(business_ids.bic)
 ]
-Phone = Annotated[
-    str,
-    Field(max_length=30, description="E.164", examples=["+4940123456"]),
-    AfterValidator(business_ids.phone),
-]
-# http alone or with TLS: a link of any other scheme could be a program.
-Website = Annotated[
-    str, Field(max_length=300, pattern=r"^https?://[!-~]+$", examples=["https://example.org"])
-]
 Language = Literal["cs", "da", "de", "en", "es", "fr", "it", "nl", "pl", "sv"]
 
 

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from common.fields import Email
+from common.contacts import Email
 from common.mail import MailSettings
 from identity.fields import Password
 

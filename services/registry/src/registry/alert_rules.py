@@ -17,9 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common import paging, single
 from common.auth import Caller, scoped
 from common.clock import AnyMoment, now
+from common.contacts import Email
 from common.database import Db
 from common.events import AlertKind, AlertSeverity
-from common.fields import Body, Email, Line, Patch
+from common.fields import Body, Line, Patch
 from common.paging import Cursor, Limit, Page
 from common.places import PlaceIn, PlaceKind
 from common.problems import Problem

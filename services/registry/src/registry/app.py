@@ -6,23 +6,30 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from common import mail_delivery, service
+from common import mail_delivery, public_limits, service
 from common.privacy import every_hour
 from common.webhook_delivery import Postman
+from common.windows import Limit
 from registry import (
     alert_rounds,
     alert_rules,
     alerts,
+    decommissioning,
     failures,
+    location_photos,
     locations,
     pending_stations,
     station_groups,
     stations,
     statuses,
+    templates,
 )
 from registry.alert_rounds import Rounds
 from registry.consumers import HANDLERS
+from registry.qr import codes, public, sheets
+from registry.qr import settings as qr_settings
 from registry.settings import Settings
+from registry.station_imports import routes as station_imports
 from registry.tables import Mail, Webhook, WebhookDelivery
 
 
@@ -58,19 +65,29 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         async with postman.delivering(tasks):
             yield
 
-    return service.create(
+    app = service.create(
         "registry",
         settings,
         [
             locations.router,
+            location_photos.router,
             stations.router,
+            decommissioning.router,
+            templates.router,
+            station_imports.router,
             station_groups.router,
             pending_stations.router,
             statuses.router,
             alert_rules.router,
             alerts.router,
+            qr_settings.router,
+            codes.router,
+            sheets.router,
+            public.router,
         ],
         HANDLERS,
         title="registry",
         around=around,
     )
+    public_limits.install(app, {"qr": [Limit(settings.qr_requests_per_minute, 60.0)]})
+    return app

@@ -24,3 +24,11 @@ class Settings(MailSettings):
         le=3600,
         description="what a rule finds meanwhile is told in one mail",
     )
+    qr_requests_per_minute: int = Field(
+        default=600,
+        ge=0,
+        le=100_000,
+        description="requests of scanned QR codes and apps, without a token, that a network (/24 "
+        "of IPv4, /64 of IPv6) may send; many phones share one. Each replica counts for itself, in "
+        "memory. 0: no limit",
+    )

@@ -11,9 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import outbound, outbox, sealed, single
 from common.auth import Caller, scoped
+from common.contacts import Email
 from common.database import Db
 from common.events import PartnerChanged
-from common.fields import Body, Email, Line, Patch
+from common.fields import Body, Line, Patch
 from common.paging import Cursor, Limit, Page, rows
 from common.problems import NotFound, Problem
 from common.refusals import refusing

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import TypeAdapter, ValidationError
 
-from common.fields import Email, Line
+from common.contacts import Email
+from common.fields import Line
 from identity.fields import Label
 from identity.uids import normal_uid
 

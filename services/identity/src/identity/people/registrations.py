@@ -18,8 +18,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common import client
 from common.auth import Principal
 from common.clock import now
+from common.contacts import Email
 from common.database import PLATFORM, Connections
-from common.fields import Body, Email, Line
+from common.fields import Body, Line
 from common.ids import uuid7
 from common.problems import NotFound, Problem
 from identity import mail, mail_texts, uids

@@ -13,9 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common import outbox, single
 from common.auth import Caller, scoped
 from common.clock import AnyMoment
+from common.contacts import Email
 from common.database import Db
 from common.events import UserChanged
-from common.fields import Body, Email, Line, Patch
+from common.fields import Body, Line, Patch
 from common.paging import Cursor, Limit, Page, rows
 from common.problems import Problem
 from common.refusals import refusing

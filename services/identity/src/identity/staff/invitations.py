@@ -17,8 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common import single
 from common.auth import Caller, Principal, scoped
 from common.clock import AnyMoment, now
+from common.contacts import Email
 from common.database import PLATFORM, Connections, Db
-from common.fields import Body, Email
+from common.fields import Body
 from common.ids import uuid7
 from common.paging import Cursor, Limit, Page, rows
 from common.problems import Problem

@@ -12,8 +12,9 @@ from sqlalchemy import select
 from common import single
 from common.auth import Caller, Principal, scoped
 from common.clock import AnyMoment
+from common.contacts import Email
 from common.database import PLATFORM, Connections, Db
-from common.fields import Body, Email, Patch
+from common.fields import Body, Patch
 from common.paging import Cursor, Limit, Page, rows
 from common.problems import Problem
 from common.refusals import refusing

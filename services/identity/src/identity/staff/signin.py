@@ -12,8 +12,9 @@ from pydantic import Field, SecretStr
 from sqlalchemy import Select, select
 
 from common import client
+from common.contacts import Email
 from common.database import PLATFORM, Connections
-from common.fields import Body, Email
+from common.fields import Body
 from common.problems import Problem
 from identity.public_posts import limited
 from identity.staff import lockout, sessions, totp

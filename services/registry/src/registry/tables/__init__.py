@@ -18,7 +18,15 @@ from registry.tables.declarative import Table
 from registry.tables.groups import StationGroup, StationGroupMember, StationSubgroup
 from registry.tables.live import ConnectorLive, EvseSession, GatewayReplica, StationLive
 from registry.tables.pending import PendingStation
-from registry.tables.places import Connector, Evse, Location, Station
+from registry.tables.places import (
+    Connector,
+    Evse,
+    Location,
+    LocationPhoto,
+    Station,
+    StationTemplate,
+)
+from registry.tables.qr import QrLogo, QrRevision, QrSettings
 
 __all__ = [
     "Alert",
@@ -30,15 +38,20 @@ __all__ = [
     "EvseSession",
     "GatewayReplica",
     "Location",
+    "LocationPhoto",
     "Mail",
     "Operator",
     "PendingStation",
+    "QrLogo",
+    "QrRevision",
+    "QrSettings",
     "Station",
     "StationFailure",
     "StationGroup",
     "StationGroupMember",
     "StationLive",
     "StationSubgroup",
+    "StationTemplate",
     "Table",
     "Webhook",
     "WebhookDelivery",

@@ -9,7 +9,7 @@ from common.migrate import location_walls, tenant_walls
 from common.sql_views import Shown, readable, show
 
 revision = "0011"
-down_revision = "0007"
+down_revision = "0009"
 
 # A rule of a place within my locations; of the whole operator or a group, which may hold stations
 # of others, it is for staff who see every location.
