@@ -6,7 +6,7 @@ PYTHON ?= python3.11
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab demo charger token test fuzz lint format bench bench-audit bench-authorize bench-imports bench-lists bench-live load soak lock migration docs clean-data clean
+.PHONY: help run lab demo charger token test fuzz lint format bench bench-audit bench-authorize bench-imports bench-lists bench-live load soak lock migration docs clean-data clean bench-alerts
 
 help: ## print these targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ bench-live: .venv/ready ## from a charger's status to 50 followers, beside a bar
 
 bench-audit: .venv/ready ## print what the audit log costs a change
 	@PYTHONPATH=tests $(PY) -m bench.audit
+
+bench-alerts: .venv/ready ## print what a look for alerts costs at 150,000 stations
+	@PYTHONPATH=tests $(PY) -m bench.alerts
 
 load: .venv/ready ## 19,000 sockets, a reconnect storm of 10,000 stations, 2,000 messages a second; some minutes
 	@PYTHONPATH=tests $(PY) -m bench.scale

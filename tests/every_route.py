@@ -30,6 +30,8 @@ Key = tuple[str, str]  # method and path
 BODIES: Final[dict[Key, Any]] = {
     ("patch", "/v1/access-rules/{rule_id}"): WORD,
     ("patch", "/v1/agreements/{agreement_id}"): WORD,
+    ("patch", "/v1/alert-rules/{rule_id}"): WORD,
+    ("post", "/v1/alerts/{alert_id}/acknowledge"): {"note": "on my way"},
     ("patch", "/v1/me/cards/{card_id}"): {"label": "Renamed"},
     ("post", "/v1/me/cards/{card_id}/block"): {"reason": "lost"},
     ("post", "/v1/partners/{partner_id}/try"): {"id_token": "04DDDDDDDD"},

@@ -30,7 +30,9 @@ READY_S = 90.0  # five processes that start at once, beside another worker's tes
 class Suite:
     """Five services on free ports, with PostgreSQL and NATS for themselves."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, **settings: str) -> None:
+        """settings: environment variables beside the usual ones."""
+        self.settings = settings
         self.postgres = Postgres(home / "postgres")
         self.nats = Nats(home / "nats", durable=False)
         self.mails = MailCatcher(home / "mails")
@@ -61,9 +63,12 @@ class Suite:
             "CSMS_SMTP_URL": self.mails.url,
             "CSMS_MAIL_FROM": "OpenLade <no-reply@openlade.example>",
             "CSMS_PUBLIC_URL": "https://console.example/",
+            "CSMS_ALERTS_EVERY_S": "0.5",
+            "CSMS_ALERT_BUNDLE_S": "1",
             "CSMS_SECRET_KEY": "a-secret-key-of-the-tests-and-of-nobody-else",
             "CSMS_BOOTSTRAP_EMAIL": ADMIN,
             "CSMS_BOOTSTRAP_PASSWORD": PASSWORD,
+            **self.settings,
         }
 
     def start_service(self, name: str) -> None:
@@ -168,9 +173,9 @@ PASSABLE = 0o755
 
 
 @asynccontextmanager
-async def running_suite() -> AsyncIterator[Suite]:
+async def running_suite(**settings: str) -> AsyncIterator[Suite]:
     with tempfile.TemporaryDirectory(prefix="csms-suite-") as folder:
-        suite = Suite(Path(folder))
+        suite = Suite(Path(folder), **settings)
         aftermath.perishable(suite.home)
         os.chmod(folder, PASSABLE)  # noqa: PTH101
         try:

@@ -46,6 +46,9 @@ EXCUSED = {
         "connector_live": CHARGERS, "evse_session": CHARGERS, "station_live": CHARGERS,
         "gateway_replica": EVENTS, "evse_meter": CHARGERS, "live_change": MACHINERY,
         "station_connection": CHARGERS, "connector_standing": CHARGERS,
+        "operator": EVENTS,
+        "alert_round": MACHINERY, "mail": MACHINERY, "webhook_delivery": MACHINERY,
+        "station_failure": CHARGERS,
     },
     "reporting": {
         "card": EVENTS, "fact": EVENTS, "location": EVENTS, "person": EVENTS, "station": EVENTS,

@@ -25,6 +25,7 @@ from identity.people.cost_centres import CostCentreOut
 from identity.people.user_groups import UserGroupOut
 from identity.people.users import UserOut
 from local_stack.servers import Postgres
+from registry.alerts import AlertOut
 from registry.locations import LocationOut
 from registry.places import Address
 from registry.stations import StationOut
@@ -44,7 +45,7 @@ LEFT_OUT: Final[dict[str, dict[str, str]]] = {
     },
 }  # fmt: skip
 MODELS: Final[dict[str, type[BaseModel]]] = {
-    "cards": CardOut, "companies": CompanyOut, "cost_centres": CostCentreOut,
+    "alerts": AlertOut, "cards": CardOut, "companies": CompanyOut, "cost_centres": CostCentreOut,
     "locations": LocationOut, "partners": PartnerOut, "records": RecordOut,
     "sessions": SessionOut, "stations": StationOut, "tariffs": TariffOut,
     "user_groups": UserGroupOut, "users": UserOut,
@@ -77,6 +78,9 @@ insert into registry.station (id, operator_id, version, name, location_id, activ
 insert into registry.evse (operator_id, station_id, evse_id) values ('{op}', 'S-{op}', 1);
 insert into registry.connector
     values ('{op}', 'S-{op}', 1, 1, 'IEC_62196_T2', 'SOCKET', 'AC_3_PHASE');
+insert into registry.alert (id, operator_id, version, rule_id, rule_name, kind, severity,
+    station_id, evse_id, since_at, raised_at) values ('{row}', '{op}', 1, '{row}', 'R', 'offline',
+    'info', 'S-{op}', 0, '2026-01-01', '2026-01-01');
 insert into billing.tariff (id, operator_id, name, currency, tax_included, vat_percent,
     energy_price, time_price, start_fee, valid_from)
     values ('{row}', '{op}', 'T', 'EUR', true, 19, 0.49, 0, 0, '2020-01-01');

@@ -180,6 +180,7 @@ class Whole:
         await self.send("registry", "PUT", "qr-settings", json=pay)
         for number, station in enumerate((HERE, THERE), 1):
             await self.station(number, station)
+        await self._alerted()
         await self._agreed()
 
         async def priced() -> bool:
@@ -217,6 +218,18 @@ class Whole:
         await eventually(agreed)
         address = {"url": "https://walls.invalid/", "kinds": ["record.closed"], "active": False}
         await self.made("webhook", "billing", "webhooks", **address)
+
+    async def _alerted(self) -> None:
+        """Its stations are offline by now."""
+        for station in (HERE, THERE):
+            place = {"kind": "location", "id": self.ids[f"location of {station}"]}
+            rule = {"name": f"Walled {station}", "kind": "offline", "after_s": 0, "place": place}
+            await self.made(f"alert rule of {station}", "registry", "alert-rules", **rule)
+
+        async def raised() -> bool:
+            return len((await self.send("registry", "GET", "alerts"))["items"]) == 2
+
+        await eventually(raised, 20)
 
     async def station(self, number: int, station: str) -> None:
         """With a location, a session and everything that hangs on a station."""

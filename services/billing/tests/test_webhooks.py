@@ -14,18 +14,18 @@ from hypothesis import strategies as st
 from partner_endpoint import Endpoint, http, partner_endpoint
 from stack import eventually
 
-from billing.webhook_delivery import (
+from common import signing
+from common.authorize import Holder
+from common.clock import now
+from common.events import ChangesNoted, PartnerChanged
+from common.ids import uuid7
+from common.webhook_delivery import (
     FAILURES_MAX,
     GIVEN_UP_AFTER,
     LEFT_ALONE_MAX,
     left_alone,
     pause,
 )
-from common import signing
-from common.authorize import Holder
-from common.clock import now
-from common.events import ChangesNoted, PartnerChanged
-from common.ids import uuid7
 from services.billing.tests.conftest import Billing
 
 KINDS = ["record.closed", "session.ended", "session.started"]

@@ -6,13 +6,13 @@ from uuid import UUID
 
 import pytest
 from joserfc.jwk import OKPKey
+from postbox import Postbox, post_office
 from stack import Issuer, Running, Servers, one_service
 
 from common.clock import now
 from common.database import PLATFORM
 from identity.tables import SigningKey
 
-from .postbox import Postbox, post_office
 from .support import BOSS, BOSS_PASSWORD, new_operator
 
 

@@ -4,11 +4,11 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+from postbox import mailbox
 from stack import Running
 
 from identity.tables import User
 
-from .postbox import mailbox
 from .test_signing_in import make_login
 
 

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from postbox import Postbox, mailbox, text_of, token_in
 from sqlalchemy import select, update
 from stack import Running, eventually
 
@@ -15,7 +16,6 @@ from common.database import PLATFORM
 from identity.staff import asking, invitations, links
 from identity.tables import AuditEntry, Invitation, Login, Mail, Operator
 
-from .postbox import Postbox, mailbox, text_of, token_in
 from .support import made, new_operator, problem
 from .test_signing_in import PASSWORD, SCOPES, make_login, sign_in
 

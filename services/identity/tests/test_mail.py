@@ -11,18 +11,19 @@ from typing import Any
 
 import pki
 import pytest
+from postbox import mailbox, post_office, text_of
 from sqlalchemy import select, update
 from stack import Issuer, Running, Servers, one_service
 
+from common import mail_delivery
 from common.clock import now
 from common.database import PLATFORM
+from common.mail import LINK
+from common.mail_delivery import Delivery
 from common.sealing import Sealer
-from identity import mail, mail_delivery, mail_texts
-from identity.mail_delivery import Delivery
-from identity.smtp_address import Server
+from common.smtp_address import Server
+from identity import mail
 from identity.tables import Mail, Operator
-
-from .postbox import mailbox, post_office, text_of
 
 KEY = "a secret key that is long enough, really"
 SENDER = Address("Nord", addr_spec="no-reply@nord.example")
@@ -42,6 +43,7 @@ def way(
     login: tuple[str | None, str | None] = (None, None),
 ) -> Delivery:
     return Delivery(
+        Mail,
         Server("127.0.0.1" if security == "none" else "localhost", port, security, *login),
         SENDER,
         Sealer(KEY, "identity"),
@@ -78,7 +80,7 @@ async def as_if_later(quiet: Running, to: str, by: timedelta) -> None:
 async def test_a_mail_arrives_once_whole_and_says_what_it_is(quiet: Running) -> None:
     to = mailbox()
     sealed = Sealer(KEY, "identity").seal(b"https://x.example/#token=abc")
-    row = await put(quiet, to, language="de", text=f"Köln\n.\n{mail_texts.LINK}\n", link=sealed)
+    row = await put(quiet, to, language="de", text=f"Köln\n.\n{LINK}\n", link=sealed)
     assert row.link is not None
     assert b"abc" not in row.link
     async with post_office() as box:
@@ -168,12 +170,12 @@ async def test_after_a_day_a_mail_is_given_up_and_later_forgotten(quiet: Running
         await send_all(quiet, way(box.port))
     assert (await state(quiet, to)).failed_at is not None
     connections = quiet.app.state.connections
-    await mail_delivery.prune_once(connections)
+    await mail_delivery.prune_once(connections, Mail)
     await as_if_later(quiet, to, timedelta(days=29))
-    await mail_delivery.prune_once(connections)
+    await mail_delivery.prune_once(connections, Mail)
     assert (await state(quiet, to)).failed_at is not None
     await as_if_later(quiet, to, timedelta(days=2))
-    await mail_delivery.prune_once(connections)
+    await mail_delivery.prune_once(connections, Mail)
     async with connections.begin(PLATFORM) as db:
         assert await db.scalar(select(Mail).where(Mail.recipient == to)) is None
 
@@ -205,7 +207,7 @@ async def test_a_server_that_hangs_or_is_away_stops_nobody(
 async def test_what_a_crashed_replica_had_taken_is_sent_by_another(quiet: Running) -> None:
     to = mailbox()
     await put(quiet, to)
-    taken = await mail_delivery._take(quiet.app.state.connections)
+    taken = await mail_delivery._take(quiet.app.state.connections, Mail)
     assert taken is not None
     async with post_office() as box:
         await send_all(quiet, way(box.port))

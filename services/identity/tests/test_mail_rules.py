@@ -5,8 +5,10 @@ from datetime import timedelta
 import pytest
 from pydantic import ValidationError
 
-from identity import mail_texts, smtp_address
-from identity.mail_delivery import pause
+from common import smtp_address
+from common.mail import LINK
+from common.mail_delivery import pause
+from identity import mail_texts
 from identity.settings import Settings
 
 
@@ -76,5 +78,5 @@ def test_every_text_is_there_in_german_and_in_english_for_the_others(language: s
     for subject, text in texts:
         assert "Nord" in subject
         assert ("Guten Tag" in text) == language.startswith("de")
-    assert [text.count(mail_texts.LINK) for _, text in texts] == [1, 1, 1, 0, 1, 0, 1, 0]
+    assert [text.count(LINK) for _, text in texts] == [1, 1, 1, 0, 1, 0, 1, 0]
     assert not any("1 days" in text or "1 Tage" in text for _, text in texts)

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from postbox import Postbox, mailbox, text_of, token_in
 from sqlalchemy import select, update
 from stack import Running, eventually
 
@@ -17,7 +18,6 @@ from identity.staff import asking, links
 from identity.tables import AuditEntry, Card, EmailChange, Login, Mail
 
 from .drivers import Driver, make_driver
-from .postbox import Postbox, mailbox, text_of, token_in
 from .support import made, new_operator, problem
 from .test_entities import events
 from .test_imports import applied

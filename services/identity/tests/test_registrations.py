@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from postbox import Postbox, mailbox, text_of, token_in
 from sqlalchemy import func, select, update
 from stack import Running, eventually
 
@@ -27,7 +28,6 @@ from identity.tables import (
     User,
 )
 
-from .postbox import Postbox, mailbox, text_of, token_in
 from .support import new_operator, problem
 from .test_entities import events
 from .test_sessions import claims

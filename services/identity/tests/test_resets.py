@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import httpx
 import pyotp
 import pytest
+from postbox import Postbox, mailbox, text_of, token_in
 from sqlalchemy import func, select, update
 from stack import Running, eventually
 
@@ -18,7 +19,6 @@ from identity.staff import asking, links
 from identity.tables import AuditEntry, Login, Mail, Operator, PasswordReset
 
 from .drivers import make_driver
-from .postbox import Postbox, mailbox, text_of, token_in
 from .support import new_operator, problem
 from .test_sessions import refreshed
 from .test_signing_in import PASSWORD, SCOPES, failed, make_login, sign_in

@@ -13,16 +13,15 @@ from billing import (
     records,
     sessions,
     tariffs,
-    webhook_delivery,
     webhooks,
 )
 from billing.consumers import HANDLERS
 from billing.running_cost import RunningCosts
 from billing.settings import Settings
-from billing.webhook_delivery import Postman
+from billing.tables import Webhook, WebhookDelivery
 from common import service
-from common.outbound import Outbound
 from common.privacy import every_hour
+from common.webhook_delivery import Postman
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -33,13 +32,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def around(parts: service.Parts) -> AsyncIterator[None]:
         sweep = partial(privacy.sweep_once, parts.connections)
         parts.tasks.forever(partial(every_hour, sweep), "privacy sweep")
-        old = partial(webhook_delivery.prune_once, parts.connections)
-        parts.tasks.forever(partial(every_hour, old), "old webhook deliveries")
-        async with Outbound() as calls, costs.running(parts):
-            postman = Postman(parts.connections, settings, calls, parts.tasks)
-            delivering = parts.tasks.forever(postman.deliver, "webhooks")
+        postman = Postman(
+            parts.connections,
+            Webhook,
+            WebhookDelivery,
+            settings.sealer("billing"),
+            allow_private=settings.allow_private_endpoints,
+        )
+        async with postman.delivering(parts.tasks), costs.running(parts):
             yield
-            delivering.cancel()
 
     return service.create(
         "billing",

@@ -1,10 +1,9 @@
 """Webhooks: addresses that are told of sessions and records, signed, and again until they listen.
 
 Staff keep the operator's own; a partner's key sees and keeps that partner's. What is told is queued
-in the transaction that it tells of; webhook_delivery.py brings it.
+in the transaction that it tells of; common.webhook_delivery brings it.
 """
 
-import secrets
 from contextlib import AbstractContextManager
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
@@ -16,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing import tables
 from billing.outside import RecordOutside, SessionOutside
-from common import outbound, paging, sealed, single
+from common import paging, single
 from common.auth import Caller, Principal, scoped
 from common.clock import AnyMoment, now
 from common.database import Db
@@ -26,30 +25,22 @@ from common.paging import Cursor, Limit, Page
 from common.problems import NotFound, Problem
 from common.refusals import refusing
 from common.versions import Expected
+from common.webhooks import Url, check_url, new_secret
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
 reads = scoped("webhooks:read")
 writes = scoped("webhooks:write")
 
-PREFIX: Final = "olw_"
 WEBHOOKS_MAX: Final = 20
 
 Kind = Literal["session.started", "session.ended", "record.closed"]
 Kinds = Annotated[list[Kind], Field(min_length=1, max_length=3)]
-Url = Annotated[
-    str, Field(min_length=1, max_length=2000, examples=["https://partner.example/openlade"])
-]
 
 
 class UnknownPartner(Problem):
     status = 422
     title = "The operator has no such partner"
-
-
-class WebhookUrlRefused(Problem):
-    status = 422
-    title = "This address will not be called"
 
 
 class WebhookUrlTaken(Problem):
@@ -142,7 +133,7 @@ async def make_webhook(
 ) -> NewWebhook:
     operator_id = caller.tenant()
     partner_id = caller.partner_id or body.partner_id
-    _check_url(request, body.url)
+    check_url(request, body.url)
     if partner_id is not None:
         partner = await db.get(tables.Partner, partner_id)
         if partner is None or partner.operator_id != operator_id:
@@ -150,14 +141,14 @@ async def make_webhook(
     there = await db.scalars(select(tables.Webhook.id).where(*_mine(caller)).limit(WEBHOOKS_MAX))
     if len(there.all()) >= WEBHOOKS_MAX:
         raise TooManyWebhooks(f"at most {WEBHOOKS_MAX}")
-    secret = PREFIX + secrets.token_urlsafe(32)
+    secret, kept = new_secret(request)
     row = tables.Webhook(
         operator_id=operator_id,
         partner_id=partner_id,
         url=body.url,
         kinds=sorted(set(body.kinds)),
         active=body.active,
-        secret=sealed.sealer(request).seal(secret.encode()),
+        secret=kept,
     )
     db.add(row)
     with _refusing(body.url):
@@ -180,7 +171,7 @@ async def change_webhook(
     await _get(db, caller, webhook_id)
     changes = body.changes()
     if body.url is not None:
-        _check_url(request, body.url)
+        check_url(request, body.url)
     if body.kinds is not None:
         changes["kinds"] = sorted(set(body.kinds))
     # Whoever changes it has mended something, so it is tried at once.
@@ -196,8 +187,7 @@ async def renew_secret(
 ) -> NewWebhook:
     """The old one is of no use from this moment on."""
     row = await _get(db, caller, webhook_id)
-    secret = PREFIX + secrets.token_urlsafe(32)
-    row.secret = sealed.sealer(request).seal(secret.encode())
+    secret, row.secret = new_secret(request)
     row.version += 1
     await db.flush()
     response.headers["Cache-Control"] = "no-store"
@@ -319,14 +309,6 @@ async def _get(db: AsyncSession, caller: Principal, webhook_id: UUID) -> tables.
 
 def _out(response: Response, row: tables.Webhook) -> WebhookOut:
     return WebhookOut.model_validate(single.tagged(response, row))
-
-
-def _check_url(request: Request, url: str) -> None:
-    """Raises WebhookUrlRefused."""
-    try:
-        outbound.check_url(url, request.app.state.parts.settings.allow_private_endpoints)
-    except ValueError as error:
-        raise WebhookUrlRefused(str(error)) from error
 
 
 def _refusing(url: str | None) -> AbstractContextManager[None]:

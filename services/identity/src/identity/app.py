@@ -6,10 +6,10 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from common import authorize, bus, public_limits, service
+from common import authorize, bus, mail_delivery, public_limits, service
 from common.outbound import Outbound
 from common.privacy import every_hour
-from identity import mail_delivery, operator_settings, operators, public_posts
+from identity import operator_settings, operators, public_posts
 from identity.access import access_rules, authorizations
 from identity.audit import routes as audit_routes
 from identity.consumers import HANDLERS
@@ -52,6 +52,7 @@ from identity.staff import (
 )
 from identity.staff.passwords import Hasher
 from identity.staff.providers import Providers
+from identity.tables import Mail
 
 ROUTERS = [
     operators.router,
@@ -108,9 +109,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         parts.tasks.forever(partial(every_hour, prune), "identity sign-ins")
         sweep = partial(requests.sweep_once, parts.connections)
         parts.tasks.forever(partial(every_hour, sweep), "identity archives")
-        mails = partial(mail_delivery.prune_once, parts.connections)
+        mails = partial(mail_delivery.prune_once, parts.connections, Mail)
         parts.tasks.forever(partial(every_hour, mails), "identity old mails")
-        if way := mail_delivery.delivery(parts.settings):
+        if sealer and (way := mail_delivery.delivery(settings, Mail, sealer)):
             parts.tasks.forever(partial(mail_delivery.deliver, parts.connections, way), "mail")
         old_links = partial(links.prune_once, parts.connections)
         parts.tasks.forever(partial(every_hour, old_links), "identity links")

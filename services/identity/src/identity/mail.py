@@ -1,26 +1,18 @@
-"""Mail: put into a table together with what it tells of, sent afterwards (mail_delivery)."""
+"""Mail: put into a table together with what it tells of, sent afterwards."""
 
 from datetime import timedelta
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.clock import now
-from common.problems import Problem
-from identity import mail_texts
-from identity.mail_texts import MailText
+from common import mail
+from common.mail import PLATFORM_NAME, TRIED_FOR, MailText, Voice
 from identity.settings import Settings
 from identity.tables import Mail, Operator
 
-TRIED_FOR: Final = timedelta(hours=24)
 NEEDED: Final = ("smtp_url", "mail_from", "public_url", "secret_key")
-
-
-class MailNotConfigured(Problem):
-    status = 503
-    title = "This installation sends no mail"
 
 
 class Mailing:
@@ -32,9 +24,7 @@ class Mailing:
 
     def require(self) -> None:
         """Raises MailNotConfigured; before anything else, so that it tells nothing."""
-        if missing := [name for name in NEEDED if getattr(self._settings, name) is None]:
-            names = ", ".join(f"CSMS_{name.upper()}" for name in missing)
-            raise MailNotConfigured(f"set {names}")
+        self._settings.require(*NEEDED)
 
     def link(self, path: str, token: str) -> bytes:
         """Sealed. The token stands behind the #, which browsers send to nobody and log nowhere."""
@@ -60,18 +50,11 @@ MailIfAny = Annotated[Mailing, Depends(_of_app)]
 MailRequired = Annotated[Mailing, Depends(_required)]
 
 
-class Voice(NamedTuple):
-    """In whose name a mail speaks, and how."""
-
-    name: str
-    language: str
-
-
 async def voice(db: AsyncSession, operator_id: UUID | None, language: str | None = None) -> Voice:
     """The operator's name, and the language: if not told, its first; db must see it."""
     row = await db.get(Operator, operator_id) if operator_id else None
     if row is None:
-        return Voice(mail_texts.PLATFORM_NAME, language or "en")
+        return Voice(PLATFORM_NAME, language or "en")
     return Voice(row.name, language or row.languages[0])
 
 
@@ -88,24 +71,11 @@ async def send(
 ) -> None:
     """Have a mail sent if the transaction commits.
 
-    link: of Mailing.link, put where text has mail_texts.LINK when it is sent. tried_for: a server
+    link: of Mailing.link, put where text has mail.LINK when it is sent. tried_for: a server
     that is away is tried for so long.
     """
-    at = now()
-    db.add(
-        Mail(
-            operator_id=operator_id,
-            recipient=to,
-            language=language,
-            # Of one line: whatever it is made of, it cannot become another header.
-            subject=" ".join("".join(c if c.isprintable() else " " for c in subject).split()),
-            text=text,
-            link=link,
-            made_at=at,
-            next_try_at=at,
-            give_up_at=at + tried_for,
-        )
-    )
+    values = mail.columns(to, subject, text, language=language, link=link, tried_for=tried_for)
+    db.add(Mail(operator_id=operator_id, **values))
     await db.flush()
 
 

@@ -1,25 +1,11 @@
 """Pure: what the mails say. Nothing that a stranger typed goes into a mail to somebody else."""
 
-from typing import Final, NamedTuple
-
-# Stands for the link until the mail is sent: a stored text never holds what opens a door.
-LINK: Final = "{link}"
-PLATFORM_NAME: Final = "OpenLade"
-
-
-class MailText(NamedTuple):
-    subject: str
-    text: str
-
-
-def _either(language: str, german: MailText, english: MailText) -> MailText:
-    # German, or what most others read.
-    return german if language.partition("-")[0] == "de" else english
+from common.mail import LINK, MailText, either
 
 
 def invitation(language: str, operator: str, days: int) -> MailText:
     tage, some_days = (f"{days} Tage", f"{days} days") if days > 1 else ("einen Tag", "a day")
-    return _either(
+    return either(
         language,
         MailText(
             f"Einladung zu {operator}",
@@ -37,7 +23,7 @@ def invitation(language: str, operator: str, days: int) -> MailText:
 
 
 def password_reset(language: str, operator: str) -> MailText:
-    return _either(
+    return either(
         language,
         MailText(
             f"Neues Passwort für {operator}",
@@ -55,7 +41,7 @@ def password_reset(language: str, operator: str) -> MailText:
 
 
 def password_changed(language: str, operator: str) -> MailText:
-    return _either(
+    return either(
         language,
         MailText(
             f"Ihr Passwort bei {operator} wurde geändert",
@@ -73,7 +59,7 @@ def password_changed(language: str, operator: str) -> MailText:
 
 
 def registration(language: str, operator: str) -> MailText:
-    return _either(
+    return either(
         language,
         MailText(
             f"Bestätigen Sie Ihre Anmeldung bei {operator}",
@@ -91,7 +77,7 @@ def registration(language: str, operator: str) -> MailText:
 
 
 def registered_already(language: str, operator: str) -> MailText:
-    return _either(
+    return either(
         language,
         MailText(
             f"Sie sind schon Kunde von {operator}",
@@ -109,7 +95,7 @@ def registered_already(language: str, operator: str) -> MailText:
 
 
 def email_change(language: str, operator: str) -> MailText:
-    return _either(
+    return either(
         language,
         MailText(
             f"Bestätigen Sie Ihre neue E-Mail-Adresse bei {operator}",
@@ -128,7 +114,7 @@ def email_change(language: str, operator: str) -> MailText:
 
 
 def email_changed(language: str, operator: str) -> MailText:
-    return _either(
+    return either(
         language,
         MailText(
             f"Ihre E-Mail-Adresse bei {operator} wurde geändert",

@@ -1,26 +1,13 @@
 """Settings of identity alone, beside the shared ones."""
 
-from typing import Annotated
+from pydantic import Field
 
-from pydantic import AfterValidator, Field, SecretStr
-
-from common import settings
 from common.contacts import Email
-from identity import smtp_address
+from common.mail import MailSettings
 from identity.fields import Password
 
 
-def _server(url: SecretStr) -> SecretStr:
-    smtp_address.server(url.get_secret_value())
-    return url
-
-
-def _sender(text: str) -> str:
-    smtp_address.sender(text)
-    return text
-
-
-class Settings(settings.Settings):
+class Settings(MailSettings):
     # Both set and no login in the database: the first platform admin is made at start.
     bootstrap_email: Email | None = None
     bootstrap_password: Password | None = None
@@ -29,15 +16,6 @@ class Settings(settings.Settings):
         default=None,
         description="where people reach the console, https://…; links in mails and passkeys are "
         "of it",
-    )
-    smtp_url: Annotated[SecretStr, AfterValidator(_server)] | None = Field(
-        default=None,
-        description="the mail server: smtps://user:password@host, or smtp:// with STARTTLS (plain "
-        "to loopback alone); without it, mail_from, public_url and secret_key no mail is sent, and "
-        "what needs mail is refused",
-    )
-    mail_from: Annotated[str, AfterValidator(_sender)] | None = Field(
-        default=None, description="who mails are from: OpenLade <no-reply@example.org>"
     )
     public_posts_per_minute: int = Field(
         default=30,

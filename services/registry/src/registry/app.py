@@ -1,7 +1,5 @@
 """Wiring for registry."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from functools import partial
 
 from fastapi import FastAPI
@@ -9,11 +7,12 @@ from fastapi import FastAPI
 from common import public_limits, service
 from common.windows import Limit
 from registry import (
+    alert_rules,
+    alerts,
     decommissioning,
     location_photos,
     locations,
     pending_stations,
-    silence,
     station_groups,
     stations,
     status_stream,
@@ -22,15 +21,16 @@ from registry import (
     uptimes,
 )
 from registry.consumers import HANDLERS
-from registry.following import Following
 from registry.qr import codes, public, sheets
 from registry.qr import settings as qr_settings
+from registry.running import running
 from registry.settings import Settings
 from registry.station_imports import routes as station_imports
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings()  # type: ignore[call-arg]
+
     app = service.create(
         "registry",
         settings,
@@ -44,6 +44,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             station_groups.router,
             pending_stations.router,
             statuses.router,
+            alert_rules.router,
+            alerts.router,
             qr_settings.router,
             codes.router,
             sheets.router,
@@ -53,15 +55,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         ],
         HANDLERS,
         title="registry",
-        around=_running,
+        around=partial(running, settings),
     )
     public_limits.install(app, {"qr": [Limit(settings.qr_requests_per_minute, 60.0)]})
     return app
-
-
-@asynccontextmanager
-async def _running(parts: service.Parts) -> AsyncIterator[Following]:
-    following = Following(parts.connections)
-    parts.tasks.forever(following.run, "live statuses")
-    parts.tasks.forever(partial(silence.watch, parts.connections), "silent gateways")
-    yield following

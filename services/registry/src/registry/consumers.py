@@ -21,13 +21,15 @@ from common.events import (
     BootsReported,
     ConnectionsReported,
     GatewayBeat,
+    IncidentOpened,
     MeterValuesReported,
+    OperatorChanged,
     SessionEnded,
     SessionStarted,
     StationDiscovered,
     StatusesReported,
 )
-from registry import news, pending_stations
+from registry import failures, news, operators, pending_stations
 from registry.fields import CONNECTOR_ID_MAX, EVSE_ID_MAX
 from registry.liveness import (
     News,
@@ -161,6 +163,7 @@ async def note_statuses(db: AsyncSession, event: StatusesReported) -> None:
         log.warning("%d status reports of connectors that cannot be are dropped", dropped)
     news.note(db, await upsert_statuses(db, _status_rows(newest_of_connectors(reports))))
     await upsert_standings(db, [dataclasses.astuple(one) for one in standings(reports)])
+    await failures.note_faults(db, reports)
 
 
 SLOT: Final = CONNECTOR | {
@@ -221,6 +224,8 @@ async def note_session(db: AsyncSession, event: SessionStarted | SessionEnded) -
         event.meter_start_wh,
     )  # fmt: skip
     news.note(db, await upsert_sessions(db, [row]))
+    if isinstance(event, SessionEnded):
+        await failures.note_end(db, event)
 
 
 METER: Final = {
@@ -276,4 +281,6 @@ HANDLERS: inbox.Handlers = {
     MeterValuesReported: note_meters,
     SessionStarted: note_session,
     SessionEnded: note_session,
+    IncidentOpened: failures.note_incident,
+    OperatorChanged: operators.keep_operator,
 }

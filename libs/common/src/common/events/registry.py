@@ -1,5 +1,6 @@
 """What registry tells."""
 
+from typing import Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, Field
@@ -93,3 +94,43 @@ class StationGroupMembersChanged(Event):
     version: int = Field(description="counts the changes of who is in it, apart from the group's")
     added: tuple[StationId, ...] = ()
     removed: tuple[StationId, ...] = ()
+
+
+AlertKind = Literal["offline", "faulted", "unused", "failing"]
+AlertSeverity = Literal["info", "warning", "critical"]
+
+
+class AlertState(Event):
+    alert_id: UUID
+    version: int
+    rule_id: UUID
+    rule_name: str
+    kind: AlertKind
+    severity: AlertSeverity
+    station_id: StationId
+    evse_id: int = Field(ge=0, description="0: the station as a whole")
+    detail: str | None = Field(description="error codes, or how often it failed")
+    since_at: AwareDatetime = Field(description="when what it tells of began")
+    raised_at: AwareDatetime
+    acknowledged_at: AwareDatetime | None
+    acknowledged_by: str | None = Field(description="the login of who took care of it")
+    note: str | None
+    resolved_at: AwareDatetime | None
+
+
+class AlertRaised(AlertState):
+    """A rule found that something is wrong with a station."""
+
+    subject = "csms.alert.raised.v1"
+
+
+class AlertAcknowledged(AlertState):
+    """Somebody took care of an alert."""
+
+    subject = "csms.alert.acknowledged.v1"
+
+
+class AlertResolved(AlertState):
+    """What an alert tells of is over, or nobody wants to be told of it any more."""
+
+    subject = "csms.alert.resolved.v1"

@@ -17,7 +17,7 @@ StaffRole = Literal[
 WRITABLE: Final = (
     "operators", "settings", "logins", "api-keys", "users", "user-groups", "companies", "cards",
     "partners", "access-rules", "privacy", "stations", "station-groups", "locations", "commands",
-    "sessions", "records", "tariffs", "agreements", "webhooks", "signing-keys",
+    "sessions", "records", "tariffs", "agreements", "webhooks", "alerts", "signing-keys",
 )  # fmt: skip
 # Facts that come from chargers or are computed: nobody writes them through REST.
 READ_ONLY: Final = ("audit", "authorizations", "status", "messages", "breakdowns")
@@ -47,7 +47,7 @@ SCOPES: Final[dict[Role, frozenset[str]]] = {
     | READING
     | _scopes(
         "write", "stations", "station-groups", "locations", "users", "user-groups", "companies",
-        "cards", "access-rules", "commands",
+        "cards", "access-rules", "commands", "alerts",
     ),
     "billing-clerk": ACCOUNT
     | _scopes(

@@ -4,6 +4,16 @@ What people enter and what events tell are apart: the first has versions, the se
 whatever is newer.
 """
 
+from registry.tables.alerts import (
+    Alert,
+    AlertRound,
+    AlertRule,
+    Mail,
+    Operator,
+    StationFailure,
+    Webhook,
+    WebhookDelivery,
+)
 from registry.tables.declarative import Table
 from registry.tables.groups import StationGroup, StationGroupMember, StationSubgroup
 from registry.tables.history import ConnectorStanding, StationConnection
@@ -29,6 +39,9 @@ from registry.tables.qr import QrLogo, QrRevision, QrSettings
 
 __all__ = [
     "CHANGE",
+    "Alert",
+    "AlertRound",
+    "AlertRule",
     "Connector",
     "ConnectorLive",
     "ConnectorStanding",
@@ -39,16 +52,21 @@ __all__ = [
     "LiveChange",
     "Location",
     "LocationPhoto",
+    "Mail",
+    "Operator",
     "PendingStation",
     "QrLogo",
     "QrRevision",
     "QrSettings",
     "Station",
     "StationConnection",
+    "StationFailure",
     "StationGroup",
     "StationGroupMember",
     "StationLive",
     "StationSubgroup",
     "StationTemplate",
     "Table",
+    "Webhook",
+    "WebhookDelivery",
 ]

@@ -19,14 +19,12 @@ import aiosmtplib
 from prometheus_client import Counter
 from sqlalchemy import delete, or_, select, update
 
+from common import smtp_address
 from common.clock import now
 from common.database import PLATFORM, Connections
+from common.mail import LINK, MailColumns, MailSettings
 from common.sealing import Sealer
-from identity import smtp_address
-from identity.mail_texts import LINK
-from identity.settings import Settings
-from identity.smtp_address import Server
-from identity.tables import Mail
+from common.smtp_address import Server
 
 log = logging.getLogger(__name__)
 
@@ -52,17 +50,26 @@ def pause(tries: int) -> timedelta:
 
 
 class Delivery:
-    """A way to one mail server."""
+    """A way to one mail server, for the mails of a service's table.
+
+    sealer: opens their links; None where none has one.
+    """
 
     def __init__(
-        self, server: Server, sender: Address, sealer: Sealer, tls: ssl.SSLContext | None = None
+        self,
+        table: type[MailColumns],
+        server: Server,
+        sender: Address,
+        sealer: Sealer | None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
+        self.table = table
         self._server = server
         self._sender = sender
         self._sealer = sealer
         self._tls = tls
 
-    async def deliver(self, row: Mail) -> None:
+    async def deliver(self, row: MailColumns) -> None:
         """Raises Undeliverable, or what aiosmtplib, asyncio and ssl raise for the time being."""
         message = self.message(row)
         server = self._server
@@ -89,12 +96,14 @@ class Delivery:
             except aiosmtplib.SMTPDataError as refused:
                 raise _final(refused) or refused from refused
 
-    def message(self, row: Mail) -> EmailMessage:
+    def message(self, row: MailColumns) -> EmailMessage:
         """Raises Undeliverable."""
         text = row.text
         message = EmailMessage(policy=RULES)
         try:
             if row.link is not None:
+                if self._sealer is None:
+                    raise ValueError("secret_key is not set")
                 text = text.replace(LINK, self._sealer.open(row.link).decode())
             message["From"] = self._sender
             message["To"] = Address(addr_spec=row.recipient)
@@ -115,13 +124,14 @@ def _final(refused: aiosmtplib.SMTPResponseException) -> Undeliverable | None:
     return Undeliverable(f"{refused.code} {refused.message}") if refused.code >= 500 else None
 
 
-def delivery(settings: Settings) -> Delivery | None:
+def delivery(
+    settings: MailSettings, table: type[MailColumns], sealer: Sealer | None
+) -> Delivery | None:
     """None: no mail is sent here."""
-    sealer = settings.sealer("identity")
-    if settings.smtp_url is None or settings.mail_from is None or sealer is None:
+    if settings.smtp_url is None or settings.mail_from is None:
         return None
     server = smtp_address.server(settings.smtp_url.get_secret_value())
-    return Delivery(server, smtp_address.sender(settings.mail_from), sealer)
+    return Delivery(table, server, smtp_address.sender(settings.mail_from), sealer)
 
 
 async def deliver(connections: Connections, way: Delivery) -> None:
@@ -133,57 +143,67 @@ async def deliver(connections: Connections, way: Delivery) -> None:
 
 async def deliver_once(connections: Connections, way: Delivery) -> bool:
     """Try the mail that waits longest; whether there was one."""
-    row = await _take(connections)
+    row = await _take(connections, way.table)
     if row is None:
         return False
     try:
         await way.deliver(row)
     except Undeliverable as error:
-        await _failed(connections, row, error, final=True)
+        await _failed(connections, way.table, row, error, final=True)
     except (aiosmtplib.SMTPException, OSError, TimeoutError, ValueError) as error:
-        await _failed(connections, row, error, final=now() + pause(row.tries) > row.give_up_at)
+        final = now() + pause(row.tries) > row.give_up_at
+        await _failed(connections, way.table, row, error, final=final)
     else:
-        await _note(connections, row, sent_at=now(), link=None, last_error=None)
+        await _note(connections, way.table, row, sent_at=now(), link=None, last_error=None)
         MAILS.labels("sent").inc()
     return True
 
 
-async def _take(connections: Connections) -> Mail | None:
+async def _take(connections: Connections, table: type[MailColumns]) -> MailColumns | None:
     at = now()
     async with connections.begin(PLATFORM) as db:
         waiting = (
-            select(Mail.id)
-            .where(Mail.sent_at.is_(None), Mail.failed_at.is_(None), Mail.next_try_at <= at)
-            .order_by(Mail.next_try_at)
+            select(table.id)
+            .where(table.sent_at.is_(None), table.failed_at.is_(None), table.next_try_at <= at)
+            .order_by(table.next_try_at)
             .limit(1)
             .with_for_update(skip_locked=True)
         )
         # Equal, not in: what stands behind IN may run anew for each row, and more be taken.
-        taken = update(Mail).where(Mail.id == waiting.scalar_subquery())
-        taken = taken.values(tries=Mail.tries + 1, next_try_at=at + TAKEN)
-        return await db.scalar(taken.returning(Mail))
+        taken = update(table).where(table.id == waiting.scalar_subquery())
+        taken = taken.values(tries=table.tries + 1, next_try_at=at + TAKEN)
+        return await db.scalar(taken.returning(table))
 
 
-async def _failed(connections: Connections, row: Mail, error: Exception, *, final: bool) -> None:
+async def _failed(
+    connections: Connections,
+    table: type[MailColumns],
+    row: MailColumns,
+    error: Exception,
+    *,
+    final: bool,
+) -> None:
     why = "".join(c if c.isprintable() else " " for c in f"{type(error).__name__}: {error}")
     why = why[:ERROR_MAX]
     if final:
         log.warning("mail %s is given up after %d tries: %s", row.id, row.tries, why)
-        await _note(connections, row, failed_at=now(), link=None, last_error=why)
+        await _note(connections, table, row, failed_at=now(), link=None, last_error=why)
     else:
         log.info("mail %s is tried again: %s", row.id, why)
-        await _note(connections, row, next_try_at=now() + pause(row.tries), last_error=why)
+        await _note(connections, table, row, next_try_at=now() + pause(row.tries), last_error=why)
     MAILS.labels("failed" if final else "deferred").inc()
 
 
-async def _note(connections: Connections, row: Mail, **values: object) -> None:
+async def _note(
+    connections: Connections, table: type[MailColumns], row: MailColumns, **values: object
+) -> None:
     async with connections.begin(PLATFORM) as db:
-        await db.execute(update(Mail).where(Mail.id == row.id).values(**values))
+        await db.execute(update(table).where(table.id == row.id).values(**values))
 
 
-async def prune_once(connections: Connections) -> None:
+async def prune_once(connections: Connections, table: type[MailColumns]) -> None:
     """What was sent or given up, a month later."""
     oldest: datetime = now() - KEPT
     async with connections.begin(PLATFORM) as db:
-        over = or_(Mail.sent_at < oldest, Mail.failed_at < oldest)
-        await db.execute(delete(Mail).where(over))
+        over = or_(table.sent_at < oldest, table.failed_at < oldest)
+        await db.execute(delete(table).where(over))

@@ -8,21 +8,24 @@ five times in a row is left alone for a while, so that it costs the others nothi
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
 from prometheus_client import Counter
 from sqlalchemy import RowMapping, delete, or_, text, update
 
-from billing.settings import Settings
-from billing.tables import Webhook, WebhookDelivery
 from common import signing
 from common.clock import now
 from common.database import PLATFORM, Connections
 from common.outbound import Outbound, OutboundFailed
+from common.privacy import every_hour
+from common.sealing import Sealer
 from common.tasks import Tasks
+from common.webhooks import WebhookColumns, WebhookDeliveryColumns
 
 log = logging.getLogger(__name__)
 
@@ -82,23 +85,40 @@ def left_alone(failures: int) -> timedelta | None:
 
 
 class Postman:
-    def __init__(
-        self, connections: Connections, settings: Settings, calls: Outbound, tasks: Tasks
-    ) -> None:
-        self._tasks = tasks
-        self._connections = connections
-        self._allow_private = settings.allow_private_endpoints
-        self._sealer = settings.sealer("billing")
-        self._calls = calls
+    """For a service's tables of webhooks and of what is queued for them."""
 
-    async def deliver(self) -> None:
-        """For ever."""
+    def __init__(
+        self,
+        connections: Connections,
+        webhooks: type[WebhookColumns],
+        deliveries: type[WebhookDeliveryColumns],
+        sealer: Sealer | None,
+        *,
+        allow_private: bool,
+    ) -> None:
+        self._connections = connections
+        self._webhooks = webhooks
+        self._deliveries = deliveries
+        self._sealer = sealer
+        self._allow_private = allow_private
+
+    @asynccontextmanager
+    async def delivering(self, tasks: Tasks) -> AsyncIterator[None]:
+        """Brings what waits as long as it is entered."""
+        prune = partial(every_hour, partial(prune_once, self._connections, self._deliveries))
+        tasks.forever(prune, "old webhook deliveries")
+        async with Outbound() as calls:
+            delivering = tasks.forever(partial(self._deliver, calls, tasks), "webhooks")
+            yield
+            delivering.cancel()
+
+    async def _deliver(self, calls: Outbound, tasks: Tasks) -> None:
         under_way: dict[asyncio.Task[None], UUID] = {}
         try:
             while True:
                 taken = await self._take(AT_ONCE - len(under_way), list(set(under_way.values())))
                 for row in taken:
-                    under_way[self._tasks.spawn(self._one(row))] = row["webhook_id"]
+                    under_way[tasks.spawn(self._one(calls, row))] = row["webhook_id"]
                 if taken and len(under_way) < AT_ONCE:
                     continue
                 for task in await _any_done(under_way):
@@ -115,8 +135,8 @@ class Postman:
         async with self._connections.begin(PLATFORM) as db:
             return (await db.execute(TAKE, values)).mappings().all()
 
-    async def _one(self, row: RowMapping) -> None:
-        status, why = await self._sent(row)
+    async def _one(self, calls: Outbound, row: RowMapping) -> None:
+        status, why = await self._sent(calls, row)
         at = now()
         values: dict[str, Any] = {"last_status": status, "last_error": why}
         if why is None:
@@ -126,23 +146,22 @@ class Postman:
         else:
             values |= {"next_try_at": at + pause(row["tries"])}
         async with self._connections.begin(PLATFORM) as db:
-            mine = (
-                WebhookDelivery.id == row["id"], WebhookDelivery.webhook_id == row["webhook_id"]
-            )  # fmt: skip
-            await db.execute(update(WebhookDelivery).where(*mine).values(**values))
-            webhook = update(Webhook).where(Webhook.id == row["webhook_id"])
+            queued, webhooks = self._deliveries, self._webhooks
+            mine = (queued.id == row["id"], queued.webhook_id == row["webhook_id"])
+            await db.execute(update(queued).where(*mine).values(**values))
+            webhook = update(webhooks).where(webhooks.id == row["webhook_id"])
             if why is None:
-                fine = webhook.where(Webhook.failures > 0)
+                fine = webhook.where(webhooks.failures > 0)
                 await db.execute(fine.values(failures=0, paused_until=None))
             else:
-                failed = webhook.values(failures=Webhook.failures + 1).returning(Webhook.failures)
+                failed = webhook.values(failures=webhooks.failures + 1).returning(webhooks.failures)
                 failures = await db.scalar(failed)
                 if failures is not None and (wait := left_alone(failures)) is not None:
                     await db.execute(webhook.values(paused_until=at + wait))
         outcome = "given up" if "given_up_at" in values else "failed" if why else "delivered"
         DELIVERIES.labels(outcome).inc()
 
-    async def _sent(self, row: RowMapping) -> tuple[int | None, str | None]:
+    async def _sent(self, calls: Outbound, row: RowMapping) -> tuple[int | None, str | None]:
         """The status of HTTP, and why it is none that counts."""
         body = row["body"].encode()
         try:
@@ -152,7 +171,7 @@ class Postman:
         except ValueError:
             return None, "its secret cannot be read with CSMS_SECRET_KEY"
         try:
-            answer = await self._calls.post_json(
+            answer = await calls.post_json(
                 row["url"],
                 body,
                 signing.signed(secret, body, int(time.time())),
@@ -177,9 +196,9 @@ async def _any_done(
     return done
 
 
-async def prune_once(connections: Connections) -> None:
+async def prune_once(connections: Connections, table: type[WebhookDeliveryColumns]) -> None:
     """What was delivered or given up, a month later."""
     oldest: datetime = now() - KEPT
     async with connections.begin(PLATFORM) as db:
-        over = or_(WebhookDelivery.delivered_at < oldest, WebhookDelivery.given_up_at < oldest)
-        await db.execute(delete(WebhookDelivery).where(over))
+        over = or_(table.delivered_at < oldest, table.given_up_at < oldest)
+        await db.execute(delete(table).where(over))
