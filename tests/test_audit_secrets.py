@@ -109,7 +109,17 @@ class Maker:
         )
         partner = await self.send("identity", "POST", "partners", json={"name": "Secretive"})
         secret = await self.send("identity", "POST", f"partners/{partner['id']}/secret")
-        self.secrets |= {"api key": key["key"], "partner": secret["secret"]}
+        hook = {"url": "https://walls.invalid/", "kinds": ["record.closed"], "active": False}
+        rule = {
+            "name": "Secretive", "kind": "unused", "days": 366, "place": {"kind": "everywhere"},
+            "webhook_url": "https://walls.invalid/",
+        }  # fmt: skip
+        told = await self.send("billing", "POST", "webhooks", json=hook)
+        watched = await self.send("registry", "POST", "alert-rules", json=rule)
+        self.secrets |= {
+            "api key": key["key"], "partner": secret["secret"], "webhook": told["secret"],
+            "alert rule": watched["webhook_secret"],
+        }  # fmt: skip
 
     async def station(self) -> None:
         made = await self.send(

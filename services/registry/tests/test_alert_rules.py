@@ -139,14 +139,15 @@ async def test_names_are_taken_and_another_operators_places_are_not_there(watch:
     stranger = Watch(watch.registry, watch.box)
     theirs = await stranger.station()
     await stranger.http.aclose()
-    platform = watch.registry.as_(
-        None, "alerts:read", "alerts:write", role="platform-admin"
-    )  # sees both
-    async with platform:
-        place = {"kind": "station", "id": theirs}
-        headers = {"Operator-Id": str(watch.id)}
-        made = await platform.post(RULES, json=body(name="x", place=place), headers=headers)
-    assert made.json()["type"] == "urn:openlade:problem:unknown-place"
+    mine = await watch.rule(name="mine")
+    place = {"place": {"kind": "station", "id": theirs}}
+    made = await watch.http.post(RULES, json=body(name="theirs", **place))
+    platform = watch.registry.as_(None, "alerts:write", role="platform-admin")
+    async with platform:  # it sees both
+        path, any_version = f"{RULES}/{mine['id']}", {"If-Match": "*"}
+        changed = await platform.patch(path, json=place, headers=any_version)
+    for refused in (made, changed):
+        assert refused.json()["type"] == "urn:openlade:problem:unknown-place"
 
 
 async def test_reading_writes_nothing_and_other_scopes_do_neither(watch: Watch) -> None:

@@ -252,13 +252,14 @@ async def test_a_rule_is_of_its_place_alone(watch: Watch) -> None:
     location = await place(watch, "P20")
     here = await watch.station(location_id=location)
     grouped, nested, alone, other = await watch.stations(4)
-    outer, inner = [
+    outer, inner, another = [
         (await watch.http.post("/v1/station-groups", json={"name": name})).json()["id"]
-        for name in ("outer", "inner")
+        for name in ("outer", "inner", "another")
     ]
     groups = "/v1/station-groups"
     for path in (f"{outer}/stations/{grouped}", f"{inner}/stations/{nested}",
-                 f"{outer}/groups/{inner}"):  # fmt: skip
+                 f"{outer}/groups/{inner}",
+        f"{another}/stations/{other}"):  # fmt: skip
         assert (await watch.http.put(f"{groups}/{path}")).status_code == 204
     for name, kind, place_id in (
         ("location", "location", location), ("station", "station", alone),
