@@ -228,8 +228,6 @@ def _look_at(request: Request, pay_url: str) -> None:
         check_url(pay_url, request.app.state.parts.settings.allow_private_endpoints)
     except ValueError as error:
         raise PayUrlNotGood(str(error)) from error
-    if "#" in pay_url:
-        raise PayUrlNotGood("it has no # in it: code and tag are added as parameters")
 
 
 @router.get(
