@@ -18,6 +18,7 @@ PUBLIC = {
     ("get", "/.well-known/jwks.json"),
     ("get", "/v1/public/operators/{operator_id}"),
     ("get", "/v1/public/operators/{operator_id}/logo"),
+    ("get", "/v1/public/locations/{location_id}/photos/{photo_id}"),
     ("get", "/q/{code}/{tag}"),
     ("get", "/v1/qr/{code}/{tag}"),
     ("get", "/.well-known/apple-app-site-association"),

@@ -66,7 +66,8 @@ async def test_the_pay_page_learns_what_a_code_is_of_and_nothing_of_people(
                      "time_zone": "Europe/Berlin"},
         "max_power_w": 22000,
         "connectors": [{"connector_id": 1, "standard": "IEC_62196_T2", "format": "SOCKET",
-                        "power_type": "AC_3_PHASE"}],
+                        "power_type": "AC_3_PHASE", "max_voltage": None,
+                        "max_amperage": None}],
     }  # fmt: skip
 
 

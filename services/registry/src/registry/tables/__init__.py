@@ -8,7 +8,14 @@ from registry.tables.declarative import Table
 from registry.tables.groups import StationGroup, StationGroupMember, StationSubgroup
 from registry.tables.live import ConnectorLive, EvseSession, GatewayReplica, StationLive
 from registry.tables.pending import PendingStation
-from registry.tables.places import Connector, Evse, Location, Station
+from registry.tables.places import (
+    Connector,
+    Evse,
+    Location,
+    LocationPhoto,
+    Station,
+    StationTemplate,
+)
 from registry.tables.qr import QrLogo, QrRevision, QrSettings
 
 __all__ = [
@@ -18,6 +25,7 @@ __all__ = [
     "EvseSession",
     "GatewayReplica",
     "Location",
+    "LocationPhoto",
     "PendingStation",
     "QrLogo",
     "QrRevision",
@@ -27,5 +35,6 @@ __all__ = [
     "StationGroupMember",
     "StationLive",
     "StationSubgroup",
+    "StationTemplate",
     "Table",
 ]

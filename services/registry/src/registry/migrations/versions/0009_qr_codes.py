@@ -7,8 +7,8 @@ from sqlalchemy.dialects import postgresql
 from common.audit import audited
 from common.migrate import tenant_walls
 
-revision = "0008"
-down_revision = "0007"
+revision = "0009"
+down_revision = "0008"
 
 
 def upgrade() -> None:
