@@ -1,5 +1,9 @@
 """Wiring for registry."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
 from fastapi import FastAPI
 
 from common import public_limits, service
@@ -9,12 +13,16 @@ from registry import (
     location_photos,
     locations,
     pending_stations,
+    silence,
     station_groups,
     stations,
+    status_stream,
     statuses,
     templates,
+    uptimes,
 )
 from registry.consumers import HANDLERS
+from registry.following import Following
 from registry.qr import codes, public, sheets
 from registry.qr import settings as qr_settings
 from registry.settings import Settings
@@ -40,9 +48,20 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             codes.router,
             sheets.router,
             public.router,
+            status_stream.router,
+            uptimes.router,
         ],
         HANDLERS,
         title="registry",
+        around=_running,
     )
     public_limits.install(app, {"qr": [Limit(settings.qr_requests_per_minute, 60.0)]})
     return app
+
+
+@asynccontextmanager
+async def _running(parts: service.Parts) -> AsyncIterator[Following]:
+    following = Following(parts.connections)
+    parts.tasks.forever(following.run, "live statuses")
+    parts.tasks.forever(partial(silence.watch, parts.connections), "silent gateways")
+    yield following
