@@ -38,6 +38,12 @@ async def with_evse(operator: Operator, code: str | None = None, **more: Any) ->
     return await operator.station(evses=evses, **more), code
 
 
+async def take_down(operator: Operator, station_id: str) -> None:
+    path = f"/v1/stations/{station_id}/decommission"
+    answer = await operator.http.post(path, json={"reason": "replaced"})
+    assert answer.status_code == 200, answer.text
+
+
 async def link_of(operator: Operator, code: str) -> str:
     answer = await operator.http.get(f"/v1/evses/{code}/qr")
     assert answer.status_code == 200, answer.text

@@ -12,7 +12,7 @@ from PIL import Image
 from stack import Running
 
 from .conftest import Operator
-from .qr_operator import link_of, new_code, problem, read, scanned, set_up, with_evse
+from .qr_operator import link_of, new_code, problem, read, scanned, set_up, take_down, with_evse
 
 
 async def picture(operator: Operator, code: str, **params: Any) -> Image.Image:
@@ -143,6 +143,27 @@ async def test_a_code_that_moves_to_another_station_keeps_what_is_printed(
     assert (await scanned(operator, link)).status_code == 302
 
 
+async def test_a_charger_that_is_taken_down_leaves_its_label_to_the_next(
+    operator: Operator, stranger: Operator
+) -> None:
+    await set_up(operator)
+    await set_up(stranger)
+    old, code = await with_evse(operator)
+    link = await link_of(operator, code)
+    for _ in "12":  # the code is then of two stations that are no more
+        await take_down(operator, old)
+        assert (await scanned(operator, link)).status_code == 410
+        problem(await operator.http.get(f"/v1/evses/{code}/qr"), 409, "station-decommissioned")
+        old, _ = await with_evse(operator, code)
+        assert await link_of(operator, code) == link
+        assert (await operator.http.get(f"/v1/evses/{code}/qr")).json()["station_id"] == old
+        assert (await scanned(operator, link)).status_code == 302
+    await take_down(operator, old)
+    await with_evse(stranger, code)
+    assert (await scanned(operator, await link_of(stranger, code))).status_code == 302
+    assert (await scanned(operator, link)).status_code == 410, "genuine, and out of service"
+
+
 async def test_a_code_that_goes_to_another_operator_has_another_tag_there(
     operator: Operator, stranger: Operator
 ) -> None:
@@ -176,10 +197,15 @@ async def test_what_has_no_qr_code_is_refused_with_the_reason(
         problem(await stranger.http.get(f"/v1/evses/{code}/{path}"), 404, "not-found")
     problem(await stranger.http.post(f"/v1/evses/{code}/qr/reissue"), 404, "not-found")
     assert (await operator.http.get(f"/v1/evses/{code}/qr")).json()["revision"] == 1
-    await operator.http.patch(
+    switched_off = await operator.http.patch(
         f"/v1/stations/{station_id}", json={"active": False}, headers={"If-Match": "*"}
     )
-    problem(await operator.http.get(f"/v1/evses/{code}/qr"), 409, "station-not-in-service")
+    assert switched_off.status_code == 200
+    assert (await operator.http.get(f"/v1/evses/{code}/qr")).status_code == 200, "not yet in use"
+    await take_down(operator, station_id)
+    for path in ("qr", "qr.svg", "qr.png"):
+        problem(await operator.http.get(f"/v1/evses/{code}/{path}"), 409, "station-decommissioned")
+    problem(await operator.http.post(f"/v1/evses/{code}/qr/reissue"), 409, "station-decommissioned")
     elsewhere = registry.as_(operator.id, "stations:read", locations=[str(uuid4())])
     problem(await elsewhere.get(f"/v1/evses/{code}/qr"), 404, "not-found")
     await elsewhere.aclose()

@@ -15,7 +15,18 @@ from registry.qr import labels
 from registry.qr.layouts import LAYOUTS
 
 from .conftest import Operator
-from .qr_operator import link_of, new_code, pages, png, problem, read, set_up, texts, with_evse
+from .qr_operator import (
+    link_of,
+    new_code,
+    pages,
+    png,
+    problem,
+    read,
+    set_up,
+    take_down,
+    texts,
+    with_evse,
+)
 
 PATH = "/v1/qr-label-sheets"
 MM = 25.4
@@ -113,7 +124,7 @@ async def test_labels_are_chosen_by_codes_location_or_group(operator: Operator) 
     here, code = await with_evse(operator, location_id=location_id, name="A")
     _, second = await with_evse(operator, location_id=location_id, name="B")
     grouped, third = await with_evse(operator)
-    closed, _ = await with_evse(operator, location_id=location_id, active=False)
+    closed, _ = await with_evse(operator, location_id=location_id)
     inner, outer = [
         (await operator.http.post("/v1/station-groups", json={"name": name})).json()["id"]
         for name in ("inner", "outer")
@@ -121,6 +132,7 @@ async def test_labels_are_chosen_by_codes_location_or_group(operator: Operator) 
     await operator.http.put(f"/v1/station-groups/{inner}/stations/{grouped}")
     await operator.http.put(f"/v1/station-groups/{inner}/stations/{closed}")
     await operator.http.put(f"/v1/station-groups/{outer}/groups/{inner}")
+    await take_down(operator, closed)
     typed = [third.lower(), code.replace("*", ""), third]
     for body, codes in (
         ({"evse_codes": typed}, [third, code]), ({"location_id": location_id}, [code, second]),
@@ -146,7 +158,8 @@ async def test_what_cannot_be_printed_is_refused_whole(
     location = await a_location(operator)
     group = (await operator.http.post("/v1/station-groups", json={"name": "G"})).json()["id"]
     _, code = await with_evse(operator, location_id=location)
-    _, out = await with_evse(operator, active=False)
+    closed, out = await with_evse(operator)
+    await take_down(operator, closed)
 
     async def refused(who: Operator, body: Any, status: int, kind: str) -> dict[str, Any]:
         return problem(await who.http.post(PATH, json=body), status, kind)

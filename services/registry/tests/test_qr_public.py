@@ -4,7 +4,10 @@ import re
 from typing import Any
 
 import httpx
+from sqlalchemy import text
 from stack import Issuer, Servers, one_service
+
+from common.database import PLATFORM
 
 from .conftest import Operator
 from .qr_operator import EN, link_of, new_code, new_domain, problem, scanned, set_up, with_evse
@@ -179,3 +182,14 @@ async def test_a_network_is_bounded(servers: Servers, issuer: Issuer) -> None:
             answer = await registry.http.get(path)
             problem(answer, 429, "too-many-requests")
             assert int(answer.headers["retry-after"]) >= 1
+
+
+async def test_a_scanned_code_is_found_by_an_index_beneath_the_walls(operator: Operator) -> None:
+    """Row-level security keeps an index on replace(code) from being used: it is not leakproof."""
+    connections = operator.registry.app.state.connections
+    for whose in (operator.id, PLATFORM):
+        async with connections.begin(whose) as db:
+            await db.execute(text("set local enable_seqscan = off"))
+            query = "explain select * from evse where bare_code = 'DEABCE1'"
+            plan = " ".join((await db.scalars(text(query))).all())
+            assert "ix_evse_bare_code" in plan, plan

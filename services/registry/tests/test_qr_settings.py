@@ -1,10 +1,14 @@
 """An operator's domain, pay page, apps and logo."""
 
 import io
+import zlib
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from sqlalchemy import select
@@ -161,6 +165,7 @@ def _secret() -> Any:
         (png(4097, 1), 415, "not-a-label-logo"),
         (b"\x89PNG" + b"0" * logos.BYTES_MAX, 413, "label-logo-too-large"),
     ],
+    ids=["nothing", "svg", "cut", "gif", "webp", "wide", "large"],
 )  # fmt: skip
 async def test_what_is_no_logo_is_refused(
     operator: Operator, sent: bytes, status: int, kind: str
@@ -169,7 +174,26 @@ async def test_what_is_no_logo_is_refused(
 
 
 async def test_a_bomb_is_refused_before_it_is_decoded(operator: Operator) -> None:
-    header = png(1, 1)
-    bomb = header[:16] + (60_000).to_bytes(4) * 2 + header[24:]
-    answer = await operator.http.put(f"{PATH}/logo", content=bomb)
-    problem(answer, 415, "not-a-label-logo")
+    for side in (5_000, 11_000, 60_000):
+        header = b"IHDR" + side.to_bytes(4) * 2 + png(1, 1)[24:29]
+        bomb = png(1, 1)[:12] + header + zlib.crc32(header).to_bytes(4) + png(1, 1)[33:]
+        answer = await operator.http.put(f"{PATH}/logo", content=bomb)
+        told = problem(answer, 415, "not-a-label-logo")
+        assert told["detail"] == "a logo has at most 4096 pixels a side"
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "CMYK", "YCbCr"])
+def test_a_logo_of_any_kind_of_colour_is_taken(mode: str) -> None:
+    file = io.BytesIO()
+    Image.new(mode, (40, 20)).save(file, "JPEG" if mode in ("CMYK", "YCbCr") else "PNG")
+    logo = logos.of(file.getvalue())
+    assert (logo.width, logo.height) == (40, 20)
+
+
+@given(st.sampled_from(["PNG", "JPEG"]), st.data())
+def test_a_broken_image_is_refused_and_nothing_else_happens(kind: str, data: st.DataObject) -> None:
+    sent = bytearray(png(30, 30, kind=kind))
+    for _ in range(data.draw(st.integers(1, 5))):
+        sent[data.draw(st.integers(8, len(sent) - 1))] = data.draw(st.integers(0, 255))
+    with suppress(ValueError):
+        logos.of(bytes(sent[: data.draw(st.integers(0, len(sent)))]))

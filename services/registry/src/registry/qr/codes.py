@@ -10,7 +10,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
-from sqlalchemy import ColumnElement, func, select, text
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -18,10 +18,11 @@ from common import sealed, versions
 from common.auth import scoped
 from common.clock import AnyMoment, now
 from common.database import Db
-from common.problems import NotFound, Problem
+from common.problems import NotFound
 from common.versions import ExpectedIfSaid
 from registry.qr import drawing, links, settings
 from registry.qr.drawing import Correction
+from registry.stations import StationDecommissioned
 from registry.tables import Evse, QrRevision, Station
 
 router = APIRouter(prefix="/v1/evses", tags=["qr"])
@@ -31,11 +32,6 @@ writes = scoped("stations:write")
 
 REVISION_MAX: Final = 1_000_000
 CODE_MAX: Final = 80  # with whatever separators
-
-
-class StationNotInService(Problem):
-    status = 409
-    title = "The station is decommissioned"
 
 
 Code = Annotated[
@@ -68,36 +64,32 @@ class Issued(NamedTuple):
     reissued_at: AnyMoment | None
 
 
-def comparable(column: Any) -> ColumnElement[str]:
-    """A code without its separators, in the words of the index uq_evse_code."""
-    return func.replace(column, text("'*'"), text("''"))
-
-
 def query() -> Any:
-    """EVSEs in service, of their codes' revisions."""
-    revision_of = (QrRevision.operator_id == Evse.operator_id) & (
-        QrRevision.code == comparable(Evse.code)
-    )
+    """EVSEs with their stations and their codes' revisions, also of stations taken down."""
+    revision_of = (QrRevision.operator_id == Evse.operator_id) & (QrRevision.code == Evse.bare_code)
+    station_of = (Station.operator_id == Evse.operator_id) & (Station.id == Evse.station_id)
     return (
-        select(Evse, Station.active, QrRevision.revision, QrRevision.reissued_at)
-        .join(Station, (Station.operator_id == Evse.operator_id) & (Station.id == Evse.station_id))
+        select(Evse, QrRevision.revision, QrRevision.reissued_at)
+        .join(Station, station_of)
         .outerjoin(QrRevision, revision_of)
     )
 
 
 def issued(row: Any) -> Issued:
-    evse, _, revision, reissued_at = row
+    evse, revision, reissued_at = row
     return Issued(evse, revision or 1, reissued_at)
 
 
 async def find(db: AsyncSession, code: str) -> Issued:
-    """Raises NotFound or StationNotInService."""
+    """Raises NotFound or StationDecommissioned."""
     wanted = links.stripped(code)
-    row = (await db.execute(query().where(comparable(Evse.code) == wanted))).one_or_none()
+    with_code = query().where(Evse.bare_code == wanted)
+    # What stands first: a code may have been on stations that were taken down.
+    row = (await db.execute(with_code.order_by(Evse.retired).limit(1))).one_or_none()
     if not wanted or row is None:
         raise NotFound("no EVSE has this code")
-    if not row[1]:
-        raise StationNotInService(f"{row[0].station_id} is decommissioned: nobody charges there")
+    if row[0].retired:
+        raise StationDecommissioned("nobody charges there", station_id=row[0].station_id)
     return issued(row)
 
 

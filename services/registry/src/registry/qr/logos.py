@@ -3,6 +3,8 @@ somebody sent nothing is kept but its pixels.
 """
 
 import io
+import struct
+import zlib
 from typing import Final, NamedTuple
 
 from PIL import Image, UnidentifiedImageError
@@ -11,6 +13,7 @@ BYTES_MAX: Final = 1024 * 1024
 SENT_SIDE_MAX: Final = 4096  # 64 MiB while it is decoded
 SIDE_MAX: Final = 1200  # 600 dots an inch on a label's 50 mm
 KINDS: Final = ("PNG", "JPEG")
+Image.MAX_IMAGE_PIXELS = None  # it warns by itself; here what is too large is refused
 
 
 class Logo(NamedTuple):
@@ -29,7 +32,8 @@ def of(data: bytes) -> Logo:
             drawn = _on_white(sent)
     except UnidentifiedImageError:
         raise ValueError("not a PNG or JPEG image") from None
-    except (OSError, SyntaxError, EOFError) as error:  # what Pillow raises for broken files
+    except (OSError, SyntaxError, LookupError, TypeError, struct.error, zlib.error) as error:
+        # What Pillow raises for broken files, by its own tests.
         raise ValueError("the image is broken") from error
     file = io.BytesIO()
     drawn.save(file, "PNG", optimize=True)
@@ -38,7 +42,9 @@ def of(data: bytes) -> Logo:
 
 def _on_white(sent: Image.Image) -> Image.Image:
     sent.thumbnail((SIDE_MAX, SIDE_MAX), Image.Resampling.LANCZOS)
-    coloured = sent.convert("RGBA")
+    # By RGB where there is no way from the one to the other: CMYK, 16 bits of grey.
+    coloured = sent if sent.mode in {"RGBA", "LA", "P", "PA"} else sent.convert("RGB")
+    coloured = coloured.convert("RGBA")
     white = Image.new("RGBA", coloured.size, "white")
     white.alpha_composite(coloured)
     return white.convert("RGB")

@@ -5,6 +5,7 @@ tells nothing about which codes there are. A tag that was ours until it was issu
 answer, for who sends it has read it off a charging station.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -27,6 +28,7 @@ from registry.tables import Evse, Location, QrSettings, Station
 
 router = APIRouter(tags=["qr"], dependencies=[limited("qr")])
 
+HELD_MAX: Final = 20  # EVSEs that one code was of, the last ones
 APPS_CACHED: Final = {"Cache-Control": "public, max-age=3600"}
 _HTML: Final[dict[int | str, dict[str, Any]]] = {
     302: {"description": "genuine: to the pay page"},
@@ -97,31 +99,38 @@ async def _genuine(
     Raises QrCodeUnknown, QrCodeSuperseded or EvseOutOfService.
     """
     wanted = links.stripped(code) if len(code) <= codes.CODE_MAX else ""
+    rows = await _with_code(request, wanted, host) if wanted else ()
+    superseded = False
+    for evse, revision, _, station, location, settings in rows:
+        key = sealed.opened(request, settings.sealed_key)
+        match links.standing(key, evse.operator_id, wanted, revision or 1, sent):
+            case Standing.GENUINE if evse.retired or not station.active:
+                raise EvseOutOfService("the QR code is genuine, but nobody charges here now")
+            case Standing.GENUINE:
+                return evse, location, settings
+            case Standing.SUPERSEDED:
+                superseded = True
+    if superseded:
+        raise QrCodeSuperseded("scan the new one on the charging station")
+    raise QrCodeUnknown("do not pay by it: somebody may have put it over the real one")
+
+
+async def _with_code(request: Request, code: str, host: str | None) -> Sequence[Any]:
+    """The EVSE that has the code, and then those of stations taken down that had it."""
+    query = (
+        codes.query()
+        .add_columns(Station, Location, QrSettings)
+        .join(QrSettings, QrSettings.operator_id == Evse.operator_id)
+        .outerjoin(Location, Location.id == Station.location_id)
+        .where(Evse.bare_code == code)
+        .order_by(Evse.retired, Station.decommissioned_at.desc())
+        .limit(HELD_MAX)
+    )
+    if host is not None:
+        query = query.where(QrSettings.domain == host)
     connections: Connections = request.app.state.connections
     async with connections.begin(PLATFORM) as db:
-        query = (
-            codes.query()
-            .add_columns(QrSettings, Location)
-            .join(QrSettings, QrSettings.operator_id == Evse.operator_id)
-            .outerjoin(Location, Location.id == Station.location_id)
-            .where(codes.comparable(Evse.code) == wanted)
-        )
-        row = (await db.execute(query)).one_or_none() if wanted else None
-    unknown = QrCodeUnknown("do not pay by it: somebody may have put it over the real one")
-    if row is None:
-        raise unknown
-    evse, active, revision, _, settings, location = row
-    if host is not None and host != settings.domain:
-        raise unknown
-    key = sealed.opened(request, settings.sealed_key)
-    match links.standing(key, evse.operator_id, wanted, revision or 1, sent):
-        case Standing.UNKNOWN:
-            raise unknown
-        case Standing.SUPERSEDED:
-            raise QrCodeSuperseded("scan the new one on the charging station")
-    if not active:
-        raise EvseOutOfService("the QR code is genuine, but nobody charges here any more")
-    return evse, location, settings
+        return (await db.execute(query)).all()
 
 
 @router.get("/v1/qr/{code}/{tag}", summary="What a scanned QR code is of")

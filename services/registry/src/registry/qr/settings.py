@@ -22,7 +22,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import sealed, single, versions
+from common import sealed, single, uploads, versions
 from common.auth import Caller, scoped
 from common.clock import AnyMoment, now
 from common.database import Db
@@ -228,8 +228,6 @@ def _look_at(request: Request, pay_url: str) -> None:
         check_url(pay_url, request.app.state.parts.settings.allow_private_endpoints)
     except ValueError as error:
         raise PayUrlNotGood(str(error)) from error
-    if "#" in pay_url:
-        raise PayUrlNotGood("it has no # in it: code and tag are added as parameters")
 
 
 @router.get(
@@ -253,8 +251,10 @@ async def set_qr_logo(request: Request, db: Db, caller: Caller) -> QrLogoOut:
     """The body is the image: PNG or JPEG, at most 1 MiB and 4096 pixels a side. It is kept on
     white, and no larger than labels need.
     """
+    too_large = LabelLogoTooLarge(f"at most {logos.BYTES_MAX // 1024} KiB")
+    data = await uploads.body(request, logos.BYTES_MAX, too_large)
     try:
-        logo = await asyncio.to_thread(logos.of, await _body(request))
+        logo = await asyncio.to_thread(logos.of, data)
     except ValueError as error:
         raise NotALabelLogo(str(error)) from error
     values = {
@@ -275,13 +275,3 @@ async def set_qr_logo(request: Request, db: Db, caller: Caller) -> QrLogoOut:
 )
 async def remove_qr_logo(db: Db, caller: Caller) -> None:
     await db.execute(delete(QrLogo).where(QrLogo.operator_id == caller.tenant()))
-
-
-async def _body(request: Request) -> bytes:
-    """Raises LabelLogoTooLarge before more of it than that is in memory."""
-    data = bytearray()
-    async for piece in request.stream():
-        data += piece
-        if len(data) > logos.BYTES_MAX:
-            raise LabelLogoTooLarge(f"at most {logos.BYTES_MAX // 1024} KiB")
-    return bytes(data)

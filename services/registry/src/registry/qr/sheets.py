@@ -9,7 +9,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from pydantic import Field, model_validator
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.auth import Caller, scoped
@@ -50,7 +50,7 @@ class EvsesWithoutCode(Problem):
 
 class NoSuchEvses(Problem):
     status = 422
-    title = "Some EVSE codes are of no EVSE in service"
+    title = "Some EVSE codes are of no EVSE that stands"
 
 
 class SkipsTooMany(Problem):
@@ -132,7 +132,7 @@ async def _job(body: LabelSheetIn, db: AsyncSession, operator_id: UUID, request:
         if (code := one.evse.code)
     ]
     if not labels:
-        raise NothingToPrint("no EVSE in service with a code is there")
+        raise NothingToPrint("there is no EVSE with a code")
     return Job(
         layout=name,  # type: ignore[arg-type]
         languages=body.languages,
@@ -148,7 +148,7 @@ async def _chosen(
     body: LabelSheetIn, db: AsyncSession, operator_id: UUID
 ) -> Sequence[codes.Issued]:
     """Raises NotFound, NoSuchEvses, EvsesWithoutCode or TooManyLabels."""
-    query = codes.query().where(Evse.operator_id == operator_id, Station.active)
+    query = codes.query().where(Evse.operator_id == operator_id, ~Evse.retired)
     if body.evse_codes is not None:
         return await _by_code(body.evse_codes, db, query)
     if body.location_id is not None:
@@ -177,19 +177,19 @@ async def _chosen(
     return found
 
 
-async def _by_code(sent: list[str], db: AsyncSession, query: Any) -> list[codes.Issued]:
+async def _by_code(sent: list[str], db: AsyncSession, query: Select[Any]) -> list[codes.Issued]:
     """In the order in which they were sent, each once."""
     wanted = dict.fromkeys(links.stripped(code) for code in sent)
-    rows = await db.execute(query.where(codes.comparable(Evse.code).in_(list(wanted))))
+    rows = await db.execute(query.where(Evse.bare_code.in_(list(wanted))))
     found = {links.stripped(str(row[0].code)): codes.issued(row) for row in rows.all()}
     if missing := [code for code in sent if links.stripped(code) not in found]:
         raise NoSuchEvses(
-            f"{len(missing)} are of no EVSE in service", evse_codes=missing[:TOLD_MAX]
+            f"{len(missing)} are of none, or of stations taken down", evse_codes=missing[:TOLD_MAX]
         )
     return [found[code] for code in wanted]
 
 
-async def _require(db: AsyncSession, query: Any) -> None:
+async def _require(db: AsyncSession, query: Select[Any]) -> None:
     if await db.scalar(query) is None:
         raise NotFound("there is no such location or station group")
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     ARRAY,
+    Computed,
     ForeignKeyConstraint,
     Index,
     Integer,
@@ -115,12 +116,18 @@ class Evse(Table):
             unique=True,
             postgresql_where=text("not retired"),
         ),
+        Index(None, "bare_code"),
     )
 
     operator_id: Mapped[UUID] = mapped_column(primary_key=True)
     station_id: Mapped[str] = mapped_column(primary_key=True)
     evse_id: Mapped[int] = mapped_column(Integer, primary_key=True)
     code: Mapped[str | None]
+    # A column, for an index on the expression is not used beneath row-level security: replace() is
+    # not leakproof, so PostgreSQL would look at every row for its wall first.
+    bare_code: Mapped[str | None] = mapped_column(
+        Text, Computed("replace(code, '*', '')", persisted=True)
+    )
     retired: Mapped[bool] = mapped_column(server_default=text("false"))  # the station is taken down
     max_power_w: Mapped[int | None] = mapped_column(Integer)
     phases: Mapped[int | None]
