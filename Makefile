@@ -6,7 +6,7 @@ PYTHON ?= python3.11
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab demo charger token test fuzz lint format bench bench-audit bench-authorize bench-imports bench-lists bench-live load soak lock migration docs clean-data clean bench-alerts
+.PHONY: help run lab demo charger token test fuzz lint format bench bench-alerts bench-audit bench-authorize bench-imports bench-lists bench-live bench-stations load soak lock migration docs clean-data clean
 
 help: ## print these targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ bench: .venv/ready ## print what a message, a session and a socket cost, beside 
 
 bench-imports: .venv/ready ## 50,000 people with 120,000 cards from one file, beside a bare COPY
 	@PYTHONPATH=tests $(PY) -m bench.imports
+
+bench-stations: .venv/ready ## 5,000 stations with 10,000 EVSEs from one file
+	@PYTHONPATH=tests $(PY) -m bench.station_imports
 
 bench-authorize: .venv/ready ## 500 decisions a second on 100,000 cards, beside a bare NATS echo
 	@PYTHONPATH=tests $(PY) -m bench.authorize

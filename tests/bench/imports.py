@@ -64,22 +64,22 @@ def family_cpu_s(pid: int) -> float:
 @dataclass
 class Taken:
     wall_s: float = 0
-    identity_s: float = 0
+    service_s: float = 0
     postgres_s: float = 0
 
     def __str__(self) -> str:
-        return f"{self.wall_s:8.1f} {self.identity_s:10.1f} {self.postgres_s:12.1f}"
+        return f"{self.wall_s:8.1f} {self.service_s:10.1f} {self.postgres_s:12.1f}"
 
 
 @contextmanager
-def taken(suite: Suite) -> Iterator[Taken]:
+def taken(suite: Suite, service: str = "identity") -> Iterator[Taken]:
     assert suite.postgres.process
-    identity, postgres = suite.processes["identity"].pid, suite.postgres.process.pid
-    began, ours, theirs = time.perf_counter(), load.cpu_s(identity), family_cpu_s(postgres)
+    pid, postgres = suite.processes[service].pid, suite.postgres.process.pid
+    began, ours, theirs = time.perf_counter(), load.cpu_s(pid), family_cpu_s(postgres)
     found = Taken()
     yield found
     found.wall_s = time.perf_counter() - began
-    found.identity_s = load.cpu_s(identity) - ours
+    found.service_s = load.cpu_s(pid) - ours
     found.postgres_s = family_cpu_s(postgres) - theirs
 
 
