@@ -109,6 +109,7 @@ async def station(suite: Suite, token: str) -> str:
     return str(STATION["id"])
 
 
+@pytest.mark.timeout(3600)  # FUZZ_EXAMPLES says how long it takes
 @pytest.mark.parametrize("service", SERVICES)
 async def test_no_request_makes_a_service_fail(fuzzed: Suite, service: str, tmp_path: Path) -> None:
     (tmp_path / "openapi.json").write_text(docs.openapi(service))

@@ -83,6 +83,54 @@ async def test_a_pending_station_is_adopted_and_its_password_shown_once(
     assert await pending(operator, station_id) is None
 
 
+TEMPLATE = {
+    "name": "Acme One",
+    "vendor": "ACME",
+    "model": "one",
+    "code_pattern": "DE*ABC*E{station}*{evse}",
+    "evses": [{"evse_id": 1, "max_power_w": 50_000}, {"evse_id": 2}],
+}
+
+
+async def test_an_adopted_station_is_made_of_its_models_template(
+    registry: Running, operator: Operator, stranger: Operator
+) -> None:
+    made = await operator.http.post("/v1/station-templates", json=TEMPLATE)
+    assert made.status_code == 201, made.text
+    other = TEMPLATE | {"name": "Two", "model": "Two", "evses": [{"evse_id": 7}]}
+    two = (await operator.http.post("/v1/station-templates", json=other)).json()["id"]
+    theirs = (await stranger.http.post("/v1/station-templates", json=TEMPLATE)).json()["id"]
+    ids = [new_id() for _ in range(5)]
+    for station_id in ids:
+        await registry.publish(discovered(operator.id, station_id))
+    shown = [await appears(operator, station_id) for station_id in ids]
+    assert {one["template_id"] for one in shown} == {made.json()["id"]}
+
+    async def adopt(station_id: str, **body: Any) -> Any:
+        return await operator.http.post(f"/v1/pending-stations/{station_id}/adopt", json=body)
+
+    by_itself = (await adopt(ids[0])).json()
+    codes = [f"DE*ABC*E{ids[0].replace('-', '').upper()}*{evse}" for evse in (1, 2)]
+    assert [(one["code"], one["max_power_w"]) for one in by_itself["evses"]] == [
+        (codes[0], 50_000), (codes[1], None),
+    ]  # fmt: skip
+    assert (by_itself["vendor"], by_itself["model"]) == ("Acme", "One")
+    as_said = (await adopt(ids[1], template_id=two)).json()
+    assert [one["evse_id"] for one in as_said["evses"]] == [7]
+    own = (await adopt(ids[2], evses=[{"evse_id": 3}])).json()
+    assert [(one["evse_id"], one["code"]) for one in own["evses"]] == [(3, None)]
+    both = await adopt(ids[3], template_id=two, evses=[{"evse_id": 3}])
+    assert both.status_code == 422, both.text
+    strange = await adopt(ids[3], template_id=theirs)
+    assert (strange.status_code, strange.json()["title"]) == (422, "No such template")
+    assert await pending(operator, ids[3]), "nothing half-adopted"
+    unknown = new_id()
+    await registry.publish(discovered(operator.id, unknown, model="Three"))
+    assert (await appears(operator, unknown))["template_id"] is None
+    plain = (await adopt(unknown)).json()
+    assert [one["evse_id"] for one in plain["evses"]] == [1]
+
+
 async def test_one_of_nobody_is_adopted_for_an_operator_by_the_platform(
     registry: Running, operator: Operator
 ) -> None:

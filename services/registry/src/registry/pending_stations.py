@@ -5,11 +5,11 @@ The gateway holds their sockets (its setting unknown_stations) and tells of them
 
 import logging
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final, Self
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy import case, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -22,9 +22,9 @@ from common.events import StationDiscovered, StationRefused
 from common.fields import Line
 from common.paging import Cursor, Limit, Page
 from common.problems import NotFound, Problem
-from registry import stations
+from registry import stations, templates
 from registry.fields import StationId
-from registry.hardware import Evses, one_evse
+from registry.hardware import Evses
 from registry.tables import PendingStation, Station
 
 log = logging.getLogger(__name__)
@@ -56,6 +56,9 @@ class PendingStationOut(BaseModel):
     first_seen_at: datetime
     last_seen_at: datetime
     refused_until: datetime | None = Field(description="not wanted; it may ask again then")
+    template_id: UUID | None = Field(
+        default=None, description="of its vendor and model: what it is made of when adopted"
+    )
 
 
 class AdoptIn(BaseModel):
@@ -63,7 +66,10 @@ class AdoptIn(BaseModel):
 
     name: Line | None = Field(default=None, description="null: its id")
     location_id: UUID | None = None
-    evses: Evses = Field(default_factory=one_evse)
+    template_id: UUID | None = Field(
+        default=None, description="null: the template of its vendor and model, if there is one"
+    )
+    evses: Evses | None = Field(default=None, description="instead of a template's")
     operator_id: UUID | None = Field(
         default=None, description="whose it is to be; for platform admins only"
     )
@@ -73,6 +79,12 @@ class AdoptIn(BaseModel):
         "in the answer is good until it uses that",
     )
 
+    @model_validator(mode="after")
+    def _made_of_one(self) -> Self:
+        if self.template_id is not None and self.evses is not None:
+            raise ValueError("give evses or template_id, not both")
+        return self
+
 
 @router.get(
     "",
@@ -81,6 +93,7 @@ class AdoptIn(BaseModel):
 )
 async def list_pending_stations(
     db: Db,
+    caller: Caller,
     refused: bool | None = None,
     limit: Limit = paging.LIMIT_DEFAULT,
     cursor: Cursor = None,
@@ -92,6 +105,12 @@ async def list_pending_stations(
         query = query.where(~waits if refused else waits)
     found, after = await paging.rows(db, query, PendingStation.id, limit=limit, cursor=cursor)
     items = [PendingStationOut.model_validate(row) for row in found]
+    fitting = await templates.by_model(db)
+    for one in items:
+        operator_id = one.operator_id or caller.operator_id
+        if operator_id and one.vendor and one.model:
+            key = (operator_id, one.vendor.lower(), one.model.lower())
+            one.template_id = fitting.get(key)
     return Page(items=items, next_cursor=after)
 
 
@@ -123,13 +142,19 @@ async def adopt_station(
     operator_id = row.operator_id or caller.operator_id or body.operator_id
     if operator_id is None or (caller.operator_id and operator_id != caller.operator_id):
         raise OperatorUnknown("give operator_id")
+    made_of: dict[str, Any] = {"template_id": body.template_id}
+    if body.evses is not None:
+        made_of |= {"evses": body.evses}
+    elif body.template_id is None:
+        template = await templates.for_model(db, operator_id, row.vendor, row.model)
+        made_of = {"template_id": template.id if template else None}
     wanted = stations.StationIn(
         id=row.id,
         name=body.name or row.id,
         location_id=body.location_id,
         vendor=_line(row.vendor),
         model=_line(row.model),
-        evses=body.evses,
+        **made_of,
     )
     made = await stations.make(db, operator_id, wanted, request, response, hand_over=body.hand_over)
     await db.delete(row)

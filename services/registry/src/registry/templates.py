@@ -104,6 +104,13 @@ async def for_model(
     return row
 
 
+async def by_model(db: AsyncSession) -> dict[tuple[UUID, str, str], UUID]:
+    """Of each operator that is seen, vendor and model in small letters."""
+    vendor, model = func.lower(StationTemplate.vendor), func.lower(StationTemplate.model)
+    found = await db.execute(select(StationTemplate.operator_id, vendor, model, StationTemplate.id))
+    return {(operator_id, by, named): its for operator_id, by, named, its in found}
+
+
 async def find(db: AsyncSession, operator_id: UUID, template_id: UUID) -> StationTemplate:
     """Raises TemplateUnknown, for another operator's too: a platform admin sees every one's."""
     mine = {"operator_id": operator_id, "id": template_id}
