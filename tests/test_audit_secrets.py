@@ -18,11 +18,13 @@ SECRET: Final = re.compile(
 )
 # Columns of audited tables that are called like a secret and are none.
 HARMLESS: Final = {
+    "alert_rule.error_codes": "of chargers",
     "card.group_id": "an OCPP group",
     "company.postal_code": "of an address",
     "cost_centre.code": "of an accountant",
     "evse.code": "the public EVSE id",
     "location.postal_code": "of an address",
+    "qr_revision.code": "the public EVSE id",
     "operator.postal_code": "of an address",
     "station_template.code_pattern": "of public EVSE ids",
     "partner_list.idempotency_key": "the sender's word for a list",
