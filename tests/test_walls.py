@@ -344,7 +344,10 @@ async def test_staff_of_one_location_see_and_change_nothing_of_another(
         for name in route.query & {"station_id", "location_id"}:
             sought = THERE if name == "station_id" else whole.ids[f"location of {THERE}"]
             answer = await whole.api.get(url, headers=headers, params=params | {name: sought})
-            assert hidden(answer.status_code, answer.json()), (route.key, answer.text)
+            listed = answer.headers["content-type"] != "text/csv; charset=utf-8"
+            # Of a file that holds nothing there is the header.
+            told = answer.json() if listed else "\n".join(answer.text.splitlines()[1:])
+            assert hidden(answer.status_code, told), (route.key, answer.text)
     assert told_of >= 8
     for route in with_ids():
         if route.service not in OF_LOCATIONS or route.path in (*AT_NO_LOCATION, *STREAMS):
