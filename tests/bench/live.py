@@ -117,6 +117,7 @@ async def changes(suite: Suite, wires: list[Wire]) -> float:
         }  # fmt: skip
         await wires[number % CHARGERS].call("StatusNotification", body)
 
+    await suite.token()  # once: fifty sign-ins at a time would be refused
     followers = [Follower(suite) for _ in range(FOLLOWERS)]
     following = [
         asyncio.ensure_future(one.follow(measuring=place < MEASURED))
@@ -142,6 +143,7 @@ async def changes(suite: Suite, wires: list[Wire]) -> float:
         more = f"{cost.cpu_us:.0f} µs registry CPU a change; {missing} overtaken by a later one"
         best = min(best, show("seen by the followers", taken, more))
     counts = {one.events for one in followers}
+    assert min(counts), "a follower heard nothing"
     print(f"events at each of {FOLLOWERS} followers: {min(counts)} to {max(counts)}")
     for one in following:
         one.cancel()

@@ -9,6 +9,7 @@ in another order than they were given; next_rows waits for those that are still 
 """
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ from registry.statuses import EvseStatusOut, StationStatusOut
 from registry.tables import LiveChange, Station, StationGroupMember
 
 LOOK_EVERY_S: Final = 0.2  # how often a connector is told at most; half of it is the usual delay
+PAUSE_S: Final = 0.05
 AT_ONCE_MAX: Final = 2000  # what has news, read in one go
 # Of one follower: the EVSEs of some thousand stations. Who lets more pile up takes it up again.
 WAITING_MAX: Final = 20_000
@@ -166,9 +168,11 @@ class Following:
                 await unsettled.gone(self._connections, LiveChange)
                 self._position = newest
                 self._ready.set()
+            began = time.monotonic()
             async with self._turn:
                 await self._look()
-            await asyncio.sleep(LOOK_EVERY_S)
+            # From beginning to beginning; a look that takes long leaves the others a while, too.
+            await asyncio.sleep(max(PAUSE_S, began + LOOK_EVERY_S - time.monotonic()))
 
     async def newest(self) -> int:
         async with self._connections.begin(PLATFORM) as db:
