@@ -18,4 +18,8 @@ PUBLIC = {
     ("get", "/.well-known/jwks.json"),
     ("get", "/v1/public/operators/{operator_id}"),
     ("get", "/v1/public/operators/{operator_id}/logo"),
+    ("get", "/v1/nearby"),
+    ("get", "/v1/clusters"),
+    ("get", "/v1/routes"),
+    ("post", "/v1/routes/along"),
 }

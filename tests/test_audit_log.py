@@ -44,7 +44,7 @@ EXCUSED = {
     },
     "registry": {
         "connector_live": CHARGERS, "evse_session": CHARGERS, "station_live": CHARGERS,
-        "gateway_replica": EVENTS,
+        "gateway_replica": EVENTS, "map_change": MACHINERY, "tariff": EVENTS,
     },
     "reporting": {
         "card": EVENTS, "fact": EVENTS, "location": EVENTS, "person": EVENTS, "station": EVENTS,

@@ -5,6 +5,8 @@ from fastapi import FastAPI
 from common import service
 from registry import locations, pending_stations, station_groups, stations, statuses
 from registry.consumers import HANDLERS
+from registry.public_map import clusters, nearby, routes
+from registry.running import running
 from registry.settings import Settings
 
 
@@ -18,7 +20,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             station_groups.router,
             pending_stations.router,
             statuses.router,
+            nearby.router,
+            clusters.router,
+            routes.router,
         ],
         HANDLERS,
         title="registry",
+        around=running,
     )

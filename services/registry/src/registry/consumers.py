@@ -23,7 +23,9 @@ from common.events import (
     SessionStarted,
     StationDiscovered,
     StatusesReported,
+    TariffChanged,
 )
+from common.tariffs import keep_tariff
 from registry import pending_stations
 from registry.fields import CONNECTOR_ID_MAX, EVSE_ID_MAX
 from registry.liveness import News, newest_by_station, news, plausible
@@ -218,4 +220,5 @@ HANDLERS: inbox.Handlers = {
     StatusesReported: note_statuses,
     SessionStarted: note_session,
     SessionEnded: note_session,
+    TariffChanged: keep_tariff,
 }

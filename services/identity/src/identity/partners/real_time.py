@@ -27,7 +27,7 @@ from common.ids import uuid7
 from common.outbound import Outbound, OutboundFailed
 from common.problems import Problem
 from identity import uids
-from identity.partners.breaker import Breaker
+from common.breaker import Breaker
 from identity.people.cards import Uid, tell
 from identity.settings import Settings
 from identity.tables import Card, Partner

@@ -9,6 +9,7 @@ from registry.tables.groups import StationGroup, StationGroupMember
 from registry.tables.live import ConnectorLive, EvseSession, GatewayReplica, StationLive
 from registry.tables.pending import PendingStation
 from registry.tables.places import Connector, Evse, Location, Station
+from registry.tables.public_map import MapChange, Tariff
 
 __all__ = [
     "Connector",
@@ -17,10 +18,12 @@ __all__ = [
     "EvseSession",
     "GatewayReplica",
     "Location",
+    "MapChange",
     "PendingStation",
     "Station",
     "StationGroup",
     "StationGroupMember",
     "StationLive",
     "Table",
+    "Tariff",
 ]
