@@ -131,8 +131,8 @@ def ids(index: Index, found: list[Found]) -> list[str]:
 def test_all_within_a_radius_are_found_by_distance(
     world: World, to: Point, radius_m: float | None, asked: Wanted
 ) -> None:
-    within = 5.0 if radius_m is None else squared_chord(radius_m)
-    found = world.index.nearest(to, within=within, wanted=asked, limit=100)
+    within_m = FARTHEST_M if radius_m is None else radius_m
+    found = world.index.nearest(to, within_m=within_m, wanted=asked, limit=100)
     for one in found:
         station = world.stations[world.index.shown(one.slot)[0]]
         assert math.isclose(

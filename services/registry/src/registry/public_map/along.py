@@ -5,19 +5,27 @@ nearest pass counts. The line is halved until a piece has no station around it o
 half is held only against the stations around the whole.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from registry.public_map.sphere import EARTH_M, Floats, Point, squared_chord, vectors
+from registry.public_map.sphere import (
+    EARTH_M,
+    Floats,
+    Point,
+    squared_chord,
+    squared_chords,
+    vectors,
+)
 
 Slots = NDArray[np.int64]
 
 FEW: Final = 16  # segments that are not halved any more
 SAME: Final = 1e-12  # radians, a hundredth of a millimetre: the line stands still
+HALF: Final = 0.7  # of a sine: farther across, it is the other side of the earth or out of reach
+ROUGH_M: Final = 1.0  # what products of unit vectors may be off
 
 
 class Beside(NamedTuple):
@@ -33,6 +41,9 @@ class Line:
         degrees = np.array(points, np.float64)
         self._ends = vectors(degrees[:, 0], degrees[:, 1])
         self._long = _angles(self._ends[:, :-1], self._ends[:, 1:])
+        normals = np.cross(self._ends[:, :-1], self._ends[:, 1:], axis=0)
+        size = np.sqrt(np.sum(normals**2, axis=0))
+        self._normals = normals / np.where(size < SAME, 1.0, size)
         self._starts = np.concatenate(([0.0], np.cumsum(self._long)))
 
     @property
@@ -41,14 +52,19 @@ class Line:
 
     def beside(self, many: Floats, corridor_m: float) -> list[Beside]:
         """many: unit vectors, (3, n), of which slots are the places. By position."""
-        best: dict[int, tuple[float, float]] = {}  # slot: how far away, and where along; radians
+        away = np.full(many.shape[1], np.inf)
+        position = np.zeros(many.shape[1])
         everywhere = np.arange(many.shape[1])
         for first, last, slots in self._pieces(many, everywhere, 0, len(self._long), corridor_m):
-            away, position = self._nearest(many[:, slots], first, last)
-            for slot, *found in zip(slots.tolist(), away.tolist(), position.tolist(), strict=True):
-                if found[0] * EARTH_M <= corridor_m:
-                    best[slot] = min(best.get(slot, (math.inf, 0.0)), (found[0], found[1]))
-        sides = [Beside(slot, at * EARTH_M, away * EARTH_M) for slot, (away, at) in best.items()]
+            candidates, segments = self._segments(many[:, slots], first, last, corridor_m)
+            there = slots[candidates]
+            found, where = self._nearest(many[:, there], first + segments)
+            nearer = (found * EARTH_M <= corridor_m) & (found < away[there])
+            away[there[nearer]], position[there[nearer]] = found[nearer], where[nearer]
+        sides = [
+            Beside(slot, float(position[slot]) * EARTH_M, float(away[slot]) * EARTH_M)
+            for slot in np.flatnonzero(np.isfinite(away)).tolist()
+        ]
         return sorted(sides, key=lambda one: (one.position_m, one.away_m, one.slot))
 
     def _pieces(
@@ -73,30 +89,45 @@ class Line:
         ends = self._ends[:, first : last + 1]
         # A point within a segment is at most half of it farther off than one of its ends.
         reach = np.max(_angles(ends, middle[:, None])) + np.max(self._long[first:last]) / 2
-        squared = np.sum((stations - middle[:, None]) ** 2, axis=0)
+        squared = squared_chords(stations, tuple(middle))
         found: NDArray[np.bool_] = squared <= squared_chord(reach * EARTH_M + corridor_m) + SAME
         return found
 
-    def _nearest(self, stations: Floats, first: int, last: int) -> tuple[Floats, Floats]:
-        """Of each station, how far from the piece, and where along the line; radians."""
-        begin, end = self._ends[:, first:last], self._ends[:, first + 1 : last + 1]
-        long, starts = self._long[first:last], self._starts[first:last]
-        normal = np.cross(begin, end, axis=0)
-        size = np.sqrt(np.sum(normal**2, axis=0))
-        still = size < SAME
-        normal = normal / np.where(still, 1.0, size)
+    def _segments(
+        self, stations: Floats, first: int, last: int, corridor_m: float
+    ) -> tuple[Slots, Slots]:
+        """Which of the stations are in the corridor of the piece, and at which segment of it.
+
+        By products of vectors alone, some centimetres off; _nearest then tells how far.
+        """
+        ends, normal = self._ends[:, first : last + 1], self._normals[:, first:last]
+        # Rows are segments, columns stations. Squared chords, to the ends and to the circle.
+        to_ends = 2 - 2 * (ends.T @ stations)
+        squared = np.minimum(to_ends[:-1], to_ends[1:])
+        across = normal.T @ stations
+        within = (np.cross(normal, ends[:, :-1], axis=0).T @ stations >= 0) & (
+            np.cross(ends[:, 1:], normal, axis=0).T @ stations >= 0
+        )
+        within &= (np.abs(across) < HALF) & (self._long[first:last] > SAME)[:, None]
+        to_circle = 2 - 2 * np.sqrt(np.maximum(1 - across * across, 0))
+        squared = np.where(within, to_circle, squared)
+        segment = np.argmin(squared, axis=0)
+        best = squared[segment, np.arange(len(segment))]
+        found = np.flatnonzero(best <= squared_chord(corridor_m + ROUGH_M))
+        return found, segment[found]
+
+    def _nearest(self, stations: Floats, segment: Slots) -> tuple[Floats, Floats]:
+        """How far each is from its segment, and where along the line; radians."""
+        begin, end = self._ends[:, segment], self._ends[:, segment + 1]
+        normal, long = self._normals[:, segment], self._long[segment]
         ahead = np.cross(normal, begin, axis=0)  # from the beginning, a quarter of the circle on
-        # Rows are stations, columns segments.
-        across = np.arcsin(np.clip(stations.T @ normal, -1, 1))
-        on = np.arctan2(stations.T @ ahead, stations.T @ begin)
-        beside = (on >= 0) & (on <= long) & ~still
-        to_begin = _angles(stations[:, :, None], begin[:, None, :])
-        to_end = _angles(stations[:, :, None], end[:, None, :])
+        across = np.arcsin(np.clip(np.sum(stations * normal, axis=0), -1, 1))
+        on = np.arctan2(np.sum(stations * ahead, axis=0), np.sum(stations * begin, axis=0))
+        beside = (on >= 0) & (on <= long) & (long > SAME)
+        to_begin, to_end = _angles(stations, begin), _angles(stations, end)
         away = np.where(beside, np.abs(across), np.minimum(to_begin, to_end))
-        where = starts + np.where(beside, on, np.where(to_end < to_begin, long, 0.0))
-        best = np.argmin(away, axis=1)
-        rows = np.arange(len(best))
-        return away[rows, best], where[rows, best]
+        where = np.where(beside, on, np.where(to_end < to_begin, long, 0.0))
+        return away, self._starts[segment] + where
 
 
 def _angles(some: Floats, others: Floats) -> Floats:

@@ -54,17 +54,23 @@ def squares(box: Box, zoom: int) -> Squares:
 
 
 def clusters(index: Index, where: Squares, wanted: Wanted) -> list[Cluster]:
-    slots = np.flatnonzero(index.offering(wanted))
-    column = (index.rights[slots] * where.side).astype(np.int64) - where.left
-    column %= where.side  # across the date line
-    row = np.minimum((index.downs[slots] * where.side).astype(np.int64), where.side - 1) - where.top
-    inside = (column < where.columns) & (row >= 0) & (row < where.rows)
-    slots = slots[inside]
-    return _gathered(index, slots, row[inside] * where.columns + column[inside], where)
+    # The side is a power of two, so that these comparisons are those of the squares' numbers.
+    left, right = where.left / where.side, (where.left + where.columns) / where.side
+    top, bottom = where.top / where.side, (where.top + where.rows) / where.side
+    inside = (index.downs >= top) & (index.downs < bottom)
+    if right <= 1:
+        inside &= (index.rights >= left) & (index.rights < right)
+    else:  # across the date line
+        inside &= (index.rights >= left) | (index.rights < right - 1)
+    slots = np.flatnonzero(inside & index.offering(wanted))
+    column = (index.rights[slots] * where.side).astype(np.int32) - where.left
+    column %= where.side
+    row = (index.downs[slots] * where.side).astype(np.int32) - where.top
+    return _gathered(index, slots, row * where.columns + column, where)
 
 
 def _gathered(
-    index: Index, slots: NDArray[np.int64], square: NDArray[np.int64], where: Squares
+    index: Index, slots: NDArray[np.int64], square: NDArray[np.int32], where: Squares
 ) -> list[Cluster]:
     size = where.columns * where.rows
 
@@ -73,7 +79,7 @@ def _gathered(
 
     counts = np.bincount(square, minlength=size)
     latitudes, longitudes = summed(index.latitudes[slots]), summed(index.longitudes[slots])
-    available = summed(index.available()[slots])
+    available = summed(index.available[slots])
     of_slots = summed(slots)
     power = np.zeros(size, np.int32)
     np.maximum.at(power, square, index.powers_w[slots])

@@ -5,6 +5,7 @@ there are in a city and whatever is asked for. What changes is written in place.
 of one moment, for nothing is awaited within.
 """
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -15,14 +16,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registry.hardware import Standard
-from registry.public_map.sphere import Box, Floats, Point, mercator, metres, squared_chords
+from registry.public_map.sphere import (
+    EARTH_M,
+    FARTHEST_M,
+    Box,
+    Floats,
+    Point,
+    mercator,
+    metres,
+    squared_chord,
+    squared_chords,
+)
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
+Slots = NDArray[np.intp]
 
 BIT: Final = {standard: 1 << place for place, standard in enumerate(get_args(Standard))}
 NOWHERE: Final = 1e9  # of a slot that no station is in: beyond every radius, in no box
 FIRST_ROOM: Final = 1024
+ANY_STANDARD: Final = 2**64 - 1
+FIRST_RING_M: Final = 5_000.0
+RING_GROWS: Final = 6.0
+BAND_MAX: Final = 8.0  # degrees of latitude; of more it is faster to look at all
+EVERYWHERE: Final = 5.0  # beyond a squared diameter
 
 
 def bits(standards: Collection[str]) -> int:
@@ -87,19 +104,21 @@ class Index:
         self._at: Floats = np.full((3, room), NOWHERE)
         self._latitude: Floats = np.full(room, np.nan)
         self._longitude: Floats = np.full(room, np.nan)
-        self._right: Floats = np.full(room, np.nan)
-        self._down: Floats = np.full(room, np.nan)
+        self._right: Floats = np.zeros(room)
+        self._down: Floats = np.zeros(room)
         self._tie: Ints = np.zeros(room, np.int64)
         self._operator = np.zeros(room, np.int32)
         self._replica = np.zeros(room, np.int32)
         self._online: Bools = np.zeros(room, np.bool_)
+        self._free: Bools = np.zeros(room, np.bool_)  # one of its EVSEs, if it is online
         self._power = np.zeros(room, np.int32)
         # Rows of EVSEs; those of a station stand together.
-        self._first: Ints = np.zeros(room, np.int64)
+        self._first_row: Ints = np.zeros(room, np.int64)
         self._count: Ints = np.zeros(room, np.int64)
         self._rows = 0
+        self._idle_rows = 0  # nobody's any more
         self._row_station = np.zeros(room, np.int32)
-        self._row_standards = np.zeros(room, np.uint64)  # 0: nobody's any more
+        self._row_standards = np.zeros(room, np.uint64)  # 0: nobody's
         self._row_free = np.zeros(room, np.uint64)
         self._row_power = np.zeros(room, np.int32)
 
@@ -125,6 +144,7 @@ class Index:
         )
         self._replica[slot] = self._replicas.setdefault(entry.replica, len(self._replicas))
         self._online[slot] = entry.replica in self._alive
+        self._free[slot] = any(offer.free for offer in entry.offers)
         self._power[slot] = max((offer.power_w for offer in entry.offers), default=0)
         self._put_offers(slot, entry.offers)
 
@@ -135,27 +155,29 @@ class Index:
             self._rows += len(offers)
             for name in ("_row_station", "_row_standards", "_row_free", "_row_power"):
                 setattr(self, name, _grown(getattr(self, name), self._rows))
-            self._first[slot], self._count[slot] = first, len(offers)
-        rows = slice(self._first[slot], self._first[slot] + len(offers))
+            self._first_row[slot], self._count[slot] = first, len(offers)
+        rows = slice(self._first_row[slot], self._first_row[slot] + len(offers))
         self._row_station[rows] = slot
         self._row_standards[rows] = [offer.standards for offer in offers]
         self._row_free[rows] = [offer.free for offer in offers]
         self._row_power[rows] = [offer.power_w for offer in offers]
-        if self._rows > 2 * FIRST_ROOM and np.count_nonzero(self._row_standards) < self._rows // 2:
+        if self._idle_rows > max(FIRST_ROOM, self._rows // 2):
             self._close_gaps()
 
     def _forget_offers(self, slot: int) -> None:
-        self._row_standards[self._first[slot] : self._first[slot] + self._count[slot]] = 0
+        rows = slice(self._first_row[slot], self._first_row[slot] + self._count[slot])
+        self._row_standards[rows] = self._row_free[rows] = 0
+        self._idle_rows += int(self._count[slot])
         self._count[slot] = 0
 
     def _close_gaps(self) -> None:
         kept = self._row_standards[: self._rows] != 0
         moved_to = np.cumsum(kept) - 1
         held = self._count > 0
-        self._first[held] = moved_to[self._first[held]]
+        self._first_row[held] = moved_to[self._first_row[held]]
         for name in ("_row_station", "_row_standards", "_row_free", "_row_power"):
             setattr(self, name, getattr(self, name)[: self._rows][kept])
-        self._rows = len(self._row_standards)
+        self._rows, self._idle_rows = len(self._row_standards), 0
 
     def remove(self, station_id: str) -> None:
         slot = self._slots.pop(station_id, None)
@@ -180,10 +202,11 @@ class Index:
         if slot == len(self._latitude):
             more = 2 * slot
             self._at = np.concatenate((self._at, np.full((3, slot), NOWHERE)), axis=1)
-            for name in ("_latitude", "_longitude", "_right", "_down"):
+            for name in ("_latitude", "_longitude"):
                 setattr(self, name, np.concatenate((getattr(self, name), np.full(slot, np.nan))))
             for name in (
-                "_tie", "_operator", "_replica", "_online", "_power", "_first", "_count",
+                "_right", "_down", "_tie", "_operator", "_replica", "_online", "_free", "_power",
+                "_first_row", "_count",
             ):  # fmt: skip
                 setattr(self, name, _grown(getattr(self, name), more))
         return slot
@@ -194,48 +217,74 @@ class Index:
         self,
         to: Point,
         *,
-        within: float = 5.0,
+        within_m: float = FARTHEST_M,
         box: Box | None = None,
         wanted: Wanted = ANYTHING,
         limit: int,
         after: After | None = None,
     ) -> list[Found]:
-        """By distance, then in an order that stays. within: a squared chord."""
-        squared = squared_chords(self._at, to.vector())
-        good = squared <= within
-        if box is not None:
-            good &= box.holds(self._latitude, self._longitude)
-        good &= self.offering(wanted)
-        if after is not None:
-            further, tied = squared > after.squared, squared == after.squared
-            good &= further | (tied & (self._tie > after.tie))
-        slots = np.flatnonzero(good)
+        """By distance, then in an order that stays.
+
+        In rings that grow: in a city the first has enough, and is a small part of the arrays.
+        """
+        offering = None if wanted == ANYTHING else self.offering(wanted)
+        ring_m = FIRST_RING_M if after is None else FIRST_RING_M + float(metres(after.squared))
+        while True:
+            ring_m = min(ring_m, within_m)
+            squared, slots = self._around(to, ring_m)
+            good = squared <= (squared_chord(ring_m) if ring_m < FARTHEST_M else EVERYWHERE)
+            if offering is not None:
+                good &= offering[slots]
+            if box is not None:
+                good &= box.holds(self._latitude[slots], self._longitude[slots])
+            if after is not None:
+                further, tied = squared > after.squared, squared == after.squared
+                good &= further | (tied & (self._tie[slots] > after.tie))
+            if ring_m >= within_m or np.count_nonzero(good) >= limit:
+                return self._first(squared[good], slots[good], limit)
+            ring_m *= RING_GROWS
+
+    def _around(self, to: Point, ring_m: float) -> tuple[Floats, Slots]:
+        """Squared chords and slots of all within the ring, and of others at its latitudes."""
+        latitudes, one = self.latitudes, to.vector()
+        band = math.degrees(ring_m / EARTH_M) + 1e-6
+        if band > BAND_MAX:
+            return squared_chords(self.vectors, one), np.arange(len(latitudes))
+        at_them = (latitudes >= to.latitude - band) & (latitudes <= to.latitude + band)
+        slots = np.flatnonzero(at_them)
+        return squared_chords(self.vectors[:, slots], one), slots
+
+    def _first(self, squared: Floats, slots: Slots, limit: int) -> list[Found]:
         if len(slots) > limit:
-            farthest = np.partition(squared[slots], limit - 1)[limit - 1]
-            slots = slots[squared[slots] <= farthest]
-        order = np.lexsort((self._tie[slots], squared[slots]))[:limit]
+            nearer = squared <= np.partition(squared, limit - 1)[limit - 1]
+            squared, slots = squared[nearer], slots[nearer]
+        order = np.lexsort((self._tie[slots], squared))[:limit]
+        away_m = metres(squared[order])
         return [
-            Found(
-                int(slot),
-                float(metres(squared[slot])),
-                After(float(squared[slot]), int(self._tie[slot])),
+            Found(slot, distance_m, After(chord, tie))
+            for slot, distance_m, chord, tie in zip(
+                slots[order].tolist(),
+                away_m.tolist(),
+                squared[order].tolist(),
+                self._tie[slots[order]].tolist(),
+                strict=True,
             )
-            for slot in slots[order]
         ]
 
     def offering(self, wanted: Wanted) -> Bools:
         """Of each slot, whether one EVSE of its station has all that is wanted."""
+        used = slice(len(self._shown))
         if wanted.operator_id is None:
-            good: Bools = ~np.isnan(self._latitude)
+            good: Bools = ~np.isnan(self.latitudes)
         else:
-            good = self._operator == self._operators.get(wanted.operator_id, -1)
+            good = self._operator[used] == self._operators.get(wanted.operator_id, -1)
+            good &= ~np.isnan(self.latitudes)
         if wanted.available:
-            good &= self._online
-        if wanted.standards or wanted.power_w or wanted.available:
+            good &= self.available
+        if wanted.standards or wanted.power_w:
             rows = slice(self._rows)
             of = self._row_free[rows] if wanted.available else self._row_standards[rows]
-            fits = of & np.uint64(wanted.standards) if wanted.standards else of
-            fitting = fits != 0
+            fitting = (of & np.uint64(wanted.standards or ANY_STANDARD)) != 0
             if wanted.power_w:
                 fitting &= self._row_power[rows] >= wanted.power_w
             some: Bools = np.zeros(len(good), np.bool_)
@@ -243,36 +292,37 @@ class Index:
             good &= some
         return good
 
-    def available(self) -> Bools:
-        """Of each slot, whether one EVSE of its station is free."""
-        return self.offering(Wanted(available=True))
-
     @property
     def latitudes(self) -> Floats:
         """Of each slot; NaN where no station is."""
-        return self._latitude
+        return self._latitude[: len(self._shown)]
 
     @property
     def longitudes(self) -> Floats:
-        return self._longitude
+        return self._longitude[: len(self._shown)]
 
     @property
     def rights(self) -> Floats:
         """On Mercator's map, from 0 to below 1: eastwards from the date line."""
-        return self._right
+        return self._right[: len(self._shown)]
 
     @property
     def downs(self) -> Floats:
         """On Mercator's map, from 0 to 1: southwards from its northern edge."""
-        return self._down
+        return self._down[: len(self._shown)]
 
     @property
     def vectors(self) -> Floats:
-        return self._at
+        return self._at[:, : len(self._shown)]
+
+    @property
+    def available(self) -> Bools:
+        """Of each slot, whether one EVSE of its station is free."""
+        return self._online[: len(self._shown)] & self._free[: len(self._shown)]
 
     @property
     def powers_w(self) -> NDArray[np.int32]:
-        return self._power
+        return self._power[: len(self._shown)]
 
     def shown(self, slot: int) -> tuple[str, UUID, bytes, bool]:
         """Id, operator, what was put with it, and whether it is online."""

@@ -9,15 +9,14 @@ from common import paging
 from common.paging import InvalidCursor
 from registry.public_map.answers import MAX_AGE_S, answer
 from registry.public_map.asking import Filters, Where, of_contract
-from registry.public_map.index import After, Found
+from registry.public_map.index import EVERYWHERE, After, Found
 from registry.public_map.keeping import PublicMap
 from registry.public_map.published import PublicStation, Published
-from registry.public_map.sphere import FARTHEST_M, squared_chord
+from registry.public_map.sphere import FARTHEST_M
 
 router = APIRouter(prefix="/v1/nearby", tags=["map"])
 
 LIMIT_MAX = 100
-EVERYWHERE = 5.0  # beyond the squared chord of a diameter
 
 
 class NearbyQuery(Where, Filters):
@@ -44,10 +43,9 @@ async def find_nearby(request: Request, query: Annotated[NearbyQuery, Query()]) 
     """
     wanted = await of_contract(request, query)
     public_map: PublicMap = request.app.state.beside.public_map
-    radius_m = FARTHEST_M if query.radius_m is None else query.radius_m
     found = public_map.index.nearest(
         query.point(),
-        within=EVERYWHERE if radius_m >= FARTHEST_M else squared_chord(radius_m),
+        within_m=FARTHEST_M if query.radius_m is None else query.radius_m,
         box=query.box(),
         wanted=wanted,
         limit=query.limit + 1,

@@ -32,7 +32,7 @@ router = APIRouter(prefix="/v1/routes", tags=["map"])
 WAY_AGE_S = 60  # roads stay; where somebody is, is for their own cache alone
 POINTS_MAX = 5_000
 LENGTH_MAX_M = 5_000_000  # from one end of Europe to the other
-CORRIDOR_MAX_M = 50_000
+CORRIDOR_MAX_M = 20_000  # beyond that, no way leads there that is any
 LIMIT_MAX = 100
 
 Position = Annotated[list[float], Field(min_length=2, max_length=3)]

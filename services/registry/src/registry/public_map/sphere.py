@@ -5,6 +5,7 @@ are compared as unit vectors, for which neither the poles nor the date line are 
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+BELOW_1: Final = 1 - 2**-53
 EARTH_M: Final = 6_371_008.8  # mean radius, IUGG
 MERCATOR_EDGE: Final = 85.051128779806604  # degrees; Mercator's world is a square up to there
 FARTHEST_M: Final = math.pi * EARTH_M  # the other side of the earth
@@ -23,8 +25,10 @@ class Point(NamedTuple):
     latitude: float
     longitude: float
 
-    def vector(self) -> Floats:
-        return vectors(np.array([self.latitude]), np.array([self.longitude]))[:, 0]
+    def vector(self) -> tuple[float, float, float]:
+        """Of the length 1."""
+        phi, lam = math.radians(self.latitude), math.radians(self.longitude)
+        return math.cos(phi) * math.cos(lam), math.cos(phi) * math.sin(lam), math.sin(phi)
 
 
 class Box(NamedTuple):
@@ -66,7 +70,7 @@ def vectors(latitudes: Floats, longitudes: Floats) -> Floats:
     return found
 
 
-def squared_chords(many: Floats, one: Floats) -> Floats:
+def squared_chords(many: Floats, one: Sequence[float]) -> Floats:
     """Through the earth in radii, squared: grows as the distance does, and is exact nearby."""
     found: Floats = many[0] - one[0]
     found *= found
@@ -87,14 +91,14 @@ def metres(squared: Any) -> Any:
 
 
 def distance_m(one: Point, other: Point) -> float:
-    return float(metres(squared_chords(one.vector()[:, None], other.vector())[0]))
+    return float(metres(math.dist(one.vector(), other.vector()) ** 2))
 
 
 def mercator(point: Point) -> tuple[float, float]:
-    """On the usual square map: eastwards from the date line, below 1, and southwards, up to 1.
+    """On the usual square map: eastwards from the date line and southwards, both below 1.
 
     The date line is on its left. What is beyond the northern and southern edge is on the edge.
     """
     phi = math.radians(max(-MERCATOR_EDGE, min(point.latitude, MERCATOR_EDGE)))
     down = (1 - math.asinh(math.tan(phi)) / math.pi) / 2
-    return (point.longitude + 180) / 360 % 1, max(0.0, min(down, 1.0))
+    return (point.longitude + 180) / 360 % 1, max(0.0, min(down, BELOW_1))
