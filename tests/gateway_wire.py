@@ -66,7 +66,9 @@ class Gateway:
     identity: Identity
     events: list[Event]
 
-    async def add_station(self, station_id: str | None = None, operator: UUID = OPERATOR) -> str:
+    async def add_station(
+        self, station_id: str | None = None, operator: UUID = OPERATOR, *, hand_over: bool = False
+    ) -> str:
         station_id = station_id or f"S-{uuid4().hex[:8]}"
         evses = (
             Evse(evse_id=1, code=None, max_power_w=22_000),
@@ -79,7 +81,7 @@ class Gateway:
             ),
             StationCredentialSet(
                 operator_id=operator, station_id=station_id, version=1,
-                password_hash=credentials.fast_hash(PASSWORD),
+                password_hash=credentials.fast_hash(PASSWORD), hand_over=hand_over,
             ),
         )  # fmt: skip
         pool = self.service.app.state.parts.connections

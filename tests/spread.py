@@ -18,6 +18,7 @@ WITH_THE_SUITE = (
     "tests/test_audit_secrets.py",
     "tests/test_cost_shown.py",
     "tests/test_end_to_end.py",
+    "tests/test_onboarding.py",
 )
 # Half a minute and more each (measured 2026-11); the rest goes by the number of its tests. Two
 # suites that start at once would take the processors from each other, so the first two are not.

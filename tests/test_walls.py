@@ -64,6 +64,8 @@ AT_NO_LOCATION: Final[dict[str, str]] = {
     "/v1/station-groups/{group_id}": OF_THE_OPERATOR,
     "/v1/station-groups/{group_id}/stations": "registry tests whose stations it shows",
     "/v1/station-groups/{group_id}/stations/{station_id}": "registry tests whose it takes",
+    "/v1/station-groups/{group_id}/groups": "registry tests which it shows",
+    "/v1/station-groups/{group_id}/groups/{subgroup_id}": OF_THE_OPERATOR,
     "/v1/pending-stations/{station_id}": "it is nowhere yet",
     "/v1/pending-stations/{station_id}/adopt": "it is nowhere yet",
 }

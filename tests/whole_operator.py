@@ -191,6 +191,9 @@ class Whole:
         path = f"station-groups/{self.ids['station group']}/stations"
         both = {"station_ids": [HERE, THERE]}
         await self.send("registry", "POST", path, json=both)
+        await self.made("outer station group", "registry", "station-groups", name="Outer")
+        inner = f"{self.ids['outer station group']}/groups/{self.ids['station group']}"
+        await self.send("registry", "PUT", f"station-groups/{inner}")
         guest = {"email": "guest@walls.localhost", "role": "read-only"}
         login = self.bearer("operator-admin", sub=self.ids["login"])
         invited = await self.send("identity", "POST", "invitations", json=guest, headers=login)

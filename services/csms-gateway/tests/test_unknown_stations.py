@@ -1,6 +1,7 @@
 """Stations that nobody has made: refused, held as pending, or let in (lab mode)."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,8 +9,8 @@ from uuid import uuid4
 
 import pytest
 from gateway_wire import OPERATOR, PASSWORD, Gateway, Wire, running_gateway
-from stack import Issuer, Servers
-from websockets.asyncio.client import connect
+from stack import Issuer, Servers, eventually
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
 from common.events import BootsReported, StationDiscovered, StationRefused
@@ -71,7 +72,7 @@ async def test_B02_an_unknown_station_is_pending_until_it_is_adopted(
         assert not patient.of(StationDiscovered, station_id=station)
         for _ in range(2):
             answer = await wire.send("BootNotification", BOOTS[protocol])
-            assert (answer["status"], answer["interval"]) == ("Pending", 60)
+            assert (answer["status"], answer["interval"]) == ("Pending", 15)
         assert (await wire.send("BootNotification", {}))[0] != "ok"
         assert (await wire.start())[0] == "SecurityError"
         await socket.send("garbage")
@@ -80,6 +81,88 @@ async def test_B02_an_unknown_station_is_pending_until_it_is_adopted(
         await patient.add_station(station)  # as registry tells of it when it is adopted
         await asyncio.wait_for(socket.wait_closed(), 10)
         assert socket.close_code == 1012
+    async with patient.connect(station, PASSWORD, subprotocols=[protocol]) as socket:
+        answer = await Wire(socket).send("BootNotification", BOOTS[protocol])
+        assert answer["status"] == "Accepted"
+
+
+Call = tuple[str, dict[str, Any]]
+
+
+async def called(socket: ClientConnection, station: str, gateway: Gateway) -> Call:
+    """Adopt it, and read what it is called for."""
+    await gateway.add_station(station, hand_over=True)
+    _, message_id, _, payload = json.loads(await asyncio.wait_for(socket.recv(), 10))
+    return message_id, payload
+
+
+def given(payload: dict[str, Any]) -> str:
+    """The password in it."""
+    if "key" in payload:
+        assert payload["key"] == "AuthorizationKey"
+        return str(payload["value"])
+    (item,) = payload["setVariableData"]
+    assert (item["component"], item["variable"]) == (
+        {"name": "SecurityCtrlr"}, {"name": "BasicAuthPassword"},
+    )  # fmt: skip
+    return str(item["attributeValue"])
+
+
+def taken(protocol: str, status: str) -> dict[str, Any]:
+    if protocol == "ocpp1.6":
+        return {"status": status}
+    item = {
+        "attributeStatus": status,
+        "component": {"name": "SecurityCtrlr"},
+        "variable": {"name": "BasicAuthPassword"},
+    }
+    return {"setVariableResult": [item]}
+
+
+@pytest.mark.parametrize("protocol", BOOTS)
+async def test_an_adopted_one_is_given_its_password_where_it_waits(
+    patient: Gateway, protocol: str
+) -> None:
+    station = new_id()
+    async with dial(patient, station, protocol) as socket:
+        await Wire(socket).send("BootNotification", BOOTS[protocol])
+        message_id, payload = await called(socket, station, patient)
+        await socket.send(json.dumps([3, message_id, taken(protocol, "Accepted")]))
+        await asyncio.wait_for(socket.wait_closed(), 10)
+        assert socket.close_code == 1012
+    password = given(payload)
+    assert password != PASSWORD
+    for _ in range(2):
+        async with patient.connect(station, password, subprotocols=[protocol]) as socket:
+            answer = await Wire(socket).send("BootNotification", BOOTS[protocol])
+            assert answer["status"] == "Accepted"
+    # It has used the new one, so the one that registry made is void.
+    assert await status_of(patient.connect(station, PASSWORD)) == 401
+
+
+@pytest.mark.parametrize("protocol", BOOTS)
+@pytest.mark.parametrize("refusal", ["status", "error", "gone"])
+async def test_one_that_takes_no_password_comes_with_the_one_that_was_shown(
+    patient: Gateway, protocol: str, refusal: str
+) -> None:
+    station = new_id()
+    async with dial(patient, station, protocol) as socket:
+        await Wire(socket).send("BootNotification", BOOTS[protocol])
+        message_id, payload = await called(socket, station, patient)
+        if refusal == "status":
+            await socket.send(json.dumps([3, message_id, taken(protocol, "Rejected")]))
+        elif refusal == "error":
+            await socket.send(json.dumps([4, message_id, "NotSupported", "", {}]))
+        if refusal != "gone":
+            await asyncio.wait_for(socket.wait_closed(), 10)
+    if refusal != "gone":
+
+        async def forgotten() -> bool:
+            (row,) = await patient.rows(Station, station)
+            return row.next_password_hash is None
+
+        await eventually(forgotten)
+        assert await status_of(patient.connect(station, given(payload))) == 401
     async with patient.connect(station, PASSWORD, subprotocols=[protocol]) as socket:
         answer = await Wire(socket).send("BootNotification", BOOTS[protocol])
         assert answer["status"] == "Accepted"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from public_routes import PUBLIC
 from stack import Issuer, Servers, one_service
 
-from identity.windows import Limit, Windows
+from common.windows import Limit, Windows
 from local_stack import docs
 
 from .support import BOSS, BOSS_PASSWORD, problem

@@ -244,6 +244,9 @@ async def test_every_route_is_closed_to_strangers_and_to_lesser_scopes(
         ("POST", f"{group}/stations", {"json": {"station_ids": [station_id]}}),
         ("PUT", f"{group}/stations/{station_id}", {}),
         ("DELETE", f"{group}/stations/{station_id}", {}),
+        ("GET", f"{group}/groups", {}),
+        ("PUT", f"{group}/groups/{group_id}", {}),
+        ("DELETE", f"{group}/groups/{group_id}", {}),
         ("DELETE", group, {"headers": match}),
     ]
     for method, path, more in routes:

@@ -94,6 +94,7 @@ class Version:
     answered: Mapping[str, Answered]  # by our call's action
     # R3: stores what tells of a session but cannot be worked with, before it is refused.
     keep: Callable[["Charger", str, dict[str, Any]], Awaitable[None]]
+    giving_password: Callable[[str], Call]  # the station's new password by a call to it
     refused: Mapping[str, Refused] = field(default_factory=dict)  # by our call's action
 
     def lacks(self, command: Any) -> str | None:

@@ -42,12 +42,14 @@ async def keep_credential(db: AsyncSession, event: StationCredentialSet) -> None
         operator_id=event.operator_id,
         credential_version=event.version,
         password_hash=event.password_hash,
+        hand_over=event.hand_over,
     )
     newer = new.on_conflict_do_update(
         index_elements=["station_id"],
         set_={
             "credential_version": new.excluded.credential_version,
             "password_hash": new.excluded.password_hash,
+            "hand_over": new.excluded.hand_over,
             # One on its way to the station is void: staff have said which it is.
             "next_password_hash": None,
         },

@@ -1,7 +1,9 @@
 """Stations that nobody has made: refused, held until staff decide, or let in at once.
 
 Held ones are strangers from the open internet: few a replica, few an address, told of only when
-they have booted, and answered nothing but Pending (OCPP 1.6, 4.2; 2.0.1, B02).
+they have booted, and answered nothing but Pending (OCPP 1.6, 4.2; 2.0.1, B02). One that was adopted
+so is given its password before it is sent away to come back with it: in that state stations take
+settings (2.0.1, B02.FR.01; A01).
 """
 
 import asyncio
@@ -9,7 +11,7 @@ import http
 import logging
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -18,9 +20,10 @@ from prometheus_client import Gauge
 
 from common.clock import now
 from common.events import StationDiscovered
-from csms_gateway import frames, schemas
+from csms_gateway import frames, password_rotation, schemas, secrets_in
 from csms_gateway.admission import Refused
-from csms_gateway.charger import Version
+from csms_gateway.awaited_answers import Awaited, CallFailed, NoAnswer
+from csms_gateway.charger import Call, Version
 from csms_gateway.clocks import wire_time
 from csms_gateway.gateway import Gateway
 from csms_gateway.peers import Peer
@@ -36,9 +39,9 @@ HELD_AN_ADDRESS: Final = 20  # so that one address cannot take every place
 CONNECTS_AN_ADDRESS: Final = 20  # a minute; a depot behind one address has some dozen chargers
 TELL_EVERY_S: Final = 600.0
 SILENT_S: Final = 900.0
-FRAMES_MAX: Final = 1000  # of one socket; a real one sends a boot every few minutes
+FRAMES_MAX: Final = 1000  # of one socket; a real one boots four times a minute, and comes back
 LOOK_EVERY_S: Final = 3.0
-INTERVAL_S: Final = 60  # until it may boot again, so how long an adopted one waits at most
+INTERVAL_S: Final = 15  # until it may boot again, so how long an adopted one waits at most
 COME_BACK: Final = 1012
 POLICY_VIOLATION: Final = 1008
 BOOT_16: Final = ("chargePointVendor", "chargePointModel", "chargePointSerialNumber")
@@ -58,16 +61,31 @@ with made as (
 )
 insert into outbox (event_id, subject, body) select $3::uuid, $4::text, $5::text from made
 """
+# A station is there when its password is: what is told of both comes apart.
 DECIDED = """
-select station_id from station where station_id = any($1)
-union select station_id from refused_station where station_id = any($1) and refused_until > now()
+select station_id, hand_over from station
+where station_id = any($1) and password_hash is not null
+union select station_id, false from refused_station
+where station_id = any($1) and refused_until > now()
 """
+HANDED_OVER = "update station set hand_over = false where station_id = $1"
 
 
 @dataclass(frozen=True, slots=True)
 class Stranger:
     station_id: str
     address: str
+
+
+@dataclass(eq=False, slots=True)
+class Waiting:
+    """A stranger on its socket."""
+
+    socket: Socket
+    version: Version
+    stranger: Stranger
+    awaited: Awaited = field(default_factory=Awaited)
+    leaves: bool = False  # it was decided on
 
 
 class PendingSockets:
@@ -77,7 +95,7 @@ class PendingSockets:
         self._operator_id = gateway.settings.unknown_stations_operator_id
         self._connects = Seldom(CONNECTS_AN_ADDRESS, 60)
         self._told = Seldom(1, TELL_EVERY_S)
-        self._held: dict[Socket, Stranger] = {}
+        self._held: set[Waiting] = set()
         STRANGERS.set_function(lambda: len(self._held))
 
     async def let_in(self, station_id: str, peer: Peer) -> bool:
@@ -117,7 +135,7 @@ class PendingSockets:
             raise Refused(http.HTTPStatus.NOT_FOUND, f"the station {station_id!r} is refused")
 
     def _is_full(self, address: str) -> bool:
-        same = sum(stranger.address == address for stranger in self._held.values())
+        same = sum(waiting.stranger.address == address for waiting in self._held)
         places = self._gateway.settings.unknown_stations_max
         return len(self._held) >= places or same >= HELD_AN_ADDRESS
 
@@ -126,13 +144,14 @@ class PendingSockets:
         if self._is_full(stranger.address):
             await socket.close(POLICY_VIOLATION, "too many unknown stations")
             return
-        self._held[socket] = stranger
+        waiting = Waiting(socket, version, stranger)
+        self._held.add(waiting)
         try:
             for _ in range(FRAMES_MAX):
                 text = await asyncio.wait_for(socket.receive(), SILENT_S)
                 if not isinstance(text, str):
                     break
-                if answer := await self._answered(version, stranger, text):
+                if answer := await self._answered(waiting, text):
                     await asyncio.wait_for(socket.send(answer), SILENT_S)
             await socket.close(POLICY_VIOLATION, "not known here")
         except TimeoutError:
@@ -140,14 +159,21 @@ class PendingSockets:
         except Closed:
             pass
         finally:
-            del self._held[socket]
+            self._held.discard(waiting)
+            waiting.awaited.lose_all()
 
-    async def _answered(self, version: Version, stranger: Stranger, text: str) -> str | None:
+    async def _answered(self, waiting: Waiting, text: str) -> str | None:
+        version, stranger = waiting.version, waiting.stranger
         try:
             frame = frames.parse(frames.clean(text), version.schemas)
         except frames.BadFrame as bad:
             code = bad.code(version.schemas)
             return frames.error(bad.message_id, code, str(bad)) if code else None
+        if isinstance(frame, frames.CallResult):
+            waiting.awaited.settle(frame.message_id, frame.payload)
+        if isinstance(frame, frames.CallError):
+            failed = CallFailed(frame.code, frame.description, frame.details)
+            waiting.awaited.settle(frame.message_id, failed)
         if not isinstance(frame, frames.Call):
             return None
         if frame.action != "BootNotification":
@@ -169,15 +195,52 @@ class PendingSockets:
     async def watch(self) -> None:
         """Send those away that were decided; adopted, they come back and are asked who they are."""
         while True:
-            if self._held:
-                ids = [stranger.station_id for stranger in self._held.values()]
-                rows = await self._gateway.pool.fetch(DECIDED, ids)
-                decided = {row["station_id"] for row in rows}
-                for socket, stranger in list(self._held.items()):
-                    if stranger.station_id in decided:
-                        closing = socket.close(COME_BACK, "the station was decided on")
-                        self._gateway.tasks.spawn(closing, f"close {stranger.station_id}")
+            if waiting := {one.stranger.station_id: one for one in self._held if not one.leaves}:
+                for row in await self._gateway.pool.fetch(DECIDED, list(waiting)):
+                    one = waiting[row["station_id"]]
+                    one.leaves = True
+                    leaving = self._leave(one, hand_over=row["hand_over"])
+                    self._gateway.tasks.spawn(leaving, f"send {one.stranger.station_id} away")
             await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _leave(self, one: Waiting, *, hand_over: bool) -> None:
+        if hand_over:
+            await self._hand_over(one)
+        await one.socket.close(COME_BACK, "the station was decided on")
+
+    async def _hand_over(self, one: Waiting) -> None:
+        """Give it a password. Without success it needs the one that registry has shown."""
+        pool, station_id = self._gateway.pool, one.stranger.station_id
+        password = password_rotation.new_password()
+        call = one.version.giving_password(password)
+        hashed = await self._gateway.passwords.hash(password)
+        await pool.execute(HANDED_OVER, station_id)
+        # Before it is sent: it may use it before we have read its answer.
+        await pool.execute(password_rotation.EXPECT, station_id, hashed, 1)
+        try:
+            answer = await self._called(one, call)
+        except (CallFailed, Closed) as failed:
+            why = str(failed)
+        except (NoAnswer, TimeoutError):
+            # It may have taken it all the same, so the password stays good.
+            log.warning("%s did not answer when it was given its password", station_id)
+            return
+        else:
+            if secrets_in.taken(call.action, answer):
+                return
+            why = "it did not take it"
+        await pool.execute(password_rotation.FORGET, station_id, hashed)
+        log.warning("%s was not given a password: %s", station_id, why)
+
+    async def _called(self, one: Waiting, call: Call) -> dict[str, Any]:
+        """Raises CallFailed, NoAnswer, TimeoutError or Closed."""
+        message_id, answer = one.awaited.add(call.action)
+        try:
+            async with asyncio.timeout(self._gateway.settings.ocpp_call_timeout_s):
+                await one.socket.send(frames.call(message_id, call.action, call.payload))
+                return await answer
+        finally:
+            one.awaited.remove(message_id)
 
 
 def _discovered(

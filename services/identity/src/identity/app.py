@@ -6,10 +6,10 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from common import authorize, bus, service
+from common import authorize, bus, public_limits, service
 from common.outbound import Outbound
 from common.privacy import every_hour
-from identity import mail_delivery, operator_settings, operators
+from identity import mail_delivery, operator_settings, operators, public_posts
 from identity.access import access_rules, authorizations
 from identity.audit import routes as audit_routes
 from identity.consumers import HANDLERS
@@ -33,7 +33,6 @@ from identity.people import (
     users,
 )
 from identity.privacy import requests
-from identity.public_posts import PublicPosts
 from identity.settings import Settings
 from identity.staff import (
     account,
@@ -144,5 +143,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.hasher = hasher
     app.state.mailing = Mailing(settings)
     app.state.seats = Seats()
-    app.state.public_posts = PublicPosts(settings)
+    public_limits.install(app, public_posts.limits(settings))
     return app

@@ -67,6 +67,11 @@ class AdoptIn(BaseModel):
     operator_id: UUID | None = Field(
         default=None, description="whose it is to be; for platform admins only"
     )
+    hand_over: bool = Field(
+        default=True,
+        description="give the station a password over the connection that it waits on; the one "
+        "in the answer is good until it uses that",
+    )
 
 
 @router.get(
@@ -111,7 +116,9 @@ async def adopt_station(
     request: Request,
     response: Response,
 ) -> stations.StationCreated:
-    """The station's socket is closed, and it must come back with the password."""
+    """The station is given a password where it waits, if it takes one; then its socket is closed,
+    and it comes back with it.
+    """
     row = await _pending(db, station_id)
     operator_id = row.operator_id or caller.operator_id or body.operator_id
     if operator_id is None or (caller.operator_id and operator_id != caller.operator_id):
@@ -124,7 +131,7 @@ async def adopt_station(
         model=_line(row.model),
         evses=body.evses,
     )
-    made = await stations.make(db, operator_id, wanted, request, response)
+    made = await stations.make(db, operator_id, wanted, request, response, hand_over=body.hand_over)
     await db.delete(row)
     return made
 

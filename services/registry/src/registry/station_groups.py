@@ -1,17 +1,19 @@
 """Station groups: any set of an operator's stations; a rule or a price may be for one.
 
+A group may hold groups: then it has their stations as well (registry.group_members).
+
 Staff who may see some locations only see the groups that hold a station of theirs, and of those
 only their own stations, which they may put in and take out. A group itself is the operator's: it
 is made, renamed and deleted by staff who see every location.
 """
 
 from collections.abc import Collection
-from typing import Annotated, Final
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Select, delete, select, update
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -19,22 +21,21 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common import outbox, paging
 from common.auth import Caller, Principal, scoped
 from common.database import Db, OutsideYourLocations
-from common.events import StationGroupChanged, StationGroupMembersChanged
+from common.events import StationGroupChanged
 from common.fields import Line
 from common.paging import Cursor, Limit, Page
 from common.problems import NotFound, Problem
 from common.versions import Expected, require, tag
 from registry.fields import StationId, unchanged
+from registry.group_members import AT_ONCE_MAX, alone, gain, lose, members, put_in, take_out
+from registry.nesting import DEPTH_MAX, Nesting
 from registry.stations import StationOut
-from registry.tables import Station, StationGroup, StationGroupMember
+from registry.tables import Station, StationGroup, StationGroupMember, StationSubgroup
 
 router = APIRouter(prefix="/v1/station-groups", tags=["station groups"])
 
 reads = scoped("station-groups:read")
 writes = scoped("station-groups:write")
-
-# Ids of 48 characters: an event of them is 52 kB, and NATS takes 1 MiB.
-AT_ONCE_MAX: Final = 1000
 
 
 class StationGroupNameTaken(Problem):
@@ -45,6 +46,21 @@ class StationGroupNameTaken(Problem):
 class UnknownStation(Problem):
     status = 422
     title = "No such station"
+
+
+class InASubgroup(Problem):
+    status = 409
+    title = "The station is in a group that is in this one"
+
+
+class GroupInItself(Problem):
+    status = 409
+    title = "A station group cannot be in itself"
+
+
+class NestedTooDeep(Problem):
+    status = 409
+    title = "Too many station groups in one another"
 
 
 class StationGroupIn(BaseModel):
@@ -100,10 +116,6 @@ async def _find(db: AsyncSession, group_id: UUID, *, lock: bool = False) -> Stat
 def _of_every_location(caller: Principal) -> None:
     if caller.locations is not None:
         raise OutsideYourLocations("a group may hold stations of other locations; ask an admin")
-
-
-def _members(group_id: UUID) -> Select[str]:
-    return select(StationGroupMember.station_id).where(StationGroupMember.group_id == group_id)
 
 
 @router.get("", summary="List station groups", dependencies=[reads])
@@ -183,11 +195,14 @@ async def _rename(db: AsyncSession, row: StationGroup, name: str) -> None:
 )
 async def delete_group(group_id: UUID, db: Db, caller: Caller, expected: Expected) -> None:
     """Its stations stay. Access rules that name it go on for those that were in it last."""
-    row = await _find(db, group_id, lock=True)
+    row, nesting = await _alone(db, group_id)
     _of_every_location(caller)
     require(expected, row.version)
     row.version += 1
     await outbox.emit(db, _changed(row, deleted=True))
+    stations = (await db.scalars(members(group_id))).all()
+    await db.execute(delete(StationSubgroup).where(StationSubgroup.subgroup_id == group_id))
+    await lose(db, row.operator_id, nesting.above(group_id), stations)
     await db.delete(row)
 
 
@@ -195,10 +210,19 @@ async def delete_group(group_id: UUID, db: Db, caller: Caller, expected: Expecte
     "/{group_id}/stations", summary="List the stations of a station group", dependencies=[reads]
 )
 async def list_members(
-    group_id: UUID, db: Db, limit: Limit = paging.LIMIT_DEFAULT, cursor: Cursor = None
+    group_id: UUID,
+    db: Db,
+    own: Annotated[
+        bool | None, Query(description="true: put in itself; false: only by a group that is in it")
+    ] = None,
+    limit: Limit = paging.LIMIT_DEFAULT,
+    cursor: Cursor = None,
 ) -> Page[StationOut]:
     await _find(db, group_id)
-    query = select(Station).where(Station.id.in_(_members(group_id)))
+    within = members(group_id)
+    if own is not None:
+        within = within.where(StationGroupMember.own == own)
+    query = select(Station).where(Station.id.in_(within))
     found, next_cursor = await paging.rows(db, query, Station.id, limit=limit, cursor=cursor)
     return Page(items=[StationOut.model_validate(row) for row in found], next_cursor=next_cursor)
 
@@ -211,11 +235,11 @@ async def list_members(
 )
 async def add_members(group_id: UUID, body: StationsIn, db: Db) -> None:
     """Those that are in it already stay. All are put in, or none."""
-    row = await _find(db, group_id, lock=True)
+    row, nesting = await _alone(db, group_id)
     wanted = set(body.station_ids)
     if unknown := wanted - await _stations_of(db, row.operator_id, wanted):
         raise UnknownStation("nothing was put in", station_ids=sorted(unknown))
-    await _put_in(db, row, wanted)
+    await put_in(db, row, nesting, wanted)
 
 
 @router.put(
@@ -225,10 +249,10 @@ async def add_members(group_id: UUID, body: StationsIn, db: Db) -> None:
     dependencies=[writes],
 )
 async def add_member(group_id: UUID, station_id: StationId, db: Db) -> None:
-    row = await _find(db, group_id, lock=True)
+    row, nesting = await _alone(db, group_id)
     if not await _stations_of(db, row.operator_id, {station_id}):
         raise NotFound("there is no such station")
-    await _put_in(db, row, {station_id})
+    await put_in(db, row, nesting, {station_id})
 
 
 @router.delete(
@@ -238,14 +262,9 @@ async def add_member(group_id: UUID, station_id: StationId, db: Db) -> None:
     dependencies=[writes],
 )
 async def remove_member(group_id: UUID, station_id: StationId, db: Db) -> None:
-    row = await _find(db, group_id, lock=True)
-    this = (StationGroupMember.group_id == group_id, StationGroupMember.station_id == station_id)
-    if await db.scalar(select(StationGroupMember.station_id).where(*this)) is None:
-        return
-    # First of all: without its last station staff of that location see the group no more.
-    version = await _next_version(db, group_id)
-    await db.execute(delete(StationGroupMember).where(*this))
-    await _tell(db, row, version, removed={station_id})
+    row, nesting = await _alone(db, group_id)
+    if not await take_out(db, row, nesting, station_id):
+        raise InASubgroup("take it out of the group that is in this one")
 
 
 async def _stations_of(db: AsyncSession, operator_id: UUID, ids: Collection[str]) -> set[str]:
@@ -254,38 +273,62 @@ async def _stations_of(db: AsyncSession, operator_id: UUID, ids: Collection[str]
     return set(await db.scalars(ours))
 
 
-async def _put_in(db: AsyncSession, row: StationGroup, wanted: set[str]) -> None:
-    """Nobody else changes who is in it meanwhile: the group is locked."""
-    new = wanted - set(await db.scalars(_members(row.id)))
-    if not new:
-        return
-    version = await _next_version(db, row.id)
-    group = {"operator_id": row.operator_id, "group_id": row.id}
-    members = [{**group, "station_id": one} for one in sorted(new)]
-    await db.execute(insert(StationGroupMember), members)
-    await _tell(db, row, version, added=new)
+async def _alone(db: AsyncSession, group_id: UUID) -> tuple[StationGroup, Nesting]:
+    """The group, with who is in it and in any other of the operator's locked. Raises NotFound."""
+    nesting = await alone(db, (await _find(db, group_id)).operator_id)
+    return await _find(db, group_id, lock=True), nesting
 
 
-async def _next_version(db: AsyncSession, group_id: UUID) -> int:
-    later = update(StationGroup).where(StationGroup.id == group_id)
-    later = later.values(members_version=StationGroup.members_version + 1)
-    version: int = (await db.scalars(later.returning(StationGroup.members_version))).one()
-    return version
+@router.get(
+    "/{group_id}/groups",
+    summary="List the groups that are in a station group",
+    dependencies=[reads],
+)
+async def list_subgroups(
+    group_id: UUID, db: Db, limit: Limit = paging.LIMIT_DEFAULT, cursor: Cursor = None
+) -> Page[StationGroupOut]:
+    """Those put into it, not those deeper."""
+    await _find(db, group_id)
+    within = select(StationSubgroup.subgroup_id).where(StationSubgroup.group_id == group_id)
+    query = select(StationGroup).where(StationGroup.id.in_(within))
+    found, next_cursor = await paging.rows(db, query, StationGroup.id, limit=limit, cursor=cursor)
+    items = [StationGroupOut.model_validate(row) for row in found]
+    return Page(items=items, next_cursor=next_cursor)
 
 
-async def _tell(
-    db: AsyncSession,
-    row: StationGroup,
-    version: int,
-    *,
-    added: Collection[str] = (),
-    removed: Collection[str] = (),
-) -> None:
-    event = StationGroupMembersChanged(
-        operator_id=row.operator_id,
-        group_id=row.id,
-        version=version,
-        added=tuple(sorted(added)),
-        removed=tuple(sorted(removed)),
-    )
-    await outbox.emit(db, event)
+@router.put(
+    "/{group_id}/groups/{subgroup_id}",
+    status_code=204,
+    summary="Put a station group into another",
+    dependencies=[writes],
+)
+async def add_subgroup(group_id: UUID, subgroup_id: UUID, db: Db, caller: Caller) -> None:
+    """What is in the one is in the other from now on, however deep."""
+    row, nesting = await _alone(db, group_id)
+    _of_every_location(caller)
+    subgroup = await _find(db, subgroup_id)
+    if subgroup.operator_id != row.operator_id:  # a platform admin sees both
+        raise NotFound("there is no such station group")
+    if nesting.holds(subgroup_id, group_id):
+        raise GroupInItself("a group cannot be in itself, nor in a group that is in it")
+    if nesting.depth_with(group_id, subgroup_id) > DEPTH_MAX:
+        raise NestedTooDeep(f"groups stand in groups at most {DEPTH_MAX} deep")
+    pair = {"operator_id": row.operator_id, "group_id": group_id, "subgroup_id": subgroup_id}
+    await db.execute(insert(StationSubgroup).values(**pair).on_conflict_do_nothing())
+    stations = (await db.scalars(members(subgroup_id))).all()
+    await gain(db, row.operator_id, [group_id, *nesting.above(group_id)], stations)
+
+
+@router.delete(
+    "/{group_id}/groups/{subgroup_id}",
+    status_code=204,
+    summary="Take a station group out of another",
+    dependencies=[writes],
+)
+async def remove_subgroup(group_id: UUID, subgroup_id: UUID, db: Db, caller: Caller) -> None:
+    row, nesting = await _alone(db, group_id)
+    _of_every_location(caller)
+    pair = (StationSubgroup.group_id == group_id, StationSubgroup.subgroup_id == subgroup_id)
+    await db.execute(delete(StationSubgroup).where(*pair))
+    stations = (await db.scalars(members(subgroup_id))).all()
+    await lose(db, row.operator_id, [group_id, *nesting.above(group_id)], stations)

@@ -110,12 +110,13 @@ def _changed(row: tables.Station) -> events.StationChanged:
     )
 
 
-def _credential(row: tables.Station) -> events.StationCredentialSet:
+def _credential(row: tables.Station, *, hand_over: bool = False) -> events.StationCredentialSet:
     return events.StationCredentialSet(
         operator_id=row.operator_id,
         station_id=row.id,
         version=row.credential_version,
         password_hash=row.password_hash,
+        hand_over=hand_over,
     )
 
 
@@ -202,16 +203,25 @@ async def create_station(
 
 
 async def make(
-    db: AsyncSession, operator_id: UUID, body: StationIn, request: Request, response: Response
+    db: AsyncSession,
+    operator_id: UUID,
+    body: StationIn,
+    request: Request,
+    response: Response,
+    *,
+    hand_over: bool = False,
 ) -> StationCreated:
-    """Raises LocationUnknown, StationIdTaken or EvseCodeTaken."""
+    """hand_over: it waits on a connection.
+
+    Raises LocationUnknown, StationIdTaken or EvseCodeTaken.
+    """
     await _require_location(db, operator_id, body.location_id)
     password = credentials.new_secret()
     row = await add(db, operator_id, body, password)
     if row is None:
         # The same words whoever has it: ids of other operators are nobody's business.
         raise StationIdTaken(f"the station id {body.id} is taken")
-    await outbox.emit(db, _credential(row))
+    await outbox.emit(db, _credential(row, hand_over=hand_over))
     tag(response, row.version)
     handover = _handover(request, response, row.id, password)
     shown = StationOut.model_validate(row)

@@ -46,6 +46,10 @@ class StationCredentialSet(Event):
     station_id: StationId
     version: int
     password_hash: str = Field(description="common.credentials: scheme$salt$hash")
+    hand_over: bool = Field(
+        default=False,
+        description="an adopted station waits: the gateway gives it a password of its own there",
+    )
 
 
 class StationRefused(Event):

@@ -31,6 +31,10 @@ class Station(Table):
     next_password_hash: Mapped[str | None] = mapped_column(
         comment="sent to the station; becomes password_hash when it is first used"
     )
+    hand_over: Mapped[bool] = mapped_column(
+        default=False, server_default=text("false"),
+        comment="it was adopted and waits: give it a password over the connection that it holds",
+    )  # fmt: skip
     security_profile: Mapped[int] = mapped_column(
         SmallInteger, default=1, server_default="1",
         comment="the least it must connect with; grows with what it has used",

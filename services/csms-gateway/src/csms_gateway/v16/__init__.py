@@ -128,5 +128,6 @@ VERSION = Version(
     commands=COMMANDS,
     answered=ANSWERED,
     keep=keep,
+    giving_password=rotate_password.call,
     refused=REFUSED,
 )

@@ -5,6 +5,9 @@ from csms_gateway.charger import Call, Charger
 from csms_gateway.commands.kinds import RotatePassword
 
 
+def call(password: str) -> Call:
+    return Call("ChangeConfiguration", {"key": "AuthorizationKey", "value": password})
+
+
 async def calls(_: Charger, __: RotatePassword) -> list[Call]:
-    payload = {"key": "AuthorizationKey", "value": password_rotation.new_password()}
-    return [Call("ChangeConfiguration", payload)]
+    return [call(password_rotation.new_password())]

@@ -5,10 +5,14 @@ from csms_gateway.charger import Call, Charger
 from csms_gateway.commands.kinds import RotatePassword
 
 
-async def calls(_: Charger, __: RotatePassword) -> list[Call]:
+def call(password: str) -> Call:
     item = {
         "component": {"name": "SecurityCtrlr"},
         "variable": {"name": "BasicAuthPassword"},
-        "attributeValue": password_rotation.new_password(),
+        "attributeValue": password,
     }
-    return [Call("SetVariables", {"setVariableData": [item]})]
+    return Call("SetVariables", {"setVariableData": [item]})
+
+
+async def calls(_: Charger, __: RotatePassword) -> list[Call]:
+    return [call(password_rotation.new_password())]

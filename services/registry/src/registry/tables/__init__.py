@@ -5,7 +5,7 @@ whatever is newer.
 """
 
 from registry.tables.declarative import Table
-from registry.tables.groups import StationGroup, StationGroupMember
+from registry.tables.groups import StationGroup, StationGroupMember, StationSubgroup
 from registry.tables.live import ConnectorLive, EvseSession, GatewayReplica, StationLive
 from registry.tables.pending import PendingStation
 from registry.tables.places import Connector, Evse, Location, Station
@@ -24,6 +24,7 @@ __all__ = [
     "StationGroup",
     "StationGroupMember",
     "StationLive",
+    "StationSubgroup",
     "Table",
     "Tariff",
 ]

@@ -44,3 +44,28 @@ class StationGroupMember(Table):
     operator_id: Mapped[UUID]
     group_id: Mapped[UUID] = mapped_column(primary_key=True)
     station_id: Mapped[str] = mapped_column(primary_key=True)
+    own: Mapped[bool]  # put in itself; false: only in a group that is in this one
+
+
+class StationSubgroup(Table):
+    """A group that is in another; never in itself, at no depth (registry.nesting)."""
+
+    __tablename__ = "station_subgroup"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["operator_id", "group_id"],
+            ["station_group.operator_id", "station_group.id"],
+            ondelete="CASCADE",
+        ),
+        ForeignKeyConstraint(
+            ["operator_id", "subgroup_id"],
+            ["station_group.operator_id", "station_group.id"],
+            ondelete="CASCADE",
+        ),
+        Index(None, "operator_id"),
+        Index(None, "subgroup_id"),
+    )
+
+    operator_id: Mapped[UUID]
+    group_id: Mapped[UUID] = mapped_column(primary_key=True)
+    subgroup_id: Mapped[UUID] = mapped_column(primary_key=True)

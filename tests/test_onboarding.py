@@ -1,0 +1,55 @@
+"""A new charger is in service in under a minute, in three steps."""
+
+import time
+from typing import Any
+
+import httpx
+import pytest
+from stack import eventually
+from suite import ADMIN, PASSWORD, Suite
+
+from fleet import Charger
+from local_stack import demo_data
+
+WITHIN_S = 60.0  # people included; the machine's part is what is left when they have typed nothing
+
+
+@pytest.mark.parametrize("ocpp", ["1.6", "2.0.1"])
+async def test_a_charger_that_nobody_knew_charges_within_a_minute(suite: Suite, ocpp: str) -> None:
+    station = f"NEW-{ocpp}"
+    token = demo_data.token(suite.urls["identity"], ADMIN, PASSWORD)
+    registry = f"{suite.urls['registry']}/v1"
+    headers = {"Authorization": f"Bearer {token}"}
+    began = time.monotonic()
+    # 1. The technician enters the address and an id at the charger, and no password.
+    async with (
+        Charger(suite.urls["ocpp"], station, ocpp=ocpp, power_w=22_000) as charger,
+        httpx.AsyncClient(headers=headers, timeout=20) as staff,
+    ):
+
+        async def waits() -> Any:
+            items = (await staff.get(f"{registry}/pending-stations")).json()["items"]
+            return [one for one in items if one["id"] == station]
+
+        # 2. Staff see it call in.
+        (pending,) = await eventually(waits, 20)
+        assert (pending["vendor"], pending["model"]) == ("OpenLade", "Fleet")
+        # 3. They adopt it. It is given its password where it waits, and comes back with it.
+        adopt = {"name": "Level 1, right", "operator_id": suite.demo["operator_id"]}
+        adopted = await staff.post(f"{registry}/pending-stations/{station}/adopt", json=adopt)
+        assert adopted.status_code == 201, adopted.text
+        await charger.wait_ready(WITHIN_S)
+        result = await charger.charge(1, suite.demo["cards"][0], energy_wh=100, backdate=True)
+        assert result.status == "Accepted"
+        took_s = time.monotonic() - began
+        await charger.drain()
+    assert took_s < WITHIN_S
+    assert charger.password != adopted.json()["password"], "it has one of its own"
+
+    async def priced() -> Any:
+        return await suite.records(station_id=station)
+
+    (record,) = await eventually(priced, 20)
+    assert record["energy_wh"] == 100
+    status = await suite.get("registry", f"stations/{station}/status")
+    assert status["boot"]["model"] == "Fleet"
