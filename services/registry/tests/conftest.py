@@ -26,7 +26,11 @@ SCOPES = (
 @pytest.fixture(scope="session")
 async def registry(servers: Servers, issuer: Issuer) -> AsyncIterator[Running]:
     public = "wss://csms.example/ocpp/"
-    async with one_service(servers, issuer, "registry", ocpp_public_url=public) as service:
+    # Tests look again and again; what is too much has a test of its own.
+    unlimited = {"map_per_minute": 0, "routes_per_minute": 0}
+    async with one_service(
+        servers, issuer, "registry", ocpp_public_url=public, **unlimited
+    ) as service:
         yield service
         async with service.app.state.connections.begin(PLATFORM) as db:
             failed = (await db.scalars(select(failed_event.c.error))).all()

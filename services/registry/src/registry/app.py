@@ -2,7 +2,8 @@
 
 from fastapi import FastAPI
 
-from common import service
+from common import public_limits, service
+from common.windows import Limit
 from registry import locations, pending_stations, station_groups, stations, statuses
 from registry.consumers import HANDLERS
 from registry.public_map import clusters, nearby, routes
@@ -11,9 +12,10 @@ from registry.settings import Settings
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    return service.create(
+    settings = settings or Settings()  # type: ignore[call-arg]
+    app = service.create(
         "registry",
-        settings or Settings(),  # type: ignore[call-arg]
+        settings,
         [
             locations.router,
             stations.router,
@@ -28,3 +30,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="registry",
         around=running,
     )
+    public_limits.install(
+        app,
+        {
+            "map": [Limit(settings.map_per_minute, 60.0)],
+            "routes": [Limit(settings.routes_per_minute, 60.0)],
+        },
+    )
+    return app

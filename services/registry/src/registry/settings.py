@@ -20,6 +20,15 @@ class Settings(settings.Settings):
         pattern="^wss?://",
         description="where chargers reach the gateway; a station's id is appended",
     )
+    map_per_minute: int = Field(
+        default=600, ge=0, description="requests of the public map from one network; 0: no limit"
+    )
+    routes_per_minute: int = Field(
+        default=60,
+        ge=0,
+        description="ways to stations and stations along ways that one network may ask for; "
+        "0: no limit",
+    )
     routing_url: Annotated[str, AfterValidator(_callable)] = Field(
         default="",
         description="an OSRM or Valhalla server that tells apps the way to a station, in your own "

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
 from common.problems import Problem
+from common.public_limits import limited
 from registry.public_map import grid
 from registry.public_map.answers import MAX_AGE_S, answer
 from registry.public_map.asking import BoxQuery, Filters, of_contract
@@ -13,7 +14,7 @@ from registry.public_map.grid import Cluster
 from registry.public_map.keeping import PublicMap
 from registry.public_map.published import Published
 
-router = APIRouter(prefix="/v1/clusters", tags=["map"])
+router = APIRouter(prefix="/v1/clusters", tags=["map"], dependencies=[limited("map")])
 
 
 class BoxTooLarge(Problem):

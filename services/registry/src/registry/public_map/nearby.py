@@ -7,6 +7,7 @@ from pydantic import Field
 
 from common import paging
 from common.paging import InvalidCursor
+from common.public_limits import limited
 from registry.public_map.answers import MAX_AGE_S, answer
 from registry.public_map.asking import Filters, Where, of_contract
 from registry.public_map.index import EVERYWHERE, After, Found
@@ -14,7 +15,7 @@ from registry.public_map.keeping import PublicMap
 from registry.public_map.published import PublicStation, Published
 from registry.public_map.sphere import FARTHEST_M
 
-router = APIRouter(prefix="/v1/nearby", tags=["map"])
+router = APIRouter(prefix="/v1/nearby", tags=["map"], dependencies=[limited("map")])
 
 LIMIT_MAX = 100
 

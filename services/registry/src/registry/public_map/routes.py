@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from common.fields import Body
 from common.problems import NotFound, Problem
+from common.public_limits import limited
 from registry.fields import StationId
 from registry.public_map.along import Beside, Line
 from registry.public_map.answers import MAX_AGE_S, answer
@@ -27,7 +28,7 @@ from registry.public_map.published import PublicStation, Published
 from registry.public_map.routing import Routing
 from registry.public_map.sphere import Point, distance_m
 
-router = APIRouter(prefix="/v1/routes", tags=["map"])
+router = APIRouter(prefix="/v1/routes", tags=["map"], dependencies=[limited("routes")])
 
 WAY_AGE_S = 60  # roads stay; where somebody is, is for their own cache alone
 POINTS_MAX = 5_000
