@@ -1,6 +1,6 @@
 """Stations drawn together, for maps."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
@@ -11,6 +11,7 @@ from registry.public_map import grid
 from registry.public_map.answers import MAX_AGE_S, answer
 from registry.public_map.asking import BoxQuery, Filters, of_contract
 from registry.public_map.grid import Cluster
+from registry.public_map.index import Wanted
 from registry.public_map.keeping import PublicMap
 from registry.public_map.published import Published
 
@@ -56,7 +57,12 @@ async def draw_clusters(request: Request, query: Annotated[ClustersQuery, Query(
     The squares do not move with the box, and their stations beyond its edge count as well.
     """
     wanted = await of_contract(request, query)
-    public_map: PublicMap = request.app.state.beside.public_map
+    body = drawn(request.app.state.beside.public_map, query, wanted)
+    return answer(request, body, shared=not query.only_my_contract, max_age_s=MAX_AGE_S)
+
+
+def drawn(public_map: PublicMap, query: ClustersQuery, wanted: Wanted) -> dict[str, Any]:
+    """As Clusters has it. Raises BoxTooLarge, MapNotReady."""
     try:
         where = grid.squares(query.box(), query.zoom)
     except grid.TooManySquares as error:
@@ -65,11 +71,10 @@ async def draw_clusters(request: Request, query: Annotated[ClustersQuery, Query(
             "send the box that is on the screen"
         ) from error
     found = grid.clusters(public_map.index, where, wanted)
-    body = {
+    return {
         "clusters": [_cluster(one) for one in found if one.stations > 1],
         "stations": [_single(public_map, one) for one in found if one.stations == 1],
     }
-    return answer(request, body, shared=not query.only_my_contract, max_age_s=MAX_AGE_S)
 
 
 def _cluster(one: Cluster) -> dict[str, object]:

@@ -6,7 +6,7 @@ of one moment, for nothing is awaited within.
 """
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple, get_args
@@ -39,6 +39,7 @@ ANY_STANDARD: Final = 2**64 - 1
 FIRST_RING_M: Final = 5_000.0
 RING_GROWS: Final = 6.0
 BAND_MAX: Final = 8.0  # degrees of latitude; of more it is faster to look at all
+RARE: Final = 16  # one of so many
 EVERYWHERE: Final = 5.0  # beyond a squared diameter
 
 
@@ -223,15 +224,11 @@ class Index:
         limit: int,
         after: After | None = None,
     ) -> list[Found]:
-        """By distance, then in an order that stays.
-
-        In rings that grow: in a city the first has enough, and is a small part of the arrays.
-        """
+        """By distance, then in an order that stays."""
         offering = None if wanted == ANYTHING else self.offering(wanted)
-        ring_m = FIRST_RING_M if after is None else FIRST_RING_M + float(metres(after.squared))
-        while True:
-            ring_m = min(ring_m, within_m)
-            squared, slots = self._around(to, ring_m)
+        begin_m = FIRST_RING_M if after is None else FIRST_RING_M + float(metres(after.squared))
+        found: list[Found] = []
+        for ring_m, squared, slots in self._rings(to, begin_m, within_m, offering):
             good = squared <= (squared_chord(ring_m) if ring_m < FARTHEST_M else EVERYWHERE)
             if offering is not None:
                 good &= offering[slots]
@@ -240,19 +237,35 @@ class Index:
             if after is not None:
                 further, tied = squared > after.squared, squared == after.squared
                 good &= further | (tied & (self._tie[slots] > after.tie))
-            if ring_m >= within_m or np.count_nonzero(good) >= limit:
-                return self._first(squared[good], slots[good], limit)
-            ring_m *= RING_GROWS
+            found = self._first(squared[good], slots[good], limit)
+            if len(found) == limit:
+                break
+        return found
 
-    def _around(self, to: Point, ring_m: float) -> tuple[Floats, Slots]:
-        """Squared chords and slots of all within the ring, and of others at its latitudes."""
-        latitudes, one = self.latitudes, to.vector()
-        band = math.degrees(ring_m / EARTH_M) + 1e-6
-        if band > BAND_MAX:
-            return squared_chords(self.vectors, one), np.arange(len(latitudes))
-        at_them = (latitudes >= to.latitude - band) & (latitudes <= to.latitude + band)
-        slots = np.flatnonzero(at_them)
-        return squared_chords(self.vectors[:, slots], one), slots
+    def _rings(
+        self, to: Point, ring_m: float, within_m: float, offering: Bools | None
+    ) -> Iterator[tuple[float, Floats, Slots]]:
+        """Rings that grow up to within_m; of each squared chords and slots of all that are in it.
+
+        There are others too, at its latitudes. In a city the first ring has enough, and is a small
+        part of the arrays; what is rare is held against the point by itself.
+        """
+        one = to.vector()
+        if offering is not None and np.count_nonzero(offering) * RARE < len(offering):
+            rare = np.flatnonzero(offering)
+            yield within_m, squared_chords(self.vectors[:, rare], one), rare
+            return
+        while True:
+            band = math.degrees(min(ring_m, within_m) / EARTH_M) + 1e-6
+            if band > BAND_MAX:
+                break
+            from_south, to_north = to.latitude - band, to.latitude + band
+            slots = np.flatnonzero((self.latitudes >= from_south) & (self.latitudes <= to_north))
+            yield min(ring_m, within_m), squared_chords(self.vectors[:, slots], one), slots
+            if ring_m >= within_m:
+                return
+            ring_m *= RING_GROWS
+        yield within_m, squared_chords(self.vectors, one), np.arange(len(self._shown))
 
     def _first(self, squared: Floats, slots: Slots, limit: int) -> list[Found]:
         if len(slots) > limit:

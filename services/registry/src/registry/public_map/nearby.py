@@ -1,6 +1,6 @@
 """The stations around a point or in a box, nearest first."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
@@ -10,7 +10,7 @@ from common.paging import InvalidCursor
 from common.public_limits import limited
 from registry.public_map.answers import MAX_AGE_S, answer
 from registry.public_map.asking import Filters, Where, of_contract
-from registry.public_map.index import EVERYWHERE, After, Found
+from registry.public_map.index import EVERYWHERE, After, Found, Wanted
 from registry.public_map.keeping import PublicMap
 from registry.public_map.published import PublicStation, Published
 from registry.public_map.sphere import FARTHEST_M
@@ -43,7 +43,12 @@ async def find_nearby(request: Request, query: Annotated[NearbyQuery, Query()]) 
     Asks for no token. The price is the operator's own; a contract may say another.
     """
     wanted = await of_contract(request, query)
-    public_map: PublicMap = request.app.state.beside.public_map
+    body = page_of(request.app.state.beside.public_map, query, wanted)
+    return answer(request, body, shared=not query.only_my_contract, max_age_s=MAX_AGE_S)
+
+
+def page_of(public_map: PublicMap, query: NearbyQuery, wanted: Wanted) -> dict[str, Any]:
+    """As NearbyPage has it. Raises InvalidCursor, MapNotReady."""
     found = public_map.index.nearest(
         query.point(),
         within_m=FARTHEST_M if query.radius_m is None else query.radius_m,
@@ -53,11 +58,10 @@ async def find_nearby(request: Request, query: Annotated[NearbyQuery, Query()]) 
         after=_after(query.cursor),
     )
     page = found[: query.limit]
-    body = {
+    return {
         "items": [public_map.told(one.slot, distance_m=round(one.distance_m)) for one in page],
         "next_cursor": _cursor(page[-1]) if len(found) > query.limit else None,
     }
-    return answer(request, body, shared=not query.only_my_contract, max_age_s=MAX_AGE_S)
 
 
 def _cursor(last: Found) -> str:
