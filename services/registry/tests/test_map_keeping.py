@@ -67,13 +67,13 @@ async def something_happens(dice: random.Random, step: int, who: Operator, stati
     else:
         evses = [{"evse_id": n + 1, "max_power_w": 1000 * step + 1} for n in range(3)]
         place = await located(who, somewhere()) if dice.random() < 0.5 else None
-        change: dict[str, Any] = [
+        changes: list[dict[str, Any]] = [
             {"active": dice.random() < 0.5, "name": f"N{step}"},
             {"location_id": place},
             {"evses": evses[: dice.randint(1, 3)]},
-        ][kind]
+        ]
         path = f"/v1/stations/{station}"
-        answer = await who.http.patch(path, json=change, headers={"If-Match": "*"})
+        answer = await who.http.patch(path, json=changes[kind], headers={"If-Match": "*"})
         assert answer.status_code == 200, answer.text
 
 
