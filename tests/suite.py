@@ -62,6 +62,9 @@ class Suite:
             "CSMS_SMTP_URL": self.mails.url,
             "CSMS_MAIL_FROM": "OpenLade <no-reply@openlade.example>",
             "CSMS_PUBLIC_URL": "https://console.example/",
+            # All tests are of one network.
+            "CSMS_MAP_PER_MINUTE": "0",
+            "CSMS_ROUTES_PER_MINUTE": "0",
             "CSMS_SECRET_KEY": "a-secret-key-of-the-tests-and-of-nobody-else",
             "CSMS_BOOTSTRAP_EMAIL": ADMIN,
             "CSMS_BOOTSTRAP_PASSWORD": PASSWORD,
