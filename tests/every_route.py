@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 
 import httpx
+from pictures import png
 from public_routes import PUBLIC
 
 from common.ids import uuid7
@@ -54,6 +55,9 @@ BODIES: Final[dict[Key, Any]] = {
     ("post", "/v1/user-groups/{group_id}/members"): {"user_ids": ["{user}"]},
     ("patch", "/v1/users/{user_id}"): WORD,
     ("patch", "/v1/locations/{location_id}"): WORD,
+    ("post", "/v1/locations/{location_id}/photos"): png(),
+    ("patch", "/v1/station-templates/{template_id}"): WORD,
+    ("post", "/v1/stations/{station_id}/decommission"): {"reason": "sold"},
     ("post", "/v1/pending-stations/{station_id}/adopt"): {"name": "Adopted"},
     ("patch", "/v1/stations/{station_id}"): WORD,
     ("patch", "/v1/charging-profiles/{id}"): WORD,

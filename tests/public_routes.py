@@ -22,4 +22,5 @@ PUBLIC = {
     ("get", "/v1/clusters"),
     ("get", "/v1/routes"),
     ("post", "/v1/routes/along"),
+    ("get", "/v1/public/locations/{location_id}/photos/{photo_id}"),
 }

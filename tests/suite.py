@@ -58,7 +58,6 @@ class Suite:
             "CSMS_NATS_URL": self.nats.url,
             "CSMS_JWKS_URL": f"{self.urls['identity']}/.well-known/jwks.json",
             "CSMS_LOG_LEVEL": "warning",
-            "CSMS_UNKNOWN_STATIONS": "pending",
             "CSMS_SMTP_URL": self.mails.url,
             "CSMS_MAIL_FROM": "OpenLade <no-reply@openlade.example>",
             "CSMS_PUBLIC_URL": "https://console.example/",

@@ -24,6 +24,7 @@ HARMLESS: Final = {
     "evse.code": "the public EVSE id",
     "location.postal_code": "of an address",
     "operator.postal_code": "of an address",
+    "station_template.code_pattern": "of public EVSE ids",
     "partner_list.idempotency_key": "the sender's word for a list",
     "command.idempotency_key": "the sender's word for a command",
     "command.start_id_token": "a card's uid, as in sessions",

@@ -1,10 +1,12 @@
 """A new charger is in service in under a minute, in three steps."""
 
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
+from gateway_replicas import Replica
 from stack import eventually
 from suite import ADMIN, PASSWORD, Suite
 
@@ -14,8 +16,22 @@ from local_stack import demo_data
 WITHIN_S = 60.0  # people included; the machine's part is what is left when they have typed nothing
 
 
+@pytest.fixture(scope="module")
+async def url(suite: Suite) -> AsyncIterator[str]:
+    """Of one more gateway of the suite, which holds strangers."""
+    environment = suite.environment | {"CSMS_UNKNOWN_STATIONS": "pending"}
+    replica = Replica(environment, suite.home / "patient-gateway.log")
+    try:
+        await replica.ready()
+        yield f"ws://127.0.0.1:{replica.ocpp_port}/ocpp"
+    finally:
+        replica.stop()
+
+
 @pytest.mark.parametrize("ocpp", ["1.6", "2.0.1"])
-async def test_a_charger_that_nobody_knew_charges_within_a_minute(suite: Suite, ocpp: str) -> None:
+async def test_a_charger_that_nobody_knew_charges_within_a_minute(
+    suite: Suite, url: str, ocpp: str
+) -> None:
     station = f"NEW-{ocpp}"
     token = demo_data.token(suite.urls["identity"], ADMIN, PASSWORD)
     registry = f"{suite.urls['registry']}/v1"
@@ -23,7 +39,7 @@ async def test_a_charger_that_nobody_knew_charges_within_a_minute(suite: Suite, 
     began = time.monotonic()
     # 1. The technician enters the address and an id at the charger, and no password.
     async with (
-        Charger(suite.urls["ocpp"], station, ocpp=ocpp, power_w=22_000) as charger,
+        Charger(url, station, ocpp=ocpp, power_w=22_000) as charger,
         httpx.AsyncClient(headers=headers, timeout=20) as staff,
     ):
 

@@ -25,7 +25,8 @@ from identity.people.cost_centres import CostCentreOut
 from identity.people.user_groups import UserGroupOut
 from identity.people.users import UserOut
 from local_stack.servers import Postgres
-from registry.locations import Address, LocationOut
+from registry.locations import LocationOut
+from registry.places import Address
 from registry.stations import StationOut
 
 DOCUMENT: Final = Path(__file__).parent.parent / "docs" / "sql-views.md"

@@ -14,6 +14,7 @@ import httpx
 from every_route import Route
 from joserfc import jwt
 from joserfc.jwk import OKPKey
+from pictures import png
 from stack import eventually
 from suite import ADMIN, PASSWORD, Suite
 
@@ -187,6 +188,8 @@ class Whole:
 
     async def _agreed(self) -> None:
         """What there is between it and its partner, and what names both its stations."""
+        model = {"name": "Walled", "vendor": "Walled", "model": "Walled"}
+        await self.made("station template", "registry", "station-templates", **model)
         await self.made("station group", "registry", "station-groups", name="Walled")
         path = f"station-groups/{self.ids['station group']}/stations"
         both = {"station_ids": [HERE, THERE]}
@@ -217,6 +220,8 @@ class Whole:
         """With a location, a session and everything that hangs on a station."""
         place = f"location of {station}"
         await self.made(place, "registry", "locations", name=f"at {station}", address=ADDRESS)
+        photos = f"locations/{self.ids[place]}/photos"
+        await self.send("registry", "POST", photos, content=png(), params={"caption": station})
         body = {"id": station, "name": station, "location_id": self.ids[place]}
         made = await self.send("registry", "POST", "stations", json=body)
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common import contacts
 from identity import business_ids
 
 
@@ -24,7 +25,7 @@ from identity import business_ids
         (business_ids.iban, "NO9386011117947", "NO9386011117947"),
         (business_ids.bic, "byladem1001", "BYLADEM1001"),
         (business_ids.bic, "DEUTDEFF", "DEUTDEFF"),
-        (business_ids.phone, "+49 40/123-456", "+4940123456"),
+        (contacts.phone, "+49 40/123-456", "+4940123456"),
         (business_ids.country, "DE", "DE"),
     ],
 )
@@ -50,9 +51,9 @@ def test_what_people_type_is_stored_in_one_form(
         (business_ids.iban, ""),
         (business_ids.bic, "DEUTXXFF"),
         (business_ids.bic, "DEUTDEFF1"),
-        (business_ids.phone, "040 123456"),
-        (business_ids.phone, "+0123456789"),
-        (business_ids.phone, "+1234567890123456"),
+        (contacts.phone, "040 123456"),
+        (contacts.phone, "+0123456789"),
+        (contacts.phone, "+1234567890123456"),
         (business_ids.country, "EU"),
         (business_ids.country, "de"),
     ],
@@ -75,7 +76,7 @@ def test_one_wrong_digit_of_an_iban_is_always_seen(account: int, place: int, mor
 
 @given(st.text(max_size=40))
 def test_no_text_breaks_a_rule(text: str) -> None:
-    for rule in (business_ids.vat_id, business_ids.iban, business_ids.bic, business_ids.phone):
+    for rule in (business_ids.vat_id, business_ids.iban, business_ids.bic, contacts.phone):
         try:
             assert rule(text).isascii()
         except ValueError:

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common import exports
+from common.sheets import ROWS_MAX, Unreadable
 from identity.people import import_rows
 from identity.people.import_rows import File
-from identity.people.import_tables import ROWS_MAX, Unreadable
 
 BERLIN = ZoneInfo("Europe/Berlin")
 HEADER = "external_id;name;uid"

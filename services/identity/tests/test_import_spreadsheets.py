@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
-from identity.people import import_rows, import_tables
+from common import sheets
+from common.sheets import Unreadable
+from identity.people import import_rows
 from identity.people.import_rows import File
-from identity.people.import_tables import Unreadable
 
 
 def sheet(*rows: Sequence[Any]) -> bytes:
@@ -136,7 +137,7 @@ def test_a_broken_spreadsheet_is_refused(broken: bytes) -> None:
 
 def test_a_bomb_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     size = 2**22
-    monkeypatch.setattr(import_tables, "UNPACKED_BYTES_MAX", size)
+    monkeypatch.setattr(sheets, "UNPACKED_BYTES_MAX", size)
     bomb = parts(GOOD, sheet1=b"<a>" + b" " * size)
     assert len(bomb) < size / 300
     with pytest.raises(Unreadable, match="too large"):

@@ -12,6 +12,7 @@ from openpyxl import Workbook
 from sqlalchemy import text
 from stack import Running, eventually
 
+from common import imports as incoming
 from common.clock import now
 from common.database import PLATFORM
 from common.events import CardsImported, CardState, UsersImported
@@ -313,11 +314,11 @@ async def test_files_that_are_none_are_refused(
         problem(unreadable, 422, "file-unreadable")
         assert unreadable.json()["line"] == 2
         problem(await send(staff, "{}", "application/json"), 415, "file-type-unknown")
-        monkeypatch.setattr(imports, "FILE_BYTES_MAX", 1000)
+        monkeypatch.setattr(incoming, "FILE_BYTES_MAX", 1000)
         problem(await send(staff, "x" * 1001), 413, "file-too-large")
-        monkeypatch.setattr(imports, "AT_ONCE_MAX", 0)
+        monkeypatch.setattr(incoming, "AT_ONCE_MAX", 0)
         problem(await send(staff, "uid\nA"), 503, "imports-busy")
-    assert not imports.UNDER_WAY
+    assert not incoming.UNDER_WAY
 
 
 async def test_another_operator_sees_no_import_and_names_no_other_ones_people(

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from pictures import SVG, jpeg, png
 from stack import Running, eventually
 
 from common.database import PLATFORM
@@ -12,7 +13,6 @@ from identity.operator_settings import LOGO_BYTES_MAX
 from identity.policies import Policies
 from identity.tables import Operator
 
-from .pictures import SVG, jpeg, png
 from .support import made, new_operator, problem
 from .test_entities import events
 from .test_signing_in import make_login, sign_in

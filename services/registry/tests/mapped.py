@@ -18,7 +18,8 @@ from common.events import (
 from common.ids import uuid7
 from services.registry.tests.conftest import Operator
 
-ADDRESS = {"street": "Seestr. 1", "postal_code": "13353", "city": "Berlin", "country": "DE"}
+# Of a country that has places almost everywhere.
+ADDRESS = {"street": "1 Lake St", "postal_code": "96950", "city": "Garapan", "country": "US"}
 FRESH_S = 2.0  # what happened is on the map by then
 TYPE_2 = {"standard": "IEC_62196_T2"}
 CCS = {"standard": "IEC_62196_T2_COMBO", "format": "CABLE", "power_type": "DC"}

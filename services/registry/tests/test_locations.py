@@ -57,6 +57,15 @@ async def test_a_change_needs_the_version_it_is_based_on(operator: Operator) -> 
         ({"latitude": "91", "longitude": "1"}, "/body/latitude"),
         ({"latitude": "1E+999999", "longitude": "1"}, "/body/latitude"),
         ({"latitude": "NaN", "longitude": "1"}, "/body/latitude"),
+        ({"latitude": "52,52", "longitude": "13.4"}, "/body/latitude"),
+        ({"latitude": "13.4", "longitude": "52.52"}, "/body"),
+        ({"latitude": 0, "longitude": 0}, "/body"),
+        ({"latitude": "48.2", "longitude": "16.4"}, "/body"),
+        ({"opening_times": {"twentyfourseven": False}}, "/body/opening_times"),
+        ({"access": {"parking_type": "CELLAR"}}, "/body/access/parking_type"),
+        ({"facilities": ["CAFE", "CAFE"]}, "/body/facilities"),
+        ({"contacts": {"phone": "030 1234"}}, "/body/contacts/phone"),
+        ({"contacts": {"website": "javascript:alert(1)"}}, "/body/contacts/website"),
         ({"name": "a\0b"}, "/body/name"),
         ({"name": " "}, "/body/name"),
         ({"name": None}, "/body/name"),
@@ -91,3 +100,75 @@ async def test_one_coordinate_changes_while_the_other_stays(operator: Operator) 
 async def test_a_platform_admin_names_the_operator_of_a_new_location(registry: Running) -> None:
     async with registry.as_(None, "locations:write", role="platform-admin") as admin:
         assert (await admin.post("/v1/locations", json=PLACE)).status_code == 400
+
+
+WHOLE: dict[str, Any] = {
+    "publish": False,
+    "opening_times": {
+        "twentyfourseven": False,
+        "regular_hours": [{"weekday": 1, "period_begin": "08:00", "period_end": "24:00"}],
+        "exceptional_openings": [],
+        "exceptional_closings": [
+            {"period_begin": "2026-12-24T00:00:00Z", "period_end": "2026-12-27T00:00:00Z"}
+        ],
+    },
+    "access": {
+        "directions": [
+            {"language": "de", "text": "Einfahrt Süd,\nSchranke öffnet von selbst"},
+            {"language": "en", "text": "South entrance"},
+        ],
+        "parking_type": "UNDERGROUND_GARAGE",
+        "parking_restrictions": ["EV_ONLY", "PLUGGED"],
+        "barrier": True,
+    },
+    "facilities": ["CAFE", "TRAIN_STATION"],
+    "contacts": {
+        "phone": "+49301234567", "email": "help@example.org", "website": "https://example.org",
+    },
+}  # fmt: skip
+
+
+async def test_what_drivers_are_told_of_a_place_is_kept_and_replaced_as_a_whole(
+    operator: Operator,
+) -> None:
+    made = await operator.http.post("/v1/locations", json=PLACE | WHOLE)
+    assert made.status_code == 201, made.text
+    path = f"/v1/locations/{made.json()['id']}"
+    read = (await operator.http.get(path)).json()
+    assert read == made.json()
+    assert {name: read[name] for name in WHOLE} == WHOLE
+    plain = (await operator.http.post("/v1/locations", json=PLACE)).json()
+    assert (plain["publish"], plain["facilities"]) == (True, [])
+    assert [plain[name] for name in ("opening_times", "access", "contacts")] == [None] * 3
+    always = {"opening_times": {"twentyfourseven": True}, "contacts": None, "publish": True}
+    changed = await operator.http.patch(path, json=always, headers={"If-Match": '"1"'})
+    assert changed.json()["opening_times"] == {
+        "twentyfourseven": True,
+        "regular_hours": [],
+        "exceptional_openings": [],
+        "exceptional_closings": [],
+    }
+    assert (changed.json()["contacts"], changed.json()["access"]) == (None, WHOLE["access"])
+    assert (await operator.http.get(path)).json() == changed.json()
+    again = await operator.http.patch(path, json=always, headers={"If-Match": '"2"'})
+    assert again.json()["version"] == 2, "nothing changed"
+
+
+async def test_a_mistake_in_coordinates_is_called_by_its_name(operator: Operator) -> None:
+    for latitude, longitude, word in (
+        ("13.4", "52.52", "swapped"),
+        ("52,52", "13.4", "decimal point, not a comma"),
+        ("0", "0", "leave out what is not known"),
+        ("48.2", "16.4", "is not in DE"),
+    ):
+        body = PLACE | {"latitude": latitude, "longitude": longitude}
+        refused = await operator.http.post("/v1/locations", json=body)
+        assert refused.status_code == 422
+        assert word in refused.json()["errors"][0]["detail"]
+    good = PLACE | {"latitude": "52.52", "longitude": "13.4"}
+    path = f"/v1/locations/{(await operator.http.post('/v1/locations', json=good)).json()['id']}"
+    # A new address alone may leave the point behind.
+    vienna = {"address": ADDRESS | {"country": "AT"}}
+    refused = await operator.http.patch(path, json=vienna, headers={"If-Match": '"1"'})
+    assert refused.status_code == 422
+    assert "is not in AT" in refused.json()["errors"][0]["detail"]

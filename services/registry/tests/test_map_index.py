@@ -38,7 +38,7 @@ entries = st.builds(
     Entry,
     id=st.integers(0, 9).map("S-{}".format),
     operator_id=st.sampled_from(OPERATORS),
-    at=points,
+    at=st.one_of(points, st.sampled_from([Point(52.5, 13.4), Point(0.0, 180.0)])),
     replica=st.sampled_from([None, *REPLICAS]),
     offers=st.lists(offers, min_size=0, max_size=4),
     shown=st.just(b"{}"),

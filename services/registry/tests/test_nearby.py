@@ -63,8 +63,8 @@ async def test_what_is_told_is_a_closed_list(operator: Operator, registry: Runni
     assert told == {
         "id": station, "operator_id": str(operator.id), "name": "Level 2", "distance_m": 0,
         "location": {
-            "name": "P20", "street": "Seestr. 1", "postal_code": "13353", "city": "Berlin",
-            "country": "DE", "latitude": at[0], "longitude": at[1],
+            "name": "P20", "street": "1 Lake St", "postal_code": "96950", "city": "Garapan",
+            "country": "US", "latitude": at[0], "longitude": at[1],
         },
         "online": False, "available": False, "price": None,
         "evses": [{
@@ -159,7 +159,7 @@ async def test_what_happens_is_on_the_map_within_two_seconds(
         assert time.monotonic() - began < FRESH_S
 
 
-async def test_inactive_moved_and_unlocated_stations(operator: Operator, registry: Running) -> None:
+async def test_stations_that_come_and_go(operator: Operator, registry: Running) -> None:
     at, other = somewhere(), somewhere()
     there = await located(operator, at)
     station = await operator.station(location_id=there)
@@ -170,8 +170,12 @@ async def test_inactive_moved_and_unlocated_stations(operator: Operator, registr
     await until_there(registry.http, at)
     await operator.http.patch(path, json={"active": True, "name": "Back"}, headers=anyhow)
     await until_there(registry.http, at, station)
+    place = f"/v1/locations/{there}"
+    for public, found in ((False, []), (True, [station])):
+        await operator.http.patch(place, json={"publish": public}, headers=anyhow)
+        await until_there(registry.http, at, *found)
     moved = {"latitude": str(other[0]), "longitude": str(other[1]), "name": "Moved"}
-    await operator.http.patch(f"/v1/locations/{there}", json=moved, headers=anyhow)
+    await operator.http.patch(place, json=moved, headers=anyhow)
     await until_there(registry.http, at)
     await until_there(registry.http, other, station)
     [told] = (await nearby(registry.http, other))["items"]

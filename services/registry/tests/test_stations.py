@@ -3,6 +3,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
+from pictures import png
 from public_routes import PUBLIC
 from stack import Running, eventually
 
@@ -26,12 +27,18 @@ async def test_a_new_station_answers_its_url_and_its_password_once(operator: Ope
             "evse_id": 1,
             "code": None,
             "max_power_w": None,
+            "phases": None,
+            "physical_reference": None,
+            "floor_level": None,
+            "meter": None,
             "connectors": [
                 {
                     "connector_id": 1,
                     "standard": "IEC_62196_T2",
                     "format": "SOCKET",
                     "power_type": "AC_3_PHASE",
+                    "max_voltage": None,
+                    "max_amperage": None,
                 }
             ],
         }
@@ -42,7 +49,10 @@ async def test_a_new_station_answers_its_url_and_its_password_once(operator: Ope
 
     [changed] = await eventually(lambda: operator.told(StationChanged))
     assert (changed["station_id"], changed["version"], changed["active"]) == ("P20*01", 1, True)
-    assert changed["evses"] == [{"evse_id": 1, "code": None, "max_power_w": None, "connectors": 1}]
+    [evse] = changed["evses"]
+    assert (evse["evse_id"], evse["code"], evse["max_power_w"], evse["connectors"]) == (
+        1, None, None, 1
+    )  # fmt: skip
     [credential] = await eventually(lambda: operator.told(StationCredentialSet))
     assert credential["version"] == 1
     assert credentials.matches(password, credential["password_hash"])
@@ -220,6 +230,9 @@ async def test_every_route_is_closed_to_strangers_and_to_lesser_scopes(
     one, match = {"name": "x"}, {"If-Match": '"1"'}
     group_id = (await operator.http.post("/v1/station-groups", json=one)).json()["id"]
     group = f"/v1/station-groups/{group_id}"
+    template = {"name": "T", "vendor": "V", "model": "M"}
+    made = await operator.http.post("/v1/station-templates", json=template)
+    template_id = made.json()["id"]
     pending = "/v1/pending-stations"
     unknown = StationDiscovered(
         operator_id=operator.id, station_id=f"{station_id}-2", accepted=False, address="192.0.2.1"
@@ -236,7 +249,15 @@ async def test_every_route_is_closed_to_strangers_and_to_lesser_scopes(
         ("GET", f"/v1/stations/{station_id}", {}),
         ("PATCH", f"/v1/stations/{station_id}", {"json": one, "headers": match}),
         ("POST", f"/v1/stations/{station_id}/password", {}),
+        ("POST", f"/v1/stations/{station_id}/decommission", {"json": {"reason": "x"}}),
+        ("POST", f"/v1/stations/{station_id}/reactivate", {}),
         ("GET", f"/v1/stations/{station_id}/status", {}),
+        ("GET", f"/v1/locations/{location_id}/photos", {}),
+        ("POST", f"/v1/locations/{location_id}/photos", {"content": png()}),
+        ("DELETE", f"/v1/locations/{location_id}/photos/{location_id}", {}),
+        ("GET", f"/v1/station-templates/{template_id}", {}),
+        ("PATCH", f"/v1/station-templates/{template_id}", {"json": one, "headers": match}),
+        ("DELETE", f"/v1/station-templates/{template_id}", {"headers": match}),
         ("POST", f"{pending}/{station_id}-2/adopt", {"json": {}}),
         ("DELETE", f"{pending}/{station_id}-2", {}),
         ("GET", group, {}),
@@ -253,7 +274,10 @@ async def test_every_route_is_closed_to_strangers_and_to_lesser_scopes(
     for method, path, more in routes:
         answer = await stranger.http.request(method, path, **more)
         assert answer.status_code == 404, (method, path)
-    lists = ["/v1/locations", "/v1/stations", "/v1/station-groups", "/v1/statuses", pending]
+    lists = [
+        "/v1/locations", "/v1/stations", "/v1/station-groups", "/v1/statuses", pending,
+        "/v1/station-templates",
+    ]  # fmt: skip
     for path in lists:
         assert (await stranger.http.get(path)).json()["items"] == []
         assert len((await operator.http.get(path)).json()["items"]) == 1
@@ -261,6 +285,7 @@ async def test_every_route_is_closed_to_strangers_and_to_lesser_scopes(
         ("POST", "/v1/locations", {"json": place}),
         ("POST", "/v1/stations", {"json": {}}),
         ("POST", "/v1/station-groups", {"json": one}),
+        ("POST", "/v1/station-templates", {"json": template}),
     ]
     async with registry.as_(operator.id, "users:read") as weak:
         everything = [*routes, *makers, *(("GET", path, {}) for path in lists)]

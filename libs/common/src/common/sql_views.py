@@ -77,27 +77,43 @@ def readable(service_schema: str, tables: Mapping[str, Collection[str]]) -> None
 def show(view: str, about: str, source: str, columns: Collection[Shown]) -> None:
     """Make a view of a source whose main table is called t; columns it has stay as they are.
 
-    To add one later, use `create or replace view`, which takes new columns at the end only, as
-    the owner of the views; a change of a column's type fails while a view shows it.
+    show_more adds some later; a change of a column's type fails while a view shows it.
     """
     chosen = ", ".join(f"{one.expression or f't.{one.name}'} as {one.name}" for one in columns)
     name = f"{SCHEMA}.{view}"
     # Security barrier: no function of a query sees a row before the view has chosen it.
     _run(f"create view {name} with (security_barrier) as select {chosen} from {source}")  # noqa: S608
     _run(f"comment on view {name} is {_quoted(about)}")
-    for one in columns:
-        _run(f"comment on column {name}.{one.name} is {_quoted(one.about)}")
+    _explain(name, columns)
     _run(f"grant select on {name} to {READER}")
-    _give_away(name)
+    _as_owner(f"alter view {name} owner to {OWNER}")
 
 
-def _give_away(view: str) -> None:
-    # Who is no superuser must be a member to give something to a role, and only until then: what
-    # binds the role binds its members.
+def show_more(view: str, table: str, columns: Collection[Shown]) -> None:
+    """Add columns of its main table, which it calls t, at the end of a view that there is."""
+    name = f"{SCHEMA}.{view}"
+    find = text("select pg_get_viewdef(cast(:name as regclass))")
+    definition = str(op.get_bind().scalar(find, {"name": name}))
+    chosen, _, source = definition.partition("\n   FROM ")
+    added = ", ".join(f"t.{one.name}" for one in columns)
+    _run(f"grant select ({', '.join(one.name for one in columns)}) on {table} to {OWNER}")
+    more = f"{chosen}, {added} from {source}"
+    _as_owner(f"create or replace view {name} with (security_barrier) as {more}")
+    _explain(name, columns)
+
+
+def _explain(view: str, columns: Collection[Shown]) -> None:
+    for one in columns:
+        _as_owner(f"comment on column {view}.{one.name} is {_quoted(one.about)}")
+
+
+def _as_owner(statement: str) -> None:
+    # Who is no superuser must be a member to act for a role, and only until then: what binds the
+    # role binds its members.
     member = _no_superuser()
     if member:
         _run(f"grant {OWNER} to current_user")
-    _run(f"alter view {view} owner to {OWNER}")
+    _run(statement)
     if member:
         _run(f"revoke {OWNER} from current_user")
 

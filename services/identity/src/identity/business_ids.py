@@ -103,11 +103,3 @@ def country(text: str) -> str:
     if text not in COUNTRIES:
         raise ValueError("not a country of ISO 3166-1, such as DE")
     return text
-
-
-def phone(text: str) -> str:
-    """E.164: + and 7 to 15 digits, without the blanks and hyphens people type. ValueError."""
-    plain = re.sub(r"[ /-]", "", text)
-    if not re.fullmatch(r"\+[1-9][0-9]{6,14}", plain):
-        raise ValueError("write it as it is dialled from abroad, such as +49 40 123456")
-    return plain

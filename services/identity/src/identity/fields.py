@@ -18,17 +18,6 @@ _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 _TIME_ZONES = frozenset(available_timezones())
 
 Label = Annotated[str, StringConstraints(strip_whitespace=True, max_length=80, pattern=_PRINTABLE)]
-# ASCII, so that lower case is the same here, in PostgreSQL and in the mind of who types it.
-Email = Annotated[
-    str,
-    StringConstraints(
-        strip_whitespace=True,
-        to_lower=True,
-        min_length=3,
-        max_length=254,
-        pattern=r"^[!-?A-~]+@[!-?A-~]+$",
-    ),
-]
 Locations = Annotated[
     list[UUID],
     Field(
@@ -64,15 +53,6 @@ Iban = Annotated[
 ]
 Bic = Annotated[
     str, Field(max_length=20, examples=["BYLADEM1001"]), AfterValidator(business_ids.bic)
-]
-Phone = Annotated[
-    str,
-    Field(max_length=30, description="E.164", examples=["+4940123456"]),
-    AfterValidator(business_ids.phone),
-]
-# http alone or with TLS: a link of any other scheme could be a program.
-Website = Annotated[
-    str, Field(max_length=300, pattern=r"^https?://[!-~]+$", examples=["https://example.org"])
 ]
 Language = Literal["cs", "da", "de", "en", "es", "fr", "it", "nl", "pl", "sv"]
 

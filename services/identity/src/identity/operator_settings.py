@@ -1,7 +1,7 @@
 """An operator's own settings, its logo, and what of it anybody may know."""
 
 import hashlib
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Request, Response
@@ -10,14 +10,15 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import single
+from common import images, single, uploads
 from common.auth import Caller, scoped
 from common.clock import AnyMoment, now
 from common.database import Connections, Db
 from common.problems import NotFound, Problem
 from common.refusals import refusing
+from common.uploads import IMAGE_ANSWERED, IMAGE_SENT
 from common.versions import Expected
-from identity import images, operators
+from identity import operators
 from identity.operators import OperatorOut, SettingsPatch
 from identity.policies import Policies
 from identity.refusals import UnknownOperator
@@ -29,13 +30,6 @@ reads = scoped("settings:read")
 writes = scoped("settings:write")
 
 LOGO_BYTES_MAX: Final = 256 * 1024
-CACHED_S: Final = 86_400  # its address changes with it, so a day is no wait for a new one
-KINDS: Final = ("image/png", "image/jpeg", "image/webp")
-_IMAGE: Final[dict[str, Any]] = {
-    kind: {"schema": {"type": "string", "format": "binary"}} for kind in KINDS
-}
-_SENT: Final = {"requestBody": {"required": True, "content": _IMAGE}}
-_ANSWERED: Final[dict[int | str, dict[str, Any]]] = {200: {"content": _IMAGE}}
 
 
 class LogoTooLarge(Problem):
@@ -86,10 +80,13 @@ async def read_logo_facts(db: Db, caller: Caller) -> LogoOut:
     return _told(await _logo(db, caller.tenant()))
 
 
-@router.put("/settings/logo", summary="Set the logo", dependencies=[writes], openapi_extra=_SENT)
+@router.put(
+    "/settings/logo", summary="Set the logo", dependencies=[writes], openapi_extra=IMAGE_SENT
+)
 async def set_logo(request: Request, db: Db, caller: Caller) -> LogoOut:
     """The body is the image: PNG, JPEG or WebP, at most 256 KiB and 4096 pixels a side."""
-    data = await _body(request)
+    too_large = LogoTooLarge(f"at most {LOGO_BYTES_MAX // 1024} KiB")
+    data = await uploads.body(request, LOGO_BYTES_MAX, too_large)
     try:
         image = images.of(data)
     except ValueError as error:
@@ -138,7 +135,7 @@ async def read_public(operator_id: UUID, request: Request) -> PublicOperatorOut:
     "/public/operators/{operator_id}/logo",
     summary="An operator's logo",
     response_class=Response,
-    responses=_ANSWERED,
+    responses=IMAGE_ANSWERED,
 )
 async def read_logo(
     operator_id: UUID,
@@ -148,27 +145,7 @@ async def read_logo(
     connections: Connections = request.app.state.connections
     async with connections.begin(operator_id) as db:
         row = await _logo(db, operator_id)
-    tag = f'"{row.digest}"'
-    headers = {
-        "ETag": tag,
-        "Cache-Control": f"public, max-age={CACHED_S}",
-        "X-Content-Type-Options": "nosniff",
-        "Content-Security-Policy": "default-src 'none'; sandbox",
-    }
-    known = {one.strip().removeprefix("W/") for one in (if_none_match or "").split(",")}
-    if known & {tag, "*"}:
-        return Response(status_code=304, headers=headers)
-    return Response(row.image, media_type=row.media_type, headers=headers)
-
-
-async def _body(request: Request) -> bytes:
-    """Raises LogoTooLarge before more of it than that is in memory."""
-    data = bytearray()
-    async for piece in request.stream():
-        data += piece
-        if len(data) > LOGO_BYTES_MAX:
-            raise LogoTooLarge(f"at most {LOGO_BYTES_MAX // 1024} KiB")
-    return bytes(data)
+    return uploads.image(row.image, row.media_type, row.digest, if_none_match)
 
 
 async def _logo(db: AsyncSession, operator_id: UUID) -> OperatorLogo:

@@ -12,6 +12,7 @@ from sqlalchemy.sql.expression import cast
 
 from common import outbox, single
 from common.auth import scoped
+from common.contacts import Email, Phone, Website
 from common.database import Db, set_operator
 from common.events import OperatorChanged
 from common.fields import Body, Line, Patch
@@ -20,7 +21,7 @@ from common.money import Currency
 from common.paging import Cursor, Limit, Page, rows
 from common.problems import Problem
 from common.versions import Expected
-from identity.fields import Bic, Country, Email, Iban, Languages, Phone, TimeZone, VatId, Website
+from identity.fields import Bic, Country, Iban, Languages, TimeZone, VatId
 from identity.policies import Policies
 from identity.tables import Login, Operator
 

@@ -5,8 +5,9 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, SecretStr
 
 from common import settings
+from common.contacts import Email
 from identity import smtp_address
-from identity.fields import Email, Password
+from identity.fields import Password
 
 
 def _server(url: SecretStr) -> SecretStr:

@@ -4,11 +4,21 @@ from fastapi import FastAPI
 
 from common import public_limits, service
 from common.windows import Limit
-from registry import locations, pending_stations, station_groups, stations, statuses
+from registry import (
+    decommissioning,
+    location_photos,
+    locations,
+    pending_stations,
+    station_groups,
+    stations,
+    statuses,
+    templates,
+)
 from registry.consumers import HANDLERS
 from registry.public_map import clusters, nearby, routes
 from registry.running import running
 from registry.settings import Settings
+from registry.station_imports import routes as station_imports
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -18,7 +28,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         settings,
         [
             locations.router,
+            location_photos.router,
             stations.router,
+            decommissioning.router,
+            templates.router,
+            station_imports.router,
             station_groups.router,
             pending_stations.router,
             statuses.router,

@@ -2,10 +2,10 @@
 
 from decimal import Decimal
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, Field, PlainSerializer, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, StringConstraints
 
 from common.money import plain
 
@@ -52,6 +52,12 @@ def _no_dots_only(station_id: str) -> str:
     return station_id
 
 
+def _with_a_point(value: object) -> object:
+    if isinstance(value, str) and "," in value:
+        raise ValueError("write a decimal point, not a comma")
+    return value
+
+
 def _to_centimetres(degrees: Decimal) -> Decimal:
     return round(degrees, 7)
 
@@ -74,9 +80,14 @@ Country = Annotated[
 ]
 # The bounds come first: rounding a number of a million digits is not a refusal but a crash.
 _Rounded = AfterValidator(_to_centimetres)
+_Pointed = BeforeValidator(_with_a_point)
 _AsText = PlainSerializer(_shortest, return_type=str, when_used="json")
-Latitude = Annotated[Decimal, Field(ge=-90, le=90, examples=["52.5170365"]), _Rounded, _AsText]
-Longitude = Annotated[Decimal, Field(ge=-180, le=180, examples=["13.3888599"]), _Rounded, _AsText]
+Latitude = Annotated[
+    Decimal, Field(ge=-90, le=90, examples=["52.5170365"]), _Pointed, _Rounded, _AsText
+]
+Longitude = Annotated[
+    Decimal, Field(ge=-180, le=180, examples=["13.3888599"]), _Pointed, _Rounded, _AsText
+]
 
 STATION_ID_PATTERN = r"^[A-Za-z0-9*\-_=:+|@.]{1,48}$"  # OCPP 2.0.1 part 2, identifierString, 48
 StationId = Annotated[
@@ -86,17 +97,14 @@ StationId = Annotated[
     Field(description="the charger's OCPP identity; unique on the platform", examples=["P20-01"]),
 ]
 # eMI3 and ISO 15118-2 annex H: country, operator, E, outlet; the separators are optional.
+EVSE_CODE_PATTERN = r"^[A-Z]{2}\*?[A-Z0-9]{3}\*?E[A-Z0-9][A-Z0-9*]{0,30}$"
 EvseCode = Annotated[
     str,
-    StringConstraints(pattern=r"^[A-Z]{2}\*?[A-Z0-9]{3}\*?E[A-Z0-9][A-Z0-9*]{0,30}$"),
+    StringConstraints(pattern=EVSE_CODE_PATTERN),
     Field(description="public EVSE id; unique on the platform", examples=["DE*ABC*E1234"]),
 ]
 
 
-def _without_default(schema: dict[str, Any]) -> None:
-    schema.pop("default", None)
-
-
-def unchanged() -> Any:
-    """The default of a PATCH body's fields: what is not sent stays, null only where it may be."""
-    return Field(default=None, json_schema_extra=_without_default)
+def bare(code: str) -> str:
+    """An EVSE code without its separators, which are only there to be read."""
+    return code.replace("*", "")

@@ -22,11 +22,11 @@ from common import outbox, paging
 from common.auth import Caller, Principal, scoped
 from common.database import Db, OutsideYourLocations
 from common.events import StationGroupChanged
-from common.fields import Line
+from common.fields import Line, Patch
 from common.paging import Cursor, Limit, Page
 from common.problems import NotFound, Problem
 from common.versions import Expected, require, tag
-from registry.fields import StationId, unchanged
+from registry.fields import StationId
 from registry.group_members import AT_ONCE_MAX, alone, gain, lose, members, put_in, take_out
 from registry.nesting import DEPTH_MAX, Nesting
 from registry.stations import StationOut
@@ -69,12 +69,8 @@ class StationGroupIn(BaseModel):
     name: Line
 
 
-class StationGroupPatch(BaseModel):
-    """What is not sent stays."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    name: Line = unchanged()
+class StationGroupPatch(Patch):
+    name: Line | None = None
 
 
 class StationGroupOut(BaseModel):
@@ -173,7 +169,7 @@ async def change_group(
     row = await _find(db, group_id, lock=True)
     _of_every_location(caller)
     require(expected, row.version)
-    if "name" in body.model_fields_set and body.name != row.name:
+    if body.name is not None and body.name != row.name:
         await _rename(db, row, body.name)
         await outbox.emit(db, _changed(row))
     tag(response, row.version)

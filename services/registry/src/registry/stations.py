@@ -1,28 +1,30 @@
 """Charging stations, what they are made of, and the password each connects with.
 
-A station is never deleted, only made inactive: sessions and invoices refer to it for years.
+A station is never deleted, only decommissioned (registry.decommissioning): sessions and invoices
+refer to it for years.
 """
 
-from typing import Any
+from datetime import datetime
+from typing import Any, Self
 from urllib.parse import quote
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import delete, select
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import credentials, events, outbox, paging
 from common.auth import Caller, scoped
 from common.database import Db
-from common.fields import Line
+from common.fields import Body, Line, Patch
 from common.paging import Cursor, Limit, Page
 from common.problems import NotFound, Problem
 from common.versions import Expected, require, tag
-from registry import tables
-from registry.fields import StationId, unchanged
-from registry.hardware import Evse, Evses, one_evse
+from registry import evse_rows, tables, templates
+from registry.fields import StationId
+from registry.hardware import Evse, Evses, Meter, one_evse
 
 router = APIRouter(prefix="/v1/stations", tags=["stations"])
 
@@ -37,34 +39,46 @@ class EvseCodeTaken(Problem):
     title = "EVSE code already in use"
 
 
+class StationDecommissioned(Problem):
+    status = 409
+    title = "The station is decommissioned"
+
+
 class LocationUnknown(Problem):
     status = 422
     title = "No such location"
 
 
-class StationIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class StationIn(Body):
     id: StationId
     name: Line
     location_id: UUID | None = None
     vendor: Line | None = None
     model: Line | None = None
-    active: bool = Field(default=True, description="False: decommissioned, may not connect")
+    active: bool = Field(default=True, description="False: may not connect")
+    template_id: UUID | None = Field(
+        default=None, description="of which vendor, model and EVSEs are taken"
+    )
     evses: Evses = Field(default_factory=one_evse)
 
+    @model_validator(mode="after")
+    def _made_of_one(self) -> Self:
+        if self.template_id is not None and "evses" in self.model_fields_set:
+            raise ValueError("give evses or template_id, not both")
+        return self
 
-class StationPatch(BaseModel):
-    """What is not sent stays; evses are replaced as a whole."""
 
-    model_config = ConfigDict(extra="forbid")
+class StationPatch(Patch):
+    """The EVSEs are replaced as a whole."""
 
-    name: Line = unchanged()
-    location_id: UUID | None = unchanged()
-    vendor: Line | None = unchanged()
-    model: Line | None = unchanged()
-    active: bool = unchanged()
-    evses: Evses = unchanged()
+    may_be_null = frozenset({"location_id", "vendor", "model"})
+
+    name: Line | None = None
+    location_id: UUID | None = None
+    vendor: Line | None = None
+    model: Line | None = None
+    active: bool | None = None
+    evses: Evses | None = None
 
 
 class StationOut(BaseModel):
@@ -78,6 +92,8 @@ class StationOut(BaseModel):
     vendor: str | None
     model: str | None
     active: bool
+    decommissioned_at: datetime | None = Field(description="null: it stands")
+    decommission_reason: str | None
     evses: list[Evse]
 
 
@@ -90,23 +106,29 @@ class StationCreated(StationOut, PasswordOut):
     pass
 
 
-def _changed(row: tables.Station) -> events.StationChanged:
+def changed(station: StationOut) -> events.StationChanged:
     return events.StationChanged(
-        operator_id=row.operator_id,
-        station_id=row.id,
-        version=row.version,
-        name=row.name,
-        location_id=row.location_id,
-        active=row.active,
-        evses=tuple(
-            events.Evse(
-                evse_id=evse.evse_id,
-                code=evse.code,
-                max_power_w=evse.max_power_w,
-                connectors=len(evse.connectors),
-            )
-            for evse in row.evses
-        ),
+        operator_id=station.operator_id,
+        station_id=station.id,
+        version=station.version,
+        name=station.name,
+        location_id=station.location_id,
+        active=station.active,
+        evses=tuple(_told(evse) for evse in station.evses),
+        decommissioned_at=station.decommissioned_at,
+    )
+
+
+def _told(evse: Evse) -> events.Evse:
+    meter = evse.meter or Meter()
+    return events.Evse(
+        evse_id=evse.evse_id,
+        code=evse.code,
+        max_power_w=evse.max_power_w,
+        connectors=len(evse.connectors),
+        phases=evse.phases,
+        meter_serial_number=meter.serial_number,
+        public_key=meter.public_key,
     )
 
 
@@ -140,29 +162,22 @@ async def _require_location(db: AsyncSession, operator_id: UUID, location_id: UU
         raise LocationUnknown("there is no such location", location_id=str(location_id))
 
 
-async def _put_evses(
-    db: AsyncSession, operator_id: UUID, station_id: str, evses: list[Evse]
-) -> None:
-    """Replace a station's EVSEs and connectors. Raises EvseCodeTaken."""
-    station = {"operator_id": operator_id, "station_id": station_id}
-    await db.execute(delete(tables.Evse).filter_by(**station))
-    rows = [{**station, **evse.model_dump(exclude={"connectors"})} for evse in evses]
-    new = insert(tables.Evse).values(rows).on_conflict_do_nothing()
-    made = set((await db.scalars(new.returning(tables.Evse.evse_id))).all())
-    if taken := [evse.code for evse in evses if evse.evse_id not in made]:
-        raise EvseCodeTaken("an EVSE code belongs to another EVSE", codes=taken)
-    connectors = [
-        {**station, "evse_id": evse.evse_id, **connector.model_dump()}
-        for evse in evses
-        for connector in evse.connectors
-    ]
-    await db.execute(insert(tables.Connector), connectors)
+async def put_evses(db: AsyncSession, operator_id: UUID, change: evse_rows.Change) -> None:
+    """Raises EvseCodeTaken."""
+    if taken := await evse_rows.put(db, operator_id, [change]):
+        codes = [code for _, code in taken]
+        raise EvseCodeTaken("an EVSE code belongs to another EVSE", codes=codes)
+
+
+def ocpp_url(request: Request, station_id: str) -> str:
+    """Where a station connects to."""
+    public_url = request.app.state.parts.settings.ocpp_public_url.rstrip("/")
+    return f"{public_url}/{quote(station_id, safe='')}"
 
 
 def _handover(request: Request, response: Response, station_id: str, password: str) -> PasswordOut:
     response.headers["Cache-Control"] = "no-store"
-    public_url = request.app.state.parts.settings.ocpp_public_url.rstrip("/")
-    return PasswordOut(ocpp_url=f"{public_url}/{quote(station_id, safe='')}", password=password)
+    return PasswordOut(ocpp_url=ocpp_url(request, station_id), password=password)
 
 
 @router.get("", summary="List stations", dependencies=[scoped("stations:read")])
@@ -170,6 +185,7 @@ async def list_stations(
     db: Db,
     location_id: UUID | None = None,
     active: bool | None = None,
+    decommissioned: bool | None = None,
     limit: Limit = paging.LIMIT_DEFAULT,
     cursor: Cursor = None,
 ) -> Page[StationOut]:
@@ -178,6 +194,9 @@ async def list_stations(
         query = query.where(tables.Station.location_id == location_id)
     if active is not None:
         query = query.where(tables.Station.active == active)
+    if decommissioned is not None:
+        stands = tables.Station.decommissioned_at.is_(None)
+        query = query.where(~stands if decommissioned else stands)
     found, next_cursor = await paging.rows(db, query, tables.Station.id, limit=limit, cursor=cursor)
     items = [StationOut.model_validate(row) for row in found]
     return Page(items=items, next_cursor=next_cursor)
@@ -213,9 +232,11 @@ async def make(
 ) -> StationCreated:
     """hand_over: it waits on a connection.
 
-    Raises LocationUnknown, StationIdTaken or EvseCodeTaken.
+    Raises LocationUnknown, TemplateUnknown, StationIdTaken or EvseCodeTaken.
     """
     await _require_location(db, operator_id, body.location_id)
+    if body.template_id is not None:
+        body = made_of(body, await templates.find(db, operator_id, body.template_id))
     password = credentials.new_secret()
     row = await add(db, operator_id, body, password)
     if row is None:
@@ -228,12 +249,22 @@ async def make(
     return StationCreated(**shown.model_dump(), **handover.model_dump())
 
 
+def made_of(body: StationIn, template: tables.StationTemplate) -> StationIn:
+    """Raises CodePatternUnfit."""
+    of_template = {
+        "vendor": body.vendor or template.vendor,
+        "model": body.model or template.model,
+        "evses": templates.applied(template, body.id),
+    }
+    return body.model_copy(update=of_template)
+
+
 async def add(
     db: AsyncSession, operator_id: UUID, body: StationIn, password: str
 ) -> tables.Station | None:
     """Store a station and tell of it, but not of its password; None if its id is taken."""
     new = insert(tables.Station).values(
-        **body.model_dump(exclude={"evses"}),
+        **body.model_dump(exclude={"evses", "template_id"}),
         operator_id=operator_id,
         version=1,
         credential_version=1,
@@ -242,9 +273,9 @@ async def add(
     made = new.on_conflict_do_nothing(index_elements=["id"]).returning(tables.Station.id)
     if await db.scalar(made) is None:
         return None
-    await _put_evses(db, operator_id, body.id, body.evses)
+    await put_evses(db, operator_id, evse_rows.Change(body.id, (), body.evses))
     row = await find(db, body.id)
-    await outbox.emit(db, _changed(row))
+    await outbox.emit(db, changed(StationOut.model_validate(row)))
     return row
 
 
@@ -261,17 +292,29 @@ async def change_station(
     was = StationOut.model_validate(row)
     wanted = was.model_copy(update={name: getattr(body, name) for name in body.model_fields_set})
     if wanted != was:
+        retired = row.decommissioned_at is not None
+        if retired and wanted.active:
+            raise StationDecommissioned("reactivate it first", since=str(row.decommissioned_at))
         await _require_location(db, row.operator_id, wanted.location_id)
         for name in body.model_fields_set - {"evses"}:
             setattr(row, name, getattr(wanted, name))
-        row.version += 1
-        await db.flush()
-        if wanted.evses != was.evses:
-            await _put_evses(db, row.operator_id, row.id, wanted.evses)
-            row = await find(db, station_id)
-        await outbox.emit(db, _changed(row))
+        change = evse_rows.Change(row.id, was.evses, wanted.evses, retired)
+        row = await told(db, row, change)
     tag(response, row.version)
     return StationOut.model_validate(row)
+
+
+async def told(
+    db: AsyncSession, row: tables.Station, change: evse_rows.Change | None = None
+) -> tables.Station:
+    """Store what was changed of a station, and tell of it. Raises EvseCodeTaken."""
+    row.version += 1
+    await db.flush()
+    if change is not None:
+        await put_evses(db, row.operator_id, change)
+    row = await find(db, row.id)
+    await outbox.emit(db, changed(StationOut.model_validate(row)))
+    return row
 
 
 @router.post(

@@ -23,6 +23,11 @@ class Evse(Part):
     code: str | None = Field(description="public EVSE id, DE*ABC*E1234")
     max_power_w: int | None
     connectors: int = 1
+    phases: int | None = Field(default=None, description="of AC: 1 or 3")
+    meter_serial_number: str | None = None
+    public_key: str | None = Field(
+        default=None, description="of its meter, as it was entered: hexadecimal, Base64 or PEM"
+    )
 
 
 class StationChanged(Event):
@@ -34,8 +39,11 @@ class StationChanged(Event):
     version: int
     name: str
     location_id: UUID | None
-    active: bool = Field(description="False: decommissioned; it may no longer connect")
+    active: bool = Field(description="False: it may not connect")
     evses: tuple[Evse, ...]
+    decommissioned_at: AwareDatetime | None = Field(
+        default=None, description="taken down for good; its EVSE codes may be another's by now"
+    )
 
 
 class StationCredentialSet(Event):

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import outbound, outbox, sealed, single
 from common.auth import Caller, scoped
+from common.contacts import Email
 from common.database import Db
 from common.events import PartnerChanged
 from common.fields import Body, Line, Patch
@@ -18,7 +19,6 @@ from common.paging import Cursor, Limit, Page, rows
 from common.problems import NotFound, Problem
 from common.refusals import refusing
 from common.versions import Expected
-from identity.fields import Email
 from identity.people.cards import Uid
 from identity.refusals import UnknownOperator
 from identity.staff import tokens

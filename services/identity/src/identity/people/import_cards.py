@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any, Final, Literal
 from uuid import UUID
 
+from common.sheet_rows import Values
 from identity import uids
-from identity.people.import_rows import Values
 from identity.people.import_state import CardNow, Change, Json, Known, Refused, differences
 
 CARD_SHOWN: Final = (

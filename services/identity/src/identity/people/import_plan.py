@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+from common.sheet_rows import Fault, Values
 from identity.people.import_cards import card_change
-from identity.people.import_rows import Fault, File, Row, Values
+from identity.people.import_rows import File, Row
 from identity.people.import_state import (
     CardNow,
     Change,

@@ -1,15 +1,17 @@
 """Pure: the bytes of a file of people and cards -> its rows, and what is wrong with it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from common import sheet_rows
 from common.exports import uncelled
+from common.sheet_rows import Fault, Values, shown
+from common.sheets import Cell, Odd, Unreadable, opened
 from identity import uids
 from identity.people import import_values
-from identity.people.import_tables import Cell, Odd, Opened, Unreadable, column_key, opened
 
 ALIASES: Final[dict[str, tuple[str, ...]]] = {
     "external_id": ("externe id", "externe kennung", "personalnummer", "personnel number"),
@@ -27,28 +29,13 @@ ALIASES: Final[dict[str, tuple[str, ...]]] = {
     "monthly_cap": ("monatslimit", "monatsgrenze"),
     "blocked_reason": ("sperrgrund",),
 }
-NAMES: Final = {
-    column_key(name): column for column, others in ALIASES.items() for name in (column, *others)
-}
+NAMES: Final = sheet_rows.names(ALIASES)
 USER: Final = ("name", "email", "active", "groups")
 CARD: Final = (
     "card_kind", "label", "valid_from", "valid_until", "company", "cost_centre", "monthly_cap",
     "blocked_reason",
 )  # fmt: skip
-SHOWN_MAX: Final = 80
 MIDNIGHT: Final = time()
-
-Values = dict[str, Any]  # by column, of those the file has; None: the cell is empty
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """column and value: None and empty if it is the whole row that is wrong."""
-
-    line: int
-    column: str | None
-    value: str
-    why: str
 
 
 @dataclass(slots=True)
@@ -78,8 +65,13 @@ def read(data: bytes, zone: ZoneInfo) -> File:
     columns = _columns(table.header)
     file = File(table.encoding, table.separator, columns)
     readers = import_values.readers(zone)
-    for line, cells in _rows(table):
-        values, faults = _values(columns, readers, line, cells)
+
+    def value(column: str, cell: Cell) -> Any:
+        return readers[column](uncelled(cell) if isinstance(cell, str) else _text(column, cell))
+
+    for line, cells in sheet_rows.rows(table):
+        values, faults = sheet_rows.values(columns, value, line, cells)
+        _put_uid_right(values)
         if not faults:
             faults = list(_row_faults(line, values))
         faults += _faults_beside_others(file, line, values)
@@ -93,58 +85,14 @@ def read(data: bytes, zone: ZoneInfo) -> File:
     return file
 
 
-def _rows(table: Opened) -> Iterator[tuple[int, Sequence[Cell]]]:
-    """Cells of a spreadsheet end where the last is that has something in it."""
-    width = len(table.header)
-    for line, cells in table.lines:
-        if table.separator is None and not any(cell is not None for cell in cells[width:]):
-            yield line, cells[:width]
-        else:
-            yield line, cells
-
-
 def _columns(header: Sequence[str]) -> tuple[str, ...]:
-    unknown = [name for name in header if column_key(name) not in NAMES]
-    if unknown:
-        told = ", ".join(repr(name[:SHOWN_MAX]) for name in unknown)
-        raise Unreadable(f"unknown columns: {told}; known are {', '.join(ALIASES)}", 1)
-    columns = tuple(NAMES[column_key(name)] for name in header)
-    if twice := {name for name in columns if columns.count(name) > 1}:
-        raise Unreadable(f"columns that are there twice: {', '.join(sorted(twice))}", 1)
+    columns = sheet_rows.columns(header, NAMES)
     if not {"external_id", "uid"} & set(columns):
         raise Unreadable("without external_id and uid nothing is known by anything", 1)
     return columns
 
 
-def _values(
-    columns: Sequence[str],
-    readers: Mapping[str, Callable[[str], Any]],
-    line: int,
-    cells: Sequence[Cell],
-) -> tuple[Values, list[Fault]]:
-    if len(cells) != len(columns):
-        why = f"the row has {len(cells)} cells, the header {len(columns)}"
-        return {}, [Fault(line, None, "", why)]
-    values: Values = {}
-    faults: list[Fault] = []
-    for column, cell in zip(columns, cells, strict=True):
-        try:
-            values[column] = _value(column, readers[column], cell)
-        except ValueError as error:
-            faults.append(Fault(line, column, shown(cell), str(error)))
-    _put_uid_right(values)
-    return values, faults
-
-
-def _value(column: str, reader: Callable[[str], Any], cell: Cell) -> Any:
-    """Raises ValueError."""
-    if cell is None or cell == "":
-        return None
-    text = uncelled(cell) if isinstance(cell, str) else _of_a_spreadsheet(column, cell)
-    return reader(text)
-
-
-def _of_a_spreadsheet(column: str, cell: float | datetime | Odd) -> str:
+def _text(column: str, cell: float | datetime | Odd | None) -> str:
     """The text of a cell that has another type. Raises ValueError."""
     if isinstance(cell, Odd):
         raise ValueError(cell.why)  # noqa: TRY004 - the file's fault, not the program's
@@ -159,11 +107,8 @@ def _of_a_spreadsheet(column: str, cell: float | datetime | Odd) -> str:
         )
     if isinstance(cell, bool) and column != "active":
         raise ValueError("is a truth value to the spreadsheet, not text")
-    return _number(cell)
-
-
-def _number(cell: float) -> str:
-    return str(int(cell)) if float(cell).is_integer() else repr(cell)
+    assert cell is not None
+    return sheet_rows.number(cell)
 
 
 def _put_uid_right(values: Values) -> None:
@@ -214,13 +159,3 @@ def _join_user(file: File, values: Values) -> None:
     for column in USER:
         if column in values and known.get(column) is None:
             known[column] = values[column]
-
-
-def shown(value: object) -> str:
-    """A value as a list of faults can hold it: short, of one line, and storable."""
-    if isinstance(value, Odd):
-        value = value.text
-    if isinstance(value, tuple):
-        value = "|".join(value)
-    text = str(value)[:SHOWN_MAX].encode("utf-8", "replace").decode()
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
-from identity.people.import_rows import Fault, shown
+from common.sheet_rows import Fault, shown
 
 Json = dict[str, Any]
 Result = Literal["bad", "make", "change", "unchanged", "deactivate"]

@@ -9,8 +9,9 @@ from zoneinfo import ZoneInfo
 
 from pydantic import TypeAdapter, ValidationError
 
+from common.contacts import Email
 from common.fields import Line
-from identity.fields import Email, Label
+from identity.fields import Label
 from identity.uids import normal_uid
 
 YES: Final = frozenset({"true", "yes", "1", "active", "wahr", "ja", "aktiv"})

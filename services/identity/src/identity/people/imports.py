@@ -1,8 +1,6 @@
 """Imports of people and cards: a file is shown first, then applied exactly as it was shown."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
@@ -11,13 +9,14 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import delete, select
 
+from common import imports
 from common.auth import Caller, Principal
 from common.clock import now
 from common.database import PLATFORM, Connections, Db
-from common.exports import XLSX
 from common.ids import uuid7
 from common.paging import Cursor, Limit, Page, rows
 from common.problems import NotFound, Problem
+from common.sheets import Unreadable
 from identity.people import (
     cards,
     import_apply,
@@ -28,7 +27,6 @@ from identity.people import (
     users,
 )
 from identity.people.import_state import Known
-from identity.people.import_tables import Unreadable
 from identity.tables import PeopleImport, PeopleImportRow
 
 router = APIRouter(prefix="/v1/imports", tags=["imports"])
@@ -36,43 +34,8 @@ router = APIRouter(prefix="/v1/imports", tags=["imports"])
 reads = [users.reads, cards.reads]
 writes = [users.writes, cards.writes]
 
-FILE_BYTES_MAX: Final = 32 * 2**20
-AT_ONCE_MAX: Final = 2  # files being read, each of which takes some 500 MB and a processor
 KEPT: Final = timedelta(days=7)
-TYPES: Final = ("text/csv", XLSX, "application/octet-stream")
-UNDER_WAY: Final[set[object]] = set()
-
 Outcome = Literal["bad", "make", "change", "deactivate"]
-BODY: Final = {
-    "requestBody": {
-        "required": True,
-        "description": "CSV or XLSX, 32 MiB at most",
-        "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in TYPES},
-    }
-}
-
-
-class FileTooLarge(Problem):
-    status = 413
-    title = "The file is too large"
-
-
-class FileTypeUnknown(Problem):
-    status = 415
-    title = "Not a type of file that is imported"
-
-
-class FileUnreadable(Problem):
-    """line: where it was noticed, if it is a line's fault."""
-
-    status = 422
-    title = "The file cannot be read"
-
-
-class ImportsBusy(Problem):
-    status = 503
-    title = "Other files are being read"
-    headers = {"Retry-After": "10"}  # noqa: RUF012 - a constant of the class
 
 
 class ImportApplied(Problem):
@@ -140,7 +103,7 @@ class ImportRowOut(BaseModel):
     status_code=201,
     summary="Show what a file of people and cards would do",
     dependencies=writes,
-    openapi_extra=BODY,
+    openapi_extra=imports.BODY,
 )
 async def show_import(
     request: Request,
@@ -154,16 +117,16 @@ async def show_import(
 ) -> ImportOut:
     """Nothing is done but to keep it for seven days. One row a card with its user."""
     operator_id = caller.tenant()
-    _check_type(request)
+    imports.check_type(request)
     connections: Connections = request.app.state.connections
-    with _turn():
-        data = await _body(request)
+    with imports.turn():
+        data = await imports.file(request)
         async with connections.acting(caller) as db:
             zone = await import_known.zone_of(db, operator_id)
         try:
             file = await asyncio.to_thread(import_rows.read, data, zone)
         except Unreadable as error:
-            raise FileUnreadable(error.why, line=error.line) from error
+            raise imports.FileUnreadable(error.why, line=error.line) from error
         full = mode == "full"
         async with connections.acting(caller) as db:
             known = await import_known.load(db, operator_id, file, full=full)
@@ -190,33 +153,6 @@ def _planned(
         made_at=now(),
     )
     return made, import_store.stored(outcomes)
-
-
-@contextmanager
-def _turn() -> Iterator[None]:
-    if len(UNDER_WAY) >= AT_ONCE_MAX:
-        raise ImportsBusy("try again in some seconds")
-    mine = object()
-    UNDER_WAY.add(mine)
-    try:
-        yield
-    finally:
-        UNDER_WAY.discard(mine)
-
-
-def _check_type(request: Request) -> None:
-    kind = request.headers.get("content-type", TYPES[-1]).partition(";")[0].strip().lower()
-    if kind not in TYPES:
-        raise FileTypeUnknown(f"send the file itself as {' or '.join(TYPES)}")
-
-
-async def _body(request: Request) -> bytes:
-    data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > FILE_BYTES_MAX:
-            raise FileTooLarge(f"{FILE_BYTES_MAX} bytes at most; send several files")
-    return bytes(data)
 
 
 @router.post("/{import_id}/apply", summary="Do what an import has shown", dependencies=writes)

@@ -13,11 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common import client
 from common.auth import Caller, Principal
 from common.clock import now
+from common.contacts import Email
 from common.database import PLATFORM, Connections
 from common.fields import Body
 from common.problems import Problem
 from identity import mail, mail_texts
-from identity.fields import Email
 from identity.mail import Mailing, MailRequired
 from identity.people import me, users
 from identity.public_posts import limited

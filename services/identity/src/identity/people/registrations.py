@@ -18,12 +18,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common import client
 from common.auth import Principal
 from common.clock import now
+from common.contacts import Email
 from common.database import PLATFORM, Connections
 from common.fields import Body, Line
 from common.ids import uuid7
 from common.problems import NotFound, Problem
 from identity import mail, mail_texts, uids
-from identity.fields import Email, Language, Password
+from identity.fields import Language, Password
 from identity.mail import Mailing, MailRequired
 from identity.people import cards, users
 from identity.policies import Policies

@@ -15,7 +15,7 @@ from joserfc import jwt
 from joserfc.jwk import JWKRegistry
 from pydantic import Field, TypeAdapter, ValidationError
 
-from identity.fields import Email
+from common.contacts import Email
 
 # What each kind of key may verify; nothing that is symmetric, and never "none".
 ALGORITHMS: Final[dict[str, tuple[str, ...]]] = {

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common import single
 from common.auth import Caller, Principal, scoped
 from common.clock import AnyMoment, now
+from common.contacts import Email
 from common.database import PLATFORM, Connections, Db
 from common.fields import Body
 from common.ids import uuid7
@@ -24,7 +25,7 @@ from common.paging import Cursor, Limit, Page, rows
 from common.problems import Problem
 from common.refusals import refusing
 from identity import mail, mail_texts
-from identity.fields import Email, Language, Locations, Password
+from identity.fields import Language, Locations, Password
 from identity.mail import Mailing, MailRequired
 from identity.policies import Policies
 from identity.public_posts import limited

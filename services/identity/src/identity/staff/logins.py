@@ -12,13 +12,14 @@ from sqlalchemy import select
 from common import single
 from common.auth import Caller, Principal, scoped
 from common.clock import AnyMoment
+from common.contacts import Email
 from common.database import PLATFORM, Connections, Db
 from common.fields import Body, Patch
 from common.paging import Cursor, Limit, Page, rows
 from common.problems import Problem
 from common.refusals import refusing
 from common.versions import Expected
-from identity.fields import Email, Locations, Password
+from identity.fields import Locations, Password
 from identity.refusals import UnknownOperator
 from identity.settings import Settings
 from identity.staff import links, sessions

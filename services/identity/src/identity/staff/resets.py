@@ -12,10 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common import client
 from common.auth import Principal
 from common.clock import now
+from common.contacts import Email
 from common.database import PLATFORM, Connections
 from common.fields import Body
 from identity import mail, mail_texts
-from identity.fields import Email, Password
+from identity.fields import Password
 from identity.mail import Mailing, MailRequired
 from identity.public_posts import limited
 from identity.staff import asking, links, lockout, sessions, signin, tokens

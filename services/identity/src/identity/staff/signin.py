@@ -12,10 +12,10 @@ from pydantic import Field, SecretStr
 from sqlalchemy import Select, select
 
 from common import client
+from common.contacts import Email
 from common.database import PLATFORM, Connections
 from common.fields import Body
 from common.problems import Problem
-from identity.fields import Email
 from identity.public_posts import limited
 from identity.staff import lockout, sessions, totp
 from identity.staff.passwords import Hashing

@@ -15,13 +15,14 @@ from sqlalchemy import Row, text
 
 from common.events import ConnectorStatus
 from common.money import Currency, Exact, plain
-from registry.hardware import Standard
+from registry.hardware import PowerType, Standard
 from registry.public_map.index import BIT, Entry, Offer
 from registry.public_map.sphere import Point
 
-# A station is public if it works, and if people know where it stands. One condition a line.
+# A station is public if it works, its place is, and people know where that is.
 PUBLIC: Final = """
 s.active
+and l.publish
 and l.latitude is not null and l.longitude is not null
 """
 
@@ -79,7 +80,7 @@ class PublicConnector(Published):
     connector_id: int
     standard: Standard = Field(description="OCPI 2.2.1, 8.4.5")
     format: Literal["SOCKET", "CABLE"]
-    power_type: Literal["AC_1_PHASE", "AC_3_PHASE", "DC"]
+    power_type: PowerType
     status: ConnectorStatus | None = Field(description="null: not known, as while offline")
 
 

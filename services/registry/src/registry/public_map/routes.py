@@ -222,7 +222,7 @@ def _by_reach(one: Beside) -> tuple[float, float]:
 
 
 def _by_detour(one: Beside) -> tuple[float, float]:
-    return one.away_m, one.position_m
+    return round(one.away_m), one.position_m  # nobody turns for less than a metre
 
 
 def _told(public_map: PublicMap, slot: int, one: Beside) -> dict[str, object]:

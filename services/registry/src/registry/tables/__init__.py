@@ -8,7 +8,14 @@ from registry.tables.declarative import Table
 from registry.tables.groups import StationGroup, StationGroupMember, StationSubgroup
 from registry.tables.live import ConnectorLive, EvseSession, GatewayReplica, StationLive
 from registry.tables.pending import PendingStation
-from registry.tables.places import Connector, Evse, Location, Station
+from registry.tables.places import (
+    Connector,
+    Evse,
+    Location,
+    LocationPhoto,
+    Station,
+    StationTemplate,
+)
 from registry.tables.public_map import MapChange, Tariff
 
 __all__ = [
@@ -18,6 +25,7 @@ __all__ = [
     "EvseSession",
     "GatewayReplica",
     "Location",
+    "LocationPhoto",
     "MapChange",
     "PendingStation",
     "Station",
@@ -25,6 +33,7 @@ __all__ = [
     "StationGroupMember",
     "StationLive",
     "StationSubgroup",
+    "StationTemplate",
     "Table",
     "Tariff",
 ]

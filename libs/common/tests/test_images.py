@@ -5,10 +5,9 @@ import contextlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pictures import SVG, jpeg, png, webp
 
-from identity import images
-
-from .pictures import SVG, jpeg, png, webp
+from common import images
 
 
 @pytest.mark.parametrize(
