@@ -50,7 +50,8 @@ def test_clusters_are_what_is_in_the_squares_that_the_box_touches(
     for one in found:
         if one.stations == 1:
             name = world.index.shown(one.slot)[0]
-            assert world.stations[name].at == pytest.approx(one.centre)
+            at = world.stations[name].at
+            assert distance_m(at, one.centre) < 0.5
     assert sum(one.available for one in found) == sum(
         any(offer.free for offer in station.offers) and station.replica in world.alive
         for stations in expected.values()
@@ -76,6 +77,17 @@ def test_a_box_that_is_no_screen_has_too_many_squares() -> None:
     assert grid.squares(world, 4).columns == 64
     with pytest.raises(grid.TooManySquares):
         grid.squares(world, 5)
+
+
+def test_squares_on_both_sides_of_the_date_line() -> None:
+    index = Index()
+    for n, longitude in enumerate((179.9, -179.9, 180.0, -170.0, 0.0)):
+        index.put(Entry(f"S-{n}", ALIVE, Point(10, longitude), ALIVE, [Offer(1, 1, 1)], b""))
+    where = grid.squares(Box(179, 5, -179, 15), 4)
+    assert where.columns < 5
+    found = grid.clusters(index, where, ANYTHING)
+    assert sum(one.stations for one in found) == 3
+    assert sorted(round(one.centre.longitude, 2) for one in found) == [-179.95, 179.9]
 
 
 def test_stations_at_one_point_are_one_cluster_with_its_strongest() -> None:
@@ -181,6 +193,19 @@ def test_a_line_that_stands_still_and_comes_back() -> None:
     assert line.length_m == pytest.approx(4 * half_m)
 
 
+def test_a_line_around_the_earth_and_a_long_segment() -> None:
+    around = Line([Point(0, 0), Point(10, 100), Point(0, -160), Point(-10, -60), Point(0, 0)])
+    degrees = np.array([Point(0, 0), Point(9.9, 100), Point(1, -160), Point(80, 0)])
+    found = around.beside(vectors(degrees[:, 0], degrees[:, 1]), 200_000)
+    assert {one.slot for one in found} == {0, 1, 2}
+    # Its ends are far from the middle, and a circle is not a parallel.
+    north = Line([Point(60, -40), Point(60, 40)])
+    degrees = np.array([Point(66.1, 0), Point(60, 0)])
+    [one] = north.beside(vectors(degrees[:, 0], degrees[:, 1]), 10_000)
+    assert one.slot == 0
+    assert one.position_m == pytest.approx(north.length_m / 2, abs=1)
+
+
 # --- encoded lines
 
 
@@ -208,9 +233,20 @@ def test_garbage_is_a_line_or_is_refused(text: str) -> None:
     assert all(abs(one.latitude) <= 90 and abs(one.longitude) <= 180 for one in found)
 
 
-@pytest.mark.parametrize("text", ["_", "_p~iF", "\x00", "é", "~" * 1000, "_p~iF" * 101])
-def test_lines_that_are_none(text: str) -> None:
-    with pytest.raises(ValueError, match=r"line|point"):
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("_", "within a coordinate"),
+        ("_p~iF", "within a point"),
+        ("\x00", "in no encoded line"),
+        ("é", "in no encoded line"),
+        ("~" * 1000, "too many letters"),  # or it would be a number of as many digits
+        ("~~~~~~??", "not on the earth"),
+        ("??" * 51, "more than 50 points"),
+    ],
+)
+def test_lines_that_are_none(text: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
         decode(text, 5, most=50)
 
 

@@ -25,6 +25,7 @@ Slots = NDArray[np.int64]
 FEW: Final = 16  # segments that are not halved any more
 SAME: Final = 1e-12  # radians, a hundredth of a millimetre: the line stands still
 HALF: Final = 0.7  # of a sine: farther across, it is the other side of the earth or out of reach
+QUARTER: Final = 1.5  # radians; some less than a quarter of a great circle
 ROUGH_M: Final = 1.0  # what products of unit vectors may be off
 
 
@@ -84,11 +85,14 @@ class Line:
     def _around(
         self, stations: Floats, first: int, last: int, corridor_m: float
     ) -> NDArray[np.bool_]:
-        """Whether each is in the ball around a point of the piece that has all of its corridor."""
+        """Whether each is in the ball around a point of the piece that has all of its corridor.
+
+        A ball below half of the earth has the whole of each segment whose ends it has.
+        """
         middle = self._ends[:, (first + last) // 2]
-        ends = self._ends[:, first : last + 1]
-        # A point within a segment is at most half of it farther off than one of its ends.
-        reach = np.max(_angles(ends, middle[:, None])) + np.max(self._long[first:last]) / 2
+        reach = float(np.max(_angles(self._ends[:, first : last + 1], middle[:, None])))
+        if reach >= QUARTER:
+            return np.ones(stations.shape[1], np.bool_)
         squared = squared_chords(stations, tuple(middle))
         found: NDArray[np.bool_] = squared <= squared_chord(reach * EARTH_M + corridor_m) + SAME
         return found

@@ -88,10 +88,11 @@ def _cluster(one: Cluster) -> dict[str, object]:
 
 
 def _single(public_map: PublicMap, one: Cluster) -> dict[str, object]:
+    at = public_map.index.point(one.slot)
     return {
         "id": public_map.index.shown(one.slot)[0],
-        "latitude": one.centre.latitude,
-        "longitude": one.centre.longitude,
+        "latitude": at.latitude,
+        "longitude": at.longitude,
         "available": one.available > 0,
         "max_power_w": one.max_power_w or None,
     }

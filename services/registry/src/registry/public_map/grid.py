@@ -78,15 +78,17 @@ def _gathered(
         return np.bincount(square, weights=values, minlength=size).astype(np.float64)
 
     counts = np.bincount(square, minlength=size)
-    latitudes, longitudes = summed(index.latitudes[slots]), summed(index.longitudes[slots])
+    # The mean of what is on both sides of the date line, 180 and -179.9, is near to it.
+    latitudes, rights = summed(index.latitudes[slots]), summed(index.rights[slots])
     available = summed(index.available[slots])
     of_slots = summed(slots)
     power = np.zeros(size, np.int32)
     np.maximum.at(power, square, index.powers_w[slots])
     filled = np.flatnonzero(counts)
     columns = (
-        latitudes[filled] / counts[filled], longitudes[filled] / counts[filled], counts[filled],
-        available[filled].astype(np.int64), power[filled], of_slots[filled].astype(np.int64),
+        latitudes[filled] / counts[filled], rights[filled] / counts[filled] * 360 - 180,
+        counts[filled], available[filled].astype(np.int64), power[filled],
+        of_slots[filled].astype(np.int64),
     )  # fmt: skip
     return [
         Cluster(Point(latitude, longitude), *rest)
