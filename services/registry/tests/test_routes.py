@@ -94,6 +94,9 @@ LIES: dict[str, Callable[[dict[str, Any]], object]] = {
     "a line to elsewhere": setting(
         "routes", 0, "geometry", to=encode([START, Point(53.5, 10.0)], 6)
     ),
+    "a line of that length elsewhere": setting(
+        "routes", 0, "geometry", to=encode([Point(53.517, 13.389), Point(53.4, 13.2)], 6)
+    ),
     "a line that leaves the earth": setting("routes", 0, "geometry", to="~~~~~~~~~~?"),
     "a point": setting("routes", 0, "geometry", to=encode([START], 6)),
     "no routes": setting("routes", to=[]),
