@@ -23,4 +23,8 @@ PUBLIC = {
     ("get", "/v1/routes"),
     ("post", "/v1/routes/along"),
     ("get", "/v1/public/locations/{location_id}/photos/{photo_id}"),
+    ("get", "/q/{code}/{tag}"),
+    ("get", "/v1/qr/{code}/{tag}"),
+    ("get", "/.well-known/apple-app-site-association"),
+    ("get", "/.well-known/assetlinks.json"),
 }

@@ -62,8 +62,8 @@ class Suite:
             "CSMS_MAIL_FROM": "OpenLade <no-reply@openlade.example>",
             "CSMS_PUBLIC_URL": "https://console.example/",
             # All tests are of one network.
-            "CSMS_MAP_PER_MINUTE": "0",
-            "CSMS_ROUTES_PER_MINUTE": "0",
+            "CSMS_MAP_REQUESTS_PER_MINUTE": "0",
+            "CSMS_ROUTE_REQUESTS_PER_MINUTE": "0",
             "CSMS_SECRET_KEY": "a-secret-key-of-the-tests-and-of-nobody-else",
             "CSMS_BOOTSTRAP_EMAIL": ADMIN,
             "CSMS_BOOTSTRAP_PASSWORD": PASSWORD,

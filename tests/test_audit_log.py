@@ -44,7 +44,9 @@ EXCUSED = {
     },
     "registry": {
         "connector_live": CHARGERS, "evse_session": CHARGERS, "station_live": CHARGERS,
-        "gateway_replica": EVENTS, "map_change": MACHINERY, "tariff": EVENTS,
+        "gateway_replica": EVENTS, "evse_meter": CHARGERS, "live_change": MACHINERY,
+        "map_change": MACHINERY, "tariff": EVENTS,
+        "station_connection": CHARGERS, "connector_standing": CHARGERS,
     },
     "reporting": {
         "card": EVENTS, "fact": EVENTS, "location": EVENTS, "person": EVENTS, "station": EVENTS,

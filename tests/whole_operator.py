@@ -176,6 +176,8 @@ class Whole:
             schedules=[{"unit": "A", "periods": [{"start_s": 0, "limit": 6.0}]}],
         )  # fmt: skip
         await self.send("csms-gateway", "POST", "certificate-authority")
+        pay = {"pay_url": "https://pay.walls.example", "domain": "walls.example", "brand": "W"}
+        await self.send("registry", "PUT", "qr-settings", json=pay)
         for number, station in enumerate((HERE, THERE), 1):
             await self.station(number, station)
         await self._agreed()
@@ -222,7 +224,8 @@ class Whole:
         await self.made(place, "registry", "locations", name=f"at {station}", address=ADDRESS)
         photos = f"locations/{self.ids[place]}/photos"
         await self.send("registry", "POST", photos, content=png(), params={"caption": station})
-        body = {"id": station, "name": station, "location_id": self.ids[place]}
+        body = {"id": station, "name": station, "location_id": self.ids[place],
+                "evses": [{"evse_id": 1, "code": f"DE*WAL*E{number}"}]}  # fmt: skip
         made = await self.send("registry", "POST", "stations", json=body)
 
         async def known() -> bool:
@@ -331,6 +334,7 @@ LISTED_AS: Final[dict[str, tuple[str, str]]] = {
 # Of what has no list, the names of its ids or the ids themselves.
 NOT_LISTED: Final[dict[tuple[str, str], list[str]]] = {
     ("/v1/imports", "import_id"): ["import"],
+    ("/v1/evses", "code"): ["DE*WAL*E2"],
     ("/v1/operators", "operator_id"): ["operator"],
     ("/v1/partner/lists/{list_id}/parts", "number"): ["1"],
 }

@@ -278,7 +278,7 @@ def registry(url: str, nats: str) -> Iterator[tuple[str, int]]:
     port = free_port()
     environment = os.environ | {
         "CSMS_DATABASE_URL": url, "CSMS_NATS_URL": nats, "CSMS_REGISTRY_PORT": str(port),
-        "CSMS_MAP_PER_MINUTE": "0", "CSMS_LOG_LEVEL": "error",
+        "CSMS_MAP_REQUESTS_PER_MINUTE": "0", "CSMS_LOG_LEVEL": "error",
     }  # fmt: skip
     command = [sys.executable, "-m", "common.run", "serve", "registry"]
     server = subprocess.Popen(command, env=environment)

@@ -19,18 +19,18 @@ from common.inbox import failed_event
 
 SCOPES = (
     "locations:read", "locations:write", "stations:read", "stations:write", "status:read",
-    "station-groups:read", "station-groups:write",
+    "station-groups:read", "station-groups:write", "settings:read", "settings:write",
 )  # fmt: skip
 
 
 @pytest.fixture(scope="session")
 async def registry(servers: Servers, issuer: Issuer) -> AsyncIterator[Running]:
     public = "wss://csms.example/ocpp/"
+    secret_key = "a secret key of the tests of registry"
     # Tests look again and again; what is too much has a test of its own.
-    unlimited = {"map_per_minute": 0, "routes_per_minute": 0}
-    async with one_service(
-        servers, issuer, "registry", ocpp_public_url=public, **unlimited
-    ) as service:
+    unlimited = {"map_requests_per_minute": 0, "route_requests_per_minute": 0}
+    given = {"ocpp_public_url": public, "secret_key": secret_key, **unlimited}
+    async with one_service(servers, issuer, "registry", **given) as service:
         yield service
         async with service.app.state.connections.begin(PLATFORM) as db:
             failed = (await db.scalars(select(failed_event.c.error))).all()

@@ -100,4 +100,4 @@ async def rows(operator: Operator, station_id: str) -> dict[int, str]:
     async with operator.registry.app.state.connections.begin(PLATFORM) as db:
         query = text("select evse_id, xmin::text from evse where station_id = :id")
         found = await db.execute(query, {"id": station_id})
-        return {number: version for number, version in found}  # noqa: C416 - of rows, not tuples
+        return {row[0]: row[1] for row in found}

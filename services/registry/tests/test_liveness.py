@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.events import StatusReport
-from registry.liveness import Connection, news, plausible, standing
+from registry.liveness import Connection, newest_of_connectors, plausible, standing
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OPERATOR = UUID(int=1)
@@ -69,16 +69,18 @@ def test_a_station_was_last_seen_when_it_was_last_heard_or_its_gateway_last_beat
 
 
 def test_of_many_reports_of_a_connector_the_newest_of_the_newest_generation_is_news() -> None:
-    [told] = news([report("charging", 5), report("available", 1, generation=2)])
+    [told] = newest_of_connectors([report("charging", 5), report("available", 1, generation=2)])
     assert told.report.status == "available"
-    [told] = news([report("charging", 5), report("available", 1)])
+    [told] = newest_of_connectors([report("charging", 5), report("available", 1)])
     assert told.report.status == "charging"
 
 
 def test_a_status_that_came_back_within_a_batch_is_since_its_return() -> None:
-    [told] = news([report("available", 1), report("faulted", 2), report("available", 3)])
+    [told] = newest_of_connectors(
+        [report("available", 1), report("faulted", 2), report("available", 3)]
+    )
     assert (told.previous_status, told.since_at) == ("faulted", NOON + s(3))
-    [told] = news([report("available", 1), report("available", 3)])
+    [told] = newest_of_connectors([report("available", 1), report("available", 3)])
     assert (told.previous_status, told.since_at) == (None, NOON + s(1))
 
 
@@ -93,8 +95,8 @@ reports = st.builds(
 
 @given(st.lists(reports, unique_by=lambda r: (r.evse_id, r.generation, r.received_at)))
 def test_the_order_within_a_batch_does_not_matter(batch: list[StatusReport]) -> None:
-    found = news(batch)
-    assert found == news(list(reversed(batch)))
+    found = newest_of_connectors(batch)
+    assert found == newest_of_connectors(list(reversed(batch)))
     keys = [told.report.evse_id for told in found]
     assert keys == sorted(set(keys)) == sorted({one.evse_id for one in batch})
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -13,6 +14,7 @@ from stack import Running, eventually
 from common import credentials
 from common.events import LocationChanged, StationChanged, StationCredentialSet
 from common.exports import XLSX
+from registry.station_imports.columns import ALIASES
 
 from .conftest import SCOPES, Operator
 
@@ -372,3 +374,12 @@ async def test_staff_of_some_locations_imports_into_these_only(
             answer = await limited.post(URL, content=head + row, headers=csv_type)
             assert answer.status_code == status, answer.text
     assert (await stations(operator)).keys() == {one}
+
+
+async def test_the_example_of_the_manual_is_read(operator: Operator) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "stations.md").read_text()
+    begin = page.index("station_id;name")
+    example = page[begin : page.index("```", begin)]
+    preview = await shown(operator, example)
+    assert (preview["faults"], preview["counts"]["make"]) == ([], 2)
+    assert {column for column in ALIASES if f"`{column}`" not in page} == set()

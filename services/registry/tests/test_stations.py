@@ -286,6 +286,14 @@ async def test_every_route_is_closed_to_strangers_and_to_lesser_scopes(
         ("POST", "/v1/stations", {"json": {}}),
         ("POST", "/v1/station-groups", {"json": one}),
         ("POST", "/v1/station-templates", {"json": template}),
+        ("GET", "/v1/evses/DE*ABC*E1/qr", {}),
+        ("POST", "/v1/evses/DE*ABC*E1/qr/reissue", {}),
+        ("POST", "/v1/qr-label-sheets", {"json": {}}),
+        ("PUT", "/v1/qr-settings", {"json": {}}),
+        ("PUT", "/v1/qr-settings/logo", {}),
+        ("DELETE", "/v1/qr-settings/logo", {}),
+        ("POST", "/v1/station-imports", {"content": "station_id"}),
+        ("POST", "/v1/station-imports/preview", {"content": "station_id"}),
     ]
     async with registry.as_(operator.id, "users:read") as weak:
         everything = [*routes, *makers, *(("GET", path, {}) for path in lists)]

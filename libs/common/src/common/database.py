@@ -5,7 +5,7 @@ The handle is called db, never session: here a session is a car being charged.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
@@ -110,14 +110,16 @@ class Connections:
     async def begin(self, operator: Operator | None) -> AsyncIterator[AsyncSession]:
         """One transaction that sees one operator's rows, every one's for PLATFORM, or nobody's.
 
-        None is for the tables that stand outside the walls, or to set_operator later. Commits at
-        the end; then wakes the outbox relay if an event was emitted, and calls what was left with
-        after_commit.
+        None is for the tables that stand outside the walls, or to set_operator later. What was left
+        with before_commit is done at the end, then it commits; then the outbox relay is woken if an
+        event was emitted, and what was left with after_commit is called.
         """
         async with self._make.begin() as db:
             if operator is not None:
                 await set_operator(db, operator)
             yield db
+            for finish in db.info.pop("before_commit", ()):
+                await finish(db)
         if db.info.pop("emitted", False):
             self.emitted.set()
         for call in db.info.pop("after_commit", ()):
@@ -139,6 +141,13 @@ class Connections:
                         "it belongs to a location that is not yours"
                     ) from error
                 raise
+
+
+def before_commit(db: AsyncSession, call: Callable[[AsyncSession], Awaitable[None]]) -> None:
+    """Have something done as the transaction's last, once however often it is asked for."""
+    waiting = db.info.setdefault("before_commit", [])
+    if call not in waiting:
+        waiting.append(call)
 
 
 def after_commit(db: AsyncSession, call: Callable[[], None]) -> None:

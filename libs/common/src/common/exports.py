@@ -56,8 +56,20 @@ async def answer(
 
     Raises TooManyRows, for a spreadsheet alone.
     """
-    batches = _batches(request, caller, query)
     header = [column.name for column in query.selected_columns]
+    batches = _batches(request, caller, query)
+    return await written(header, batches, name=name, format=format, separator=separator)
+
+
+async def written(
+    header: Sequence[str],
+    batches: AsyncIterator[Sequence[Any]],
+    *,
+    name: str,
+    format: Literal["csv", "xlsx"],  # noqa: A002 - as the parameter is called
+    separator: str = ";",
+) -> StreamingResponse:
+    """Rows that no query finds as they stand, but that are reckoned. Raises TooManyRows."""
     if format == "xlsx":
         body, kind = _read(await _spreadsheet(header, batches)), XLSX
     else:

@@ -7,7 +7,7 @@ station and time. A search in the frames' text reads its range whole, so its ran
 import asyncio
 import csv
 import io
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 
@@ -18,12 +18,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Select, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import paging, sse
+from common import paging, sse, unsettled
 from common.auth import Caller, Principal, scoped
 from common.clock import EARLIEST, LATEST, Moment, now
 from common.database import Connections, Db
 from common.problems import Problem
-from csms_gateway import unsettled
 from csms_gateway.connections import StationPath
 from csms_gateway.message_log import Direction, Kind
 from csms_gateway.tables import Message
@@ -226,21 +225,24 @@ async def _newest(connections: Connections, caller: Principal, sought: Sought) -
 
 async def _followed(
     connections: Connections, caller: Principal, sought: Sought, last: int
-) -> AsyncGenerator[sse.Event | None]:
+) -> AsyncGenerator[Sequence[sse.Event]]:
     quiet_since = now()
     while True:
         query = _recent(sought).where(Message.id > last)
         rows, until = await unsettled.next_rows(connections, caller, query, Message.id, _found)
         if until is not None:
-            for row in rows:
-                yield sse.Event(row.id, "message", MessageOut.model_validate(row).model_dump_json())
+            yield [_told(row) for row in rows]
             last = until
             quiet_since = now()
         elif now() - quiet_since > timedelta(seconds=sse.KEEP_ALIVE_S):
             quiet_since = now()
-            yield None
+            yield ()
         if len(rows) < paging.LIMIT_MAX:
             await asyncio.sleep(POLL_S)
+
+
+def _told(row: Message) -> sse.Event:
+    return sse.Event(row.id, "message", MessageOut.model_validate(row).model_dump_json())
 
 
 def _recent(sought: Sought) -> Select[Any]:

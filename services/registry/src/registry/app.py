@@ -11,11 +11,15 @@ from registry import (
     pending_stations,
     station_groups,
     stations,
+    status_stream,
     statuses,
     templates,
+    uptimes,
 )
 from registry.consumers import HANDLERS
 from registry.public_map import clusters, nearby, routes
+from registry.qr import codes, public, sheets
+from registry.qr import settings as qr_settings
 from registry.running import running
 from registry.settings import Settings
 from registry.station_imports import routes as station_imports
@@ -36,6 +40,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             station_groups.router,
             pending_stations.router,
             statuses.router,
+            qr_settings.router,
+            codes.router,
+            sheets.router,
+            public.router,
+            status_stream.router,
+            uptimes.router,
             nearby.router,
             clusters.router,
             routes.router,
@@ -47,8 +57,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     public_limits.install(
         app,
         {
-            "map": [Limit(settings.map_per_minute, 60.0)],
-            "routes": [Limit(settings.routes_per_minute, 60.0)],
+            "qr": [Limit(settings.qr_requests_per_minute, 60.0)],
+            "map": [Limit(settings.map_requests_per_minute, 60.0)],
+            "routes": [Limit(settings.route_requests_per_minute, 60.0)],
         },
     )
     return app

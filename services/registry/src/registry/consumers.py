@@ -5,12 +5,14 @@ registry does not know was never made here (a station's id is known to others on
 StationChanged), so news of it is dropped and logged.
 """
 
+import dataclasses
 import logging
-from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
-from sqlalchemy import TextClause, delete, func, text
+from sqlalchemy import delete, func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -19,6 +21,7 @@ from common.events import (
     BootsReported,
     ConnectionsReported,
     GatewayBeat,
+    MeterValuesReported,
     SessionEnded,
     SessionStarted,
     StationDiscovered,
@@ -26,64 +29,33 @@ from common.events import (
     TariffChanged,
 )
 from common.tariffs import keep_tariff
-from registry import pending_stations
+from registry import news, pending_stations
 from registry.fields import CONNECTOR_ID_MAX, EVSE_ID_MAX
-from registry.liveness import News, newest_by_station, news, plausible
+from registry.liveness import (
+    News,
+    newest_by_station,
+    newest_of_connectors,
+    plausible,
+    standings,
+    stored,
+)
+from registry.news import Upsert
+from registry.power import POWER_MAX_W, readings
 from registry.tables import GatewayReplica
 
 log = logging.getLogger(__name__)
 
 REPLICA_KEEP = timedelta(days=90)  # a gateway that restarts has a new id; the old tells last_seen
 
-TEXT_MAX = 500  # a charger's own words; OCPP allows 50 to 255
-
-Rows = Sequence[Sequence[object]]
-
-
-class Upsert:
-    """News of many stations in one statement: what is newer is stored, strangers are counted.
-
-    One array a column, so that text and plan are the same for every number of rows; made once,
-    since to put a statement together costs more than to send it. In the order of the keys, so
-    that replicas that write the same rows cannot wait for each other in a circle.
-    """
-
-    def __init__(
-        self, table: str, columns: dict[str, str], keys: int, changes: str, news: str
-    ) -> None:
-        """columns: with their types, keys first; changes and news: of the row and of excluded."""
-        self._columns = list(columns)
-        names, key = ", ".join(columns), ", ".join(self._columns[:keys])
-        arrays = ", ".join(f"cast(:{name} as {kind}[])" for name, kind in columns.items())
-        at_home = "station.operator_id = told.operator_id and station.id = told.station_id"
-        self._statement: TextClause = text(
-            f"with told as (select * from unnest({arrays}) as told ({names})), "  # noqa: S608
-            f"written as (insert into {table} as was ({names}) "
-            f"select told.* from told join station on {at_home} order by {key} "
-            f"on conflict ({key}) do update set {changes} where {news}) "
-            f"select count(*) from told where not exists (select from station where {at_home})"
-        )
-
-    async def __call__(self, db: AsyncSession, rows: Rows) -> None:
-        if not rows:
-            return
-        columns = zip(*rows, strict=True)
-        values = {name: list(found) for name, found in zip(self._columns, columns, strict=True)}
-        if strangers := await db.scalar(self._statement, values):
-            log.warning("%d reports of unknown stations are dropped", strangers)
-
 
 def _as_told(columns: Iterable[str]) -> str:
     return ", ".join(f"{name} = excluded.{name}" for name in columns)
 
 
-def _stored(words: str | None) -> str | None:
-    """Postgres cannot store NUL, and some chargers pad with it."""
-    return words.replace("\0", "")[:TEXT_MAX] if words is not None else None
-
-
 async def note_beat(db: AsyncSession, event: GatewayBeat) -> None:
-    new = insert(GatewayReplica).values(replica=event.replica, last_beat_at=event.occurred_at)
+    new = insert(GatewayReplica).values(
+        replica=event.replica, last_beat_at=event.occurred_at, silent=True
+    )
     newest = func.greatest(GatewayReplica.last_beat_at, new.excluded.last_beat_at)
     await db.execute(
         new.on_conflict_do_update(index_elements=["replica"], set_={"last_beat_at": newest})
@@ -110,11 +82,38 @@ async def note_connections(db: AsyncSession, event: ConnectionsReported) -> None
     rows = [
         (
             one.operator_id, one.station_id,
-            one.generation, one.replica, one.connected, _stored(one.protocol), one.at,
+            one.generation, one.replica, one.connected, stored(one.protocol), one.at,
         )
         for one in newest
     ]  # fmt: skip
-    await upsert_connections(db, rows)
+    news.note(db, await upsert_connections(db, rows))
+    await upsert_history(db, _opened_and_closed(event))
+
+
+OPENED: Final = STATION | {
+    "generation": "bigint", "replica": "uuid", "opened_at": "timestamptz",
+    "closed_at": "timestamptz",
+}  # fmt: skip
+upsert_history = Upsert(
+    "station_connection", OPENED, 3,
+    "opened_at = least(was.opened_at, excluded.opened_at), "
+    "closed_at = least(was.closed_at, excluded.closed_at)",
+    "(was.opened_at, was.closed_at) is distinct from "
+    "(least(was.opened_at, excluded.opened_at), least(was.closed_at, excluded.closed_at))",
+)  # fmt: skip
+
+
+def _opened_and_closed(event: ConnectionsReported) -> list[tuple[object, ...]]:
+    """In the order of OPENED, once each connection."""
+    found: dict[tuple[UUID, str, int], tuple[UUID, list[datetime], list[datetime]]] = {}
+    for one in event.reports:
+        key = (one.operator_id, one.station_id, one.generation)
+        _, opened, closed = found.setdefault(key, (one.replica, [], []))
+        (opened if one.connected else closed).append(one.at)
+    return [
+        (*key, replica, min(opened, default=None), min(closed, default=None))
+        for key, (replica, opened, closed) in sorted(found.items())
+    ]
 
 
 BOOT: Final = {
@@ -133,12 +132,12 @@ async def note_boots(db: AsyncSession, event: BootsReported) -> None:
     rows = [
         (
             one.operator_id, one.station_id, one.generation, one.at,
-            _stored(one.vendor), _stored(one.model),
-            _stored(one.serial_number), _stored(one.firmware_version),
+            stored(one.vendor), stored(one.model),
+            stored(one.serial_number), stored(one.firmware_version),
         )
         for one in newest
     ]  # fmt: skip
-    await upsert_boots(db, rows)
+    news.note(db, await upsert_boots(db, rows))
 
 
 CONNECTOR: Final = STATION | {"evse_id": "integer", "connector_id": "integer"}
@@ -162,7 +161,20 @@ async def note_statuses(db: AsyncSession, event: StatusesReported) -> None:
     reports = [report for report in event.reports if plausible(report)]
     if dropped := len(event.reports) - len(reports):
         log.warning("%d status reports of connectors that cannot be are dropped", dropped)
-    await upsert_statuses(db, _status_rows(news(reports)))
+    news.note(db, await upsert_statuses(db, _status_rows(newest_of_connectors(reports))))
+    await upsert_standings(db, [dataclasses.astuple(one) for one in standings(reports)])
+
+
+SLOT: Final = CONNECTOR | {
+    "slot_at": "timestamptz", "generation": "bigint", "at": "timestamptz", "standing": "text",
+    "error_code": "text", "vendor_error_code": "text",
+}  # fmt: skip
+upsert_standings = Upsert(
+    "connector_standing", SLOT, len(CONNECTOR) + 1,
+    _as_told(("generation", "at", "standing", "error_code", "vendor_error_code")),
+    "(was.generation, was.at, was.standing) < "
+    "(excluded.generation, excluded.at, excluded.standing)",
+)  # fmt: skip
 
 
 def _status_rows(batch: Iterable[News]) -> list[tuple[object, ...]]:
@@ -177,9 +189,9 @@ def _status_rows(batch: Iterable[News]) -> list[tuple[object, ...]]:
             told.report.status,
             told.previous_status,
             told.since_at,
-            _stored(told.report.error_code),
-            _stored(told.report.vendor_error_code),
-            _stored(told.report.info),
+            stored(told.report.error_code),
+            stored(told.report.vendor_error_code),
+            stored(told.report.info),
             told.report.reported_at,
             told.report.received_at,
         )
@@ -190,7 +202,7 @@ def _status_rows(batch: Iterable[News]) -> list[tuple[object, ...]]:
 EVSE: Final = STATION | {"evse_id": "integer"}
 SESSION: Final = {
     "connector_id": "integer", "session_id": "uuid", "started_at": "timestamptz",
-    "ended_at": "timestamptz",
+    "ended_at": "timestamptz", "meter_start_wh": "bigint",
 }  # fmt: skip
 # Of one session the end is the last word, whatever order they come in.
 upsert_sessions = Upsert(
@@ -208,8 +220,53 @@ async def note_session(db: AsyncSession, event: SessionStarted | SessionEnded) -
     row = (
         event.operator_id, event.station_id, event.evse_id,
         event.connector_id, event.session_id, event.started_at, ended_at,
+        event.meter_start_wh,
     )  # fmt: skip
-    await upsert_sessions(db, [row])
+    news.note(db, await upsert_sessions(db, [row]))
+
+
+METER: Final = {
+    "session_id": "uuid", "sampled_at": "timestamptz", "power_w": "bigint",
+    "register_wh": "bigint", "base_wh": "bigint", "base_at": "timestamptz",
+}  # fmt: skip
+# A shorter time than this, with a register that counts whole Wh, says nothing of the power.
+POWER_OVER_S: Final = 5
+_SAME: Final = "was.session_id = excluded.session_id"
+_SINCE_BASE: Final = "extract(epoch from excluded.sampled_at - was.base_at)"
+_RECKONED: Final = (
+    f"{_SAME} and excluded.register_wh >= was.base_wh and {_SINCE_BASE} >= {POWER_OVER_S}"
+)
+_NEW_BASE: Final = (
+    "excluded.register_wh is not null and (was.base_at is null "
+    f"or not {_SAME} or {_SINCE_BASE} >= {POWER_OVER_S})"
+)
+upsert_meters = Upsert(
+    "evse_meter", EVSE | METER, len(EVSE),
+    "session_id = excluded.session_id, sampled_at = excluded.sampled_at, "
+    "power_w = coalesce(excluded.power_w, "
+    f"case when {_RECKONED} then "
+    f"least({POWER_MAX_W}, round((excluded.register_wh - was.base_wh) * 3600 / {_SINCE_BASE})) "
+    f"when {_SAME} then was.power_w end), "
+    "register_wh = coalesce(excluded.register_wh, "
+    f"case when {_SAME} then was.register_wh end), "
+    f"base_wh = case when {_NEW_BASE} then excluded.register_wh when {_SAME} then was.base_wh end, "
+    f"base_at = case when {_NEW_BASE} then excluded.sampled_at when {_SAME} then was.base_at end",
+    "was.sampled_at <= excluded.sampled_at",
+)  # fmt: skip
+
+
+async def note_meters(db: AsyncSession, event: MeterValuesReported) -> None:
+    """The newest reading an EVSE: what was before is billing's."""
+    rows = [
+        (
+            one.operator_id, one.station_id, one.evse_id, one.session_id, one.sampled_at,
+            one.power_w, one.register_wh,
+            one.register_wh, None if one.register_wh is None else one.sampled_at,
+        )
+        for one in readings(event.reports)
+        if 0 <= one.evse_id <= EVSE_ID_MAX
+    ]  # fmt: skip
+    news.note(db, await upsert_meters(db, rows))
 
 
 HANDLERS: inbox.Handlers = {
@@ -218,6 +275,7 @@ HANDLERS: inbox.Handlers = {
     BootsReported: note_boots,
     StationDiscovered: pending_stations.note_discovery,
     StatusesReported: note_statuses,
+    MeterValuesReported: note_meters,
     SessionStarted: note_session,
     SessionEnded: note_session,
     TariffChanged: keep_tariff,

@@ -6,8 +6,8 @@ Pure: events come in any order and twice, and time is an argument.
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal, TypeVar
 from uuid import UUID
 
 from common.events import BootReport, ConnectionReport, ConnectorStatus, StatusReport
@@ -77,7 +77,7 @@ def plausible(report: StatusReport) -> bool:
     return report.evse_id <= EVSE_ID_MAX and report.connector_id <= CONNECTOR_ID_MAX
 
 
-def news(reports: Iterable[StatusReport]) -> list[News]:
+def newest_of_connectors(reports: Iterable[StatusReport]) -> list[News]:
     """One item a connector, in the order of station, EVSE and connector.
 
     The order keeps two replicas that write the same rows from waiting for each other in a circle.
@@ -89,8 +89,73 @@ def news(reports: Iterable[StatusReport]) -> list[News]:
     return [_newest(told) for _, told in sorted(by_connector.items())]
 
 
+Working = Literal["working", "faulted", "unavailable"]
+
+# Of what a connector says within a slot the last counts, so a station that floods is bounded.
+SLOT: Final = timedelta(seconds=10)
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Stood:
+    """How a connector stood; its members in the order of the table's columns."""
+
+    operator_id: UUID
+    station_id: str
+    evse_id: int
+    connector_id: int
+    slot_at: datetime
+    generation: int
+    at: datetime  # when the gateway heard it: a charger's clock moves no downtime
+    standing: Working
+    error_code: str | None
+    vendor_error_code: str | None
+
+
+def standings(reports: Iterable[StatusReport]) -> list[Stood]:
+    """The last of each connector and slot, in the order of these."""
+    found: dict[tuple[UUID, str, int, int, datetime], Stood] = {}
+    for report in reports:
+        one = _stood(report)
+        key = (one.operator_id, one.station_id, one.evse_id, one.connector_id, one.slot_at)
+        if key not in found or _order(found[key]) < _order(one):
+            found[key] = one
+    return [one for _, one in sorted(found.items())]
+
+
+def _order(one: Stood) -> tuple[int, datetime, str]:
+    return one.generation, one.at, one.standing
+
+
+def _stood(report: StatusReport) -> Stood:
+    standing: Working = "working"
+    if report.status in ("faulted", "unavailable"):
+        standing = report.status
+    faulted = standing == "faulted"
+    return Stood(
+        report.operator_id,
+        report.station_id,
+        report.evse_id,
+        report.connector_id,
+        report.received_at - (report.received_at - EPOCH) % SLOT,
+        report.generation,
+        report.received_at,
+        standing,
+        stored(report.error_code) if faulted else None,
+        stored(report.vendor_error_code) if faulted else None,
+    )
+
+
+TEXT_MAX: Final = 500  # a charger's own words; OCPP allows 50 to 255
+
+
+def stored(words: str | None) -> str | None:
+    """Postgres cannot store NUL, and some chargers pad with it."""
+    return words.replace("\0", "")[:TEXT_MAX] if words is not None else None
+
+
 def newest_by_station(reports: Iterable[R], newness: Callable[[R], Any]) -> list[R]:
-    """The newest report of each station, in the order of the stations, as in news()."""
+    """The newest report of each station, in the order of the stations for the same reason."""
     found: dict[tuple[UUID, str], R] = {}
     for report in sorted(reports, key=newness):
         found[report.operator_id, report.station_id] = report

@@ -20,10 +20,10 @@ class Settings(settings.Settings):
         pattern="^wss?://",
         description="where chargers reach the gateway; a station's id is appended",
     )
-    map_per_minute: int = Field(
+    map_requests_per_minute: int = Field(
         default=600, ge=0, description="requests of the public map from one network; 0: no limit"
     )
-    routes_per_minute: int = Field(
+    route_requests_per_minute: int = Field(
         default=60,
         ge=0,
         description="ways to stations and stations along ways that one network may ask for; "
@@ -36,4 +36,12 @@ class Settings(settings.Settings):
     )
     routing_engine: Literal["osrm", "valhalla"] = Field(
         default="osrm", description="what answers at the routing URL"
+    )
+    qr_requests_per_minute: int = Field(
+        default=600,
+        ge=0,
+        le=100_000,
+        description="requests of scanned QR codes and apps, without a token, that a network (/24 "
+        "of IPv4, /64 of IPv6) may send; many phones share one. Each replica counts for itself, in "
+        "memory. 0: no limit",
     )

@@ -1,4 +1,4 @@
-"""How stations are doing now: connection, boot, connectors and the sessions that run."""
+"""How stations are doing now: connection, boot, connectors, sessions that run and their power."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -8,7 +8,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Select, select, tuple_
+from sqlalchemy import Select, and_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import clock, paging
@@ -18,8 +18,16 @@ from common.events import ConnectorStatus
 from common.paging import Cursor, Limit, Page
 from registry import stations
 from registry.fields import StationId
+from registry.group_members import members
 from registry.liveness import Connection, alive_after, standing
-from registry.tables import ConnectorLive, EvseSession, GatewayReplica, Station, StationLive
+from registry.tables import (
+    ConnectorLive,
+    EvseMeter,
+    EvseSession,
+    GatewayReplica,
+    Station,
+    StationLive,
+)
 
 router = APIRouter(prefix="/v1", tags=["status"])
 
@@ -47,6 +55,30 @@ class RunningSessionOut(BaseModel):
     session_id: UUID
     connector_id: int
     started_at: datetime
+    energy_wh: int | None = Field(default=None, description="so far; null: not known")
+    power_w: int | None = Field(
+        default=None, description="as the charger said, else by its register; null: not known"
+    )
+    metered_at: datetime | None = Field(
+        default=None, description="when the charger read that, by its own time"
+    )
+
+
+def _running(session: EvseSession, meter: EvseMeter | None) -> RunningSessionOut:
+    shown = RunningSessionOut.model_validate(session)
+    if meter is None or meter.session_id != session.session_id:
+        return shown
+    energy_wh = None
+    if meter.register_wh is not None and session.meter_start_wh is not None:
+        energy_wh = meter.register_wh - session.meter_start_wh
+    return shown.model_copy(
+        update={
+            "power_w": meter.power_w,
+            "metered_at": meter.sampled_at,
+            # A register that runs backwards tells nothing.
+            "energy_wh": energy_wh if energy_wh is None or energy_wh >= 0 else None,
+        }
+    )
 
 
 class EvseStatusOut(BaseModel):
@@ -87,7 +119,9 @@ class StationStatusOut(BaseModel):
 
 
 def _evses(
-    station: Station, reports: Sequence[ConnectorLive], sessions: Iterable[EvseSession]
+    station: Station,
+    reports: Sequence[ConnectorLive],
+    sessions: Iterable[tuple[EvseSession, EvseMeter | None]],
 ) -> list[EvseStatusOut]:
     codes = {evse.evse_id: evse.code for evse in station.evses}
     connectors: dict[int, dict[int, ConnectorStatusOut]] = {
@@ -101,11 +135,7 @@ def _evses(
         if report.evse_id:
             told = ConnectorStatusOut.model_validate(report)
             connectors.setdefault(report.evse_id, {})[report.connector_id] = told
-    running = {
-        one.evse_id: RunningSessionOut.model_validate(one)
-        for one in sessions
-        if one.ended_at is None
-    }
+    running = {one.evse_id: _running(one, meter) for one, meter in sessions if one.ended_at is None}
     return [
         EvseStatusOut(
             evse_id=evse_id,
@@ -121,7 +151,7 @@ def _status(
     station: Station,
     known: tuple[StationLive, datetime | None] | None,
     reports: Sequence[ConnectorLive],
-    sessions: Sequence[EvseSession],
+    sessions: Sequence[tuple[EvseSession, EvseMeter | None]],
     now: datetime,
 ) -> StationStatusOut:
     live, beat_at = known or (None, None)
@@ -148,7 +178,7 @@ def _status(
     )
 
 
-async def _statuses(db: AsyncSession, found: Sequence[Station]) -> list[StationStatusOut]:
+async def of(db: AsyncSession, found: Sequence[Station]) -> list[StationStatusOut]:
     """Four statements a page, however many stations are on it."""
     if not found:
         return []
@@ -167,9 +197,15 @@ async def _statuses(db: AsyncSession, found: Sequence[Station]) -> list[StationS
     reports: dict[str, list[ConnectorLive]] = defaultdict(list)
     for report in await db.scalars(select(ConnectorLive).where(of_these(ConnectorLive))):
         reports[report.station_id].append(report)
-    sessions: dict[str, list[EvseSession]] = defaultdict(list)
-    for session in await db.scalars(select(EvseSession).where(of_these(EvseSession))):
-        sessions[session.station_id].append(session)
+    sessions: dict[str, list[tuple[EvseSession, EvseMeter | None]]] = defaultdict(list)
+    same_evse = and_(
+        EvseMeter.operator_id == EvseSession.operator_id,
+        EvseMeter.station_id == EvseSession.station_id,
+        EvseMeter.evse_id == EvseSession.evse_id,
+    )
+    with_meter = select(EvseSession, EvseMeter).outerjoin(EvseMeter, same_evse)
+    for session, meter in await db.execute(with_meter.where(of_these(EvseSession))):
+        sessions[session.station_id].append((session, meter))
     now = clock.now()
     return [_status(one, live.get(one.id), reports[one.id], sessions[one.id], now) for one in found]
 
@@ -205,6 +241,9 @@ def _with_online(query: Select[Any], *, online: bool) -> Select[Any]:
 async def list_statuses(
     db: Db,
     location_id: UUID | None = None,
+    group_id: Annotated[
+        UUID | None, Query(description="stations of this group, and of those in it")
+    ] = None,
     station_id: Annotated[StationId | None, Query()] = None,
     status: Annotated[
         ConnectorStatus | None, Query(description="stations with a connector in this status")
@@ -217,6 +256,8 @@ async def list_statuses(
     query = select(Station)
     if location_id is not None:
         query = query.where(Station.location_id == location_id)
+    if group_id is not None:
+        query = query.where(Station.id.in_(members(group_id)))
     if station_id is not None:
         query = query.where(Station.id == station_id)
     if active is not None:
@@ -226,7 +267,7 @@ async def list_statuses(
     if online is not None:
         query = _with_online(query, online=online)
     found, next_cursor = await paging.rows(db, query, Station.id, limit=limit, cursor=cursor)
-    return Page(items=await _statuses(db, found), next_cursor=next_cursor)
+    return Page(items=await of(db, found), next_cursor=next_cursor)
 
 
 @router.get(
@@ -235,5 +276,5 @@ async def list_statuses(
     dependencies=[scoped("status:read")],
 )
 async def read_status(station_id: StationId, db: Db) -> StationStatusOut:
-    [status] = await _statuses(db, [await stations.find(db, station_id)])
+    [status] = await of(db, [await stations.find(db, station_id)])
     return status

@@ -9,10 +9,10 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import sse
+from common import sse, unsettled
 from common.auth import Caller, Principal, scoped
 from common.database import PLATFORM, Connections
-from csms_gateway import tables, unsettled
+from csms_gateway import tables
 from csms_gateway.commands.shown import CommandOut, StationFilter, filtered
 
 router = APIRouter(prefix="/v1", tags=["commands"])
@@ -50,7 +50,7 @@ async def _newest(connected: Connections) -> int:
 
 async def _changes(
     request: Request, caller: Principal, station_id: str | None, last: int
-) -> AsyncGenerator[sse.Event | None]:
+) -> AsyncGenerator[Sequence[sse.Event]]:
     connected = request.app.state.connections
     with request.app.state.beside.gateway.feed.following() as told:
         while True:
@@ -59,15 +59,17 @@ async def _changes(
                 connected, caller, query, tables.Command.change, _found
             )
             if until is not None:
-                for row in rows:
-                    command = CommandOut.model_validate(row)
-                    yield sse.Event(row.change, "command", command.model_dump_json())
+                yield [_told(row) for row in rows]
                 last = until
             else:
                 try:
                     await asyncio.wait_for(told.get(), sse.KEEP_ALIVE_S)
                 except TimeoutError:
-                    yield None
+                    yield ()
+
+
+def _told(row: tables.Command) -> sse.Event:
+    return sse.Event(row.change, "command", CommandOut.model_validate(row).model_dump_json())
 
 
 async def _found(db: AsyncSession, query: Select[Any]) -> Sequence[tables.Command]:

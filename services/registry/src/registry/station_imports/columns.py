@@ -88,7 +88,7 @@ PLUGS: Final[dict[str, Standard]] = {
     "type2": "IEC_62196_T2", "ccs": "IEC_62196_T2_COMBO", "ccs2": "IEC_62196_T2_COMBO",
     "ccs1": "IEC_62196_T1_COMBO", "schuko": "DOMESTIC_F", "chademo": "CHADEMO",
 }  # fmt: skip
-_NUMBER: Final = re.compile(r"-?[0-9]{1,10}(?:[.,][0-9]{1,12})?")
+_NUMBER: Final = re.compile(r"-?[0-9]{1,10}(?:[.,][0-9]{1,20})?")
 _GERMAN_DAY: Final = re.compile(r"([0-9]{1,2})\.([0-9]{1,2})\.([0-9]{4})")
 
 Reader = Callable[[str], Any]

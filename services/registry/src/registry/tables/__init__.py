@@ -6,7 +6,16 @@ whatever is newer.
 
 from registry.tables.declarative import Table
 from registry.tables.groups import StationGroup, StationGroupMember, StationSubgroup
-from registry.tables.live import ConnectorLive, EvseSession, GatewayReplica, StationLive
+from registry.tables.history import ConnectorStanding, StationConnection
+from registry.tables.live import (
+    CHANGE,
+    ConnectorLive,
+    EvseMeter,
+    EvseSession,
+    GatewayReplica,
+    LiveChange,
+    StationLive,
+)
 from registry.tables.pending import PendingStation
 from registry.tables.places import (
     Connector,
@@ -17,18 +26,27 @@ from registry.tables.places import (
     StationTemplate,
 )
 from registry.tables.public_map import MapChange, Tariff
+from registry.tables.qr import QrLogo, QrRevision, QrSettings
 
 __all__ = [
+    "CHANGE",
     "Connector",
     "ConnectorLive",
+    "ConnectorStanding",
     "Evse",
+    "EvseMeter",
     "EvseSession",
     "GatewayReplica",
+    "LiveChange",
     "Location",
     "LocationPhoto",
     "MapChange",
     "PendingStation",
+    "QrLogo",
+    "QrRevision",
+    "QrSettings",
     "Station",
+    "StationConnection",
     "StationGroup",
     "StationGroupMember",
     "StationLive",

@@ -6,7 +6,10 @@ from uuid import UUID
 from sqlalchemy import (
     BigInteger,
     ForeignKeyConstraint,
+    Index,
     Integer,
+    Sequence,
+    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -20,6 +23,8 @@ class GatewayReplica(Table):
 
     replica: Mapped[UUID] = mapped_column(primary_key=True)
     last_beat_at: Mapped[datetime]
+    # Whether its stations were last told to be offline, for it did not beat (registry.silence).
+    silent: Mapped[bool]
 
 
 class StationLive(Table):
@@ -89,3 +94,47 @@ class EvseSession(Table):
     session_id: Mapped[UUID]
     started_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
+    meter_start_wh: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class EvseMeter(Table):
+    """The newest reading of an EVSE in a session; it may be known before the session's start."""
+
+    __tablename__ = "evse_meter"
+    __table_args__ = (
+        ForeignKeyConstraint(["operator_id", "station_id"], ["station.operator_id", "station.id"]),
+    )
+
+    operator_id: Mapped[UUID] = mapped_column(primary_key=True)
+    station_id: Mapped[str] = mapped_column(primary_key=True)
+    evse_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    session_id: Mapped[UUID]
+    sampled_at: Mapped[datetime]
+    power_w: Mapped[int | None] = mapped_column(BigInteger)
+    register_wh: Mapped[int | None] = mapped_column(BigInteger)
+    # An earlier reading of the register, by which the power is known of chargers that do not say.
+    base_wh: Mapped[int | None] = mapped_column(BigInteger)
+    base_at: Mapped[datetime | None]
+
+
+CHANGE = Sequence("live_change_seq", metadata=Table.metadata)
+
+
+class LiveChange(Table):
+    """What has news, by number: an EVSE, or as EVSE 0 the station itself.
+
+    One row each, however often it changes: who comes back after any time reads what is new to them.
+    """
+
+    __tablename__ = "live_change"
+    __table_args__ = (
+        ForeignKeyConstraint(["operator_id", "station_id"], ["station.operator_id", "station.id"]),
+        Index("ix_live_change_change", "change"),
+    )
+
+    operator_id: Mapped[UUID] = mapped_column(primary_key=True)
+    station_id: Mapped[str] = mapped_column(primary_key=True)
+    evse_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    change: Mapped[int] = mapped_column(
+        BigInteger, CHANGE, server_default=text("nextval('live_change_seq')")
+    )

@@ -5,8 +5,8 @@ from alembic import op
 
 from common.migrate import tenant_walls
 
-revision = "0010"
-down_revision = "0008"
+revision = "0011"
+down_revision = "0010"
 
 # Told by the database, so that nobody who writes can forget it. Of what chargers report, only what
 # the map shows: most reports repeat what is known.

@@ -12,12 +12,11 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy import Select, text
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 
 from common import paging
 from common.auth import Principal
 from common.database import PLATFORM, Connections
-from csms_gateway.tables.declarative import Table
 
 LOOK_EVERY_S: Final = 0.02  # a transaction lasts some milliseconds
 WRITERS: Final = text("""
@@ -27,7 +26,7 @@ where locktype = 'relation' and mode = 'RowExclusiveLock' and granted
     and database = (select oid from pg_database where datname = current_database())
 """)
 
-Row = TypeVar("Row", bound=Table)
+Row = TypeVar("Row", bound=DeclarativeBase)
 Find = Callable[[AsyncSession, Select[Any]], Awaitable[Sequence[Row]]]
 
 
@@ -37,13 +36,14 @@ async def next_rows(
     query: Select[Any],
     number: InstrumentedAttribute[int],
     find: Find[Row],
+    limit: int = paging.LIMIT_MAX,
 ) -> tuple[Sequence[Row], int | None]:
-    """The next of a query by a number, LIMIT_MAX of them and those that were not settled, and up
+    """The next of a query by a number, so many of them and those that were not settled, and up
     to which number these are all. None: there are none.
     """
     query = query.order_by(number)
     async with connections.acting(caller) as db:
-        seen = await find(db, query.limit(paging.LIMIT_MAX))
+        seen = await find(db, query.limit(limit))
     if not seen:
         return seen, None
     until: int = getattr(seen[-1], number.key)
@@ -52,12 +52,12 @@ async def next_rows(
         return await find(db, query.where(number <= until)), until
 
 
-async def _writers(connections: Connections, table: type[Table]) -> set[str]:
+async def _writers(connections: Connections, table: type[DeclarativeBase]) -> set[str]:
     async with connections.begin(PLATFORM) as db:
         return set(await db.scalars(WRITERS, {"name": table.__tablename__}))
 
 
-async def gone(connections: Connections, table: type[Table]) -> None:
+async def gone(connections: Connections, table: type[DeclarativeBase]) -> None:
     """Return when all who write the table now have committed or given up."""
     waited_for = await _writers(connections, table)
     while waited_for:
