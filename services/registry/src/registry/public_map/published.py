@@ -146,7 +146,9 @@ def entry(row: Row[Any]) -> Entry:
         ],
     }
     at = Point(row.latitude, row.longitude)
-    return Entry(row.id, row.operator_id, at, row.replica, offers, orjson.dumps(told))
+    # Copied, for orjson's bytes keep the room they were written in, some kilobytes each.
+    shown = bytes(memoryview(orjson.dumps(told)))
+    return Entry(row.id, row.operator_id, at, row.replica, offers, shown)
 
 
 def _offer(evse: dict[str, Any], *, working: bool) -> Offer:
