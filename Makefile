@@ -6,7 +6,7 @@ PYTHON ?= python3.11
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab demo charger token test fuzz lint format bench bench-alerts bench-audit bench-authorize bench-imports bench-lists bench-live bench-stations load soak lock migration docs clean-data clean
+.PHONY: help run lab demo charger token test fuzz lint format bench bench-alerts bench-audit bench-authorize bench-imports bench-lists bench-live bench-nearby bench-stations load soak lock migration docs clean-data clean
 
 help: ## print these targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ bench-authorize: .venv/ready ## 500 decisions a second on 100,000 cards, beside 
 
 bench-lists: .venv/ready ## a partner's list of 500,000 cards, beside a bare COPY
 	@PYTHONPATH=tests $(PY) -m bench.lists
+
+bench-nearby: .venv/ready ## apps ask among 150,000 stations, beside a bare route and a scan in SQL
+	@PYTHONPATH=tests $(PY) -m bench.nearby
 
 bench-live: .venv/ready ## from a charger's status to 50 followers, beside a bare NATS echo
 	@PYTHONPATH=tests $(PY) -m bench.live

@@ -65,6 +65,9 @@ class Suite:
             "CSMS_PUBLIC_URL": "https://console.example/",
             "CSMS_ALERTS_EVERY_S": "0.5",
             "CSMS_ALERT_BUNDLE_S": "1",
+            # All tests are of one network.
+            "CSMS_MAP_REQUESTS_PER_MINUTE": "0",
+            "CSMS_ROUTE_REQUESTS_PER_MINUTE": "0",
             "CSMS_SECRET_KEY": "a-secret-key-of-the-tests-and-of-nobody-else",
             "CSMS_BOOTSTRAP_EMAIL": ADMIN,
             "CSMS_BOOTSTRAP_PASSWORD": PASSWORD,

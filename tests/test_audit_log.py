@@ -45,6 +45,7 @@ EXCUSED = {
     "registry": {
         "connector_live": CHARGERS, "evse_session": CHARGERS, "station_live": CHARGERS,
         "gateway_replica": EVENTS, "evse_meter": CHARGERS, "live_change": MACHINERY,
+        "map_change": MACHINERY, "tariff": EVENTS,
         "station_connection": CHARGERS, "connector_standing": CHARGERS,
         "operator": EVENTS,
         "alert_round": MACHINERY, "mail": MACHINERY, "webhook_delivery": MACHINERY,

@@ -16,9 +16,9 @@ from stack import Running, eventually
 
 from common import authorize, bus, signing
 from common.authorize import AuthorizeAnswer, AuthorizeQuestion
+from common.breaker import FAILURES_MAX
 from common.clock import now
 from common.events import CardChanged, TariffChanged
-from identity.partners.breaker import FAILURES_MAX
 from identity.partners.real_time import AT_ONCE_MAX, LIMIT_S
 
 from .partnership import as_partner

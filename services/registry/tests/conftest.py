@@ -27,7 +27,9 @@ SCOPES = (
 async def registry(servers: Servers, issuer: Issuer) -> AsyncIterator[Running]:
     public = "wss://csms.example/ocpp/"
     secret_key = "a secret key of the tests of registry"
-    given = {"ocpp_public_url": public, "secret_key": secret_key}
+    # Tests look again and again; what is too much has a test of its own.
+    unlimited = {"map_requests_per_minute": 0, "route_requests_per_minute": 0}
+    given = {"ocpp_public_url": public, "secret_key": secret_key, **unlimited}
     async with one_service(servers, issuer, "registry", **given) as service:
         yield service
         async with service.app.state.connections.begin(PLATFORM) as db:

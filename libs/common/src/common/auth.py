@@ -205,6 +205,12 @@ async def _principal(request: Request, token: str) -> Principal:
 Caller = Annotated[Principal, Security(_authenticate)]
 
 
+async def caller_if_any(request: Request) -> Principal | None:
+    """Of a route that asks for no token but makes use of one. Raises Unauthenticated: a bad one."""
+    credentials = await bearer(request)
+    return await _principal(request, credentials.credentials) if credentials else None
+
+
 def scoped(scope: str) -> Any:
     """A route's dependency: refuse callers whose token lacks the scope."""
     return Security(_authenticate, scopes=[scope])

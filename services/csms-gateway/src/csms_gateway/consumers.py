@@ -13,8 +13,9 @@ from common.events import (
     StationRefused,
     TariffChanged,
 )
+from common.tariffs import keep_tariff
 from csms_gateway import privacy
-from csms_gateway.tables import OperatorName, RefusedStation, Station, Tariff
+from csms_gateway.tables import OperatorName, RefusedStation, Station
 
 
 async def keep_station(db: AsyncSession, event: StationChanged) -> None:
@@ -55,23 +56,6 @@ async def keep_credential(db: AsyncSession, event: StationCredentialSet) -> None
         where=Station.credential_version < new.excluded.credential_version,
     )
     await db.execute(newer)
-
-
-async def keep_tariff(db: AsyncSession, event: TariffChanged) -> None:
-    """A version never changes; one told without its prices is of no use to a station.
-
-    Nor is one of an agreement: a station shows the operator's own.
-    """
-    if event.prices is None or event.agreed_only:
-        return
-    new = insert(Tariff).values(
-        tariff_id=event.tariff_id,
-        operator_id=event.operator_id,
-        name=event.name,
-        valid_from=event.valid_from,
-        **event.prices.model_dump(),
-    )
-    await db.execute(new.on_conflict_do_nothing())
 
 
 async def keep_operator(db: AsyncSession, event: OperatorChanged) -> None:

@@ -21,6 +21,7 @@ from registry import (
     uptimes,
 )
 from registry.consumers import HANDLERS
+from registry.public_map import clusters, nearby, routes
 from registry.qr import codes, public, sheets
 from registry.qr import settings as qr_settings
 from registry.running import running
@@ -52,10 +53,20 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             public.router,
             status_stream.router,
             uptimes.router,
+            nearby.router,
+            clusters.router,
+            routes.router,
         ],
         HANDLERS,
         title="registry",
         around=partial(running, settings),
     )
-    public_limits.install(app, {"qr": [Limit(settings.qr_requests_per_minute, 60.0)]})
+    public_limits.install(
+        app,
+        {
+            "qr": [Limit(settings.qr_requests_per_minute, 60.0)],
+            "map": [Limit(settings.map_requests_per_minute, 60.0)],
+            "routes": [Limit(settings.route_requests_per_minute, 60.0)],
+        },
+    )
     return app

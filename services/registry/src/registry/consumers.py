@@ -28,7 +28,9 @@ from common.events import (
     SessionStarted,
     StationDiscovered,
     StatusesReported,
+    TariffChanged,
 )
+from common.tariffs import keep_tariff
 from registry import failures, news, operators, pending_stations
 from registry.fields import CONNECTOR_ID_MAX, EVSE_ID_MAX
 from registry.liveness import (
@@ -283,4 +285,5 @@ HANDLERS: inbox.Handlers = {
     SessionEnded: note_session,
     IncidentOpened: failures.note_incident,
     OperatorChanged: operators.keep_operator,
+    TariffChanged: keep_tariff,
 }

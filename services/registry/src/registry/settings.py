@@ -1,8 +1,17 @@
 """Settings of registry alone, beside the shared ones."""
 
-from pydantic import Field
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
 
 from common.mail import MailSettings
+from common.outbound import check_url
+
+
+def _callable(url: str) -> str:
+    if url:
+        check_url(url, allow_private=True)
+    return url
 
 
 class Settings(MailSettings):
@@ -23,6 +32,23 @@ class Settings(MailSettings):
         ge=0,
         le=3600,
         description="what a rule finds meanwhile is told in one mail",
+    )
+    map_requests_per_minute: int = Field(
+        default=600, ge=0, description="requests of the public map from one network; 0: no limit"
+    )
+    route_requests_per_minute: int = Field(
+        default=60,
+        ge=0,
+        description="ways to stations and stations along ways that one network may ask for; "
+        "0: no limit",
+    )
+    routing_url: Annotated[str, AfterValidator(_callable)] = Field(
+        default="",
+        description="an OSRM or Valhalla server that tells apps the way to a station, in your own "
+        "network too; without one they get the straight line's length",
+    )
+    routing_engine: Literal["osrm", "valhalla"] = Field(
+        default="osrm", description="what answers at the routing URL"
     )
     qr_requests_per_minute: int = Field(
         default=600,

@@ -41,7 +41,7 @@ async def stream_statuses(
     however long ago. `reset`: forget what you have, for the state follows anew.
     """
     wanted = Wanted(caller, location_id, group_id, station_id)
-    beside: Following = request.app.state.beside
+    beside: Following = request.app.state.beside.following
     return sse.response(_followed(request.app.state.connections, beside, wanted, last_event_id))
 
 

@@ -1,13 +1,12 @@
 """What only OCPP 2.1 has: streams of values, limits that change while they apply, tariffs."""
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, Numeric
 from sqlalchemy.orm import Mapped, mapped_column
 
+from common.tariffs import TariffColumns
 from csms_gateway.tables.declarative import Table
 
 
@@ -37,19 +36,5 @@ class DynamicSchedule(Table):
     updated_at: Mapped[datetime]
 
 
-class Tariff(Table):
-    """Our copy of billing's tariffs: immutable versions, valid until the operator's next one."""
-
-    __tablename__ = "tariff"
-    __table_args__ = (Index(None, "operator_id", "valid_from"),)
-
-    tariff_id: Mapped[UUID] = mapped_column(primary_key=True)
-    operator_id: Mapped[UUID]
-    name: Mapped[str]
-    valid_from: Mapped[datetime]
-    currency: Mapped[str]
-    tax_included: Mapped[bool]
-    vat_percent: Mapped[Decimal] = mapped_column(Numeric)
-    energy_price: Mapped[Decimal] = mapped_column(Numeric, comment="per kWh")
-    time_price: Mapped[Decimal] = mapped_column(Numeric, comment="per minute")
-    start_fee: Mapped[Decimal] = mapped_column(Numeric)
+class Tariff(TariffColumns, Table):
+    """Our copy of billing's tariffs."""

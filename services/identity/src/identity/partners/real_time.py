@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import insert
 from common import sealed, signing, single
 from common.auth import Caller, scoped
 from common.authorize import AuthorizeQuestion, AuthorizeStatus
+from common.breaker import Breaker
 from common.clock import AnyMoment, now
 from common.database import Connections
 from common.fields import Body, Line
@@ -27,7 +28,6 @@ from common.ids import uuid7
 from common.outbound import Outbound, OutboundFailed
 from common.problems import Problem
 from identity import uids
-from identity.partners.breaker import Breaker
 from identity.people.cards import Uid, tell
 from identity.settings import Settings
 from identity.tables import Card, Partner

@@ -35,6 +35,7 @@ from registry.tables.places import (
     Station,
     StationTemplate,
 )
+from registry.tables.public_map import MapChange, Tariff
 from registry.tables.qr import QrLogo, QrRevision, QrSettings
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "Location",
     "LocationPhoto",
     "Mail",
+    "MapChange",
     "Operator",
     "PendingStation",
     "QrLogo",
@@ -67,6 +69,7 @@ __all__ = [
     "StationSubgroup",
     "StationTemplate",
     "Table",
+    "Tariff",
     "Webhook",
     "WebhookDelivery",
 ]

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity.partners.breaker import FAILURES_MAX, OPEN_S, Breaker
+from common.breaker import FAILURES_MAX, OPEN_S, Breaker
 
 
 def opened() -> Breaker:
