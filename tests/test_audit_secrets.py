@@ -22,6 +22,7 @@ HARMLESS: Final = {
     "card.group_id": "an OCPP group",
     "company.postal_code": "of an address",
     "cost_centre.code": "of an accountant",
+    "evse.bare_code": "the public EVSE id, as it is compared",
     "evse.code": "the public EVSE id",
     "location.postal_code": "of an address",
     "qr_revision.code": "the public EVSE id",
