@@ -8,7 +8,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Select, and_, select, tuple_
+from sqlalchemy import ARRAY, Select, Text, Uuid, and_, bindparam, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import clock, paging
@@ -182,10 +182,19 @@ async def of(db: AsyncSession, found: Sequence[Station]) -> list[StationStatusOu
     """Four statements a page, however many stations are on it."""
     if not found:
         return []
-    keys = [(station.operator_id, station.id) for station in found]
+    # Arrays: a list of another length would be another statement, to be prepared anew.
+    keys = (
+        func.unnest(
+            bindparam("operators", [one.operator_id for one in found], ARRAY(Uuid)),
+            bindparam("stations", [one.id for one in found], ARRAY(Text)),
+        )
+        .table_valued("operator_id", "station_id")
+        .render_derived()
+    )
 
     def of_these(table: Any) -> Any:
-        return tuple_(table.operator_id, table.station_id).in_(keys)
+        wanted = select(keys.c.operator_id, keys.c.station_id)
+        return tuple_(table.operator_id, table.station_id).in_(wanted)
 
     with_beat = select(StationLive, GatewayReplica.last_beat_at).outerjoin(
         GatewayReplica, GatewayReplica.replica == StationLive.replica
