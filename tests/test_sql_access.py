@@ -25,10 +25,10 @@ from identity.people.cost_centres import CostCentreOut
 from identity.people.user_groups import UserGroupOut
 from identity.people.users import UserOut
 from local_stack.servers import Postgres
-from registry.alerts import AlertOut
-from registry.locations import LocationOut
-from registry.places import Address
-from registry.stations import StationOut
+from registry.alerts.alerts import AlertOut
+from registry.hardware.stations import StationOut
+from registry.places.locations import LocationOut
+from registry.places.models import Address
 
 DOCUMENT: Final = Path(__file__).parent.parent / "docs" / "sql-views.md"
 SERVICES: Final = ("identity", "registry", "billing")

@@ -22,9 +22,9 @@ from common import database, migrate
 from common.database import PLATFORM, Connections
 from common.ids import uuid7
 from local_stack.servers import Postgres
-from registry import alert_notices
-from registry.alert_conditions import HOLDS
-from registry.alert_rounds import Rounds
+from registry.alerts import alert_notices
+from registry.alerts.alert_conditions import HOLDS
+from registry.alerts.alert_rounds import Rounds
 
 STATIONS: Final = 150_000
 LOCATIONS: Final = 3_000

@@ -12,7 +12,7 @@ from stack import Issuer, Running, Servers, eventually
 
 from common import signing, webhook_delivery
 from common.events import OperatorChanged
-from registry.alert_texts import LISTED_MAX
+from registry.alerts.alert_texts import LISTED_MAX
 
 from .test_location_limits import place
 from .watch import Watch, ago, watching

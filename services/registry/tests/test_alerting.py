@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.mail import Voice
-from registry import alert_texts
-from registry.alert_texts import Line, Notice, Part
-from registry.alerting import (
+from registry.alerts import alert_texts
+from registry.alerts.alert_texts import Line, Notice, Part
+from registry.alerts.alerting import (
     HOUR,
     LIMITS,
     OF_SOME_KIND,

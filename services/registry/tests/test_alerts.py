@@ -17,8 +17,8 @@ from common.events import (
     IncidentOpened,
 )
 from common.ids import uuid7
-from registry.alert_rounds import Rounds
-from registry.liveness import BEAT_AGE_MAX
+from registry.alerts.alert_rounds import Rounds
+from registry.live.liveness import BEAT_AGE_MAX
 
 from .test_location_limits import OUTSIDE, place
 from .watch import LATER, Watch, ago, of_stations, states, watching

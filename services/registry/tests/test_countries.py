@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry import countries
 from registry.fields import COUNTRIES
+from registry.places import countries
 
 
 def fault(country: str, latitude: str, longitude: str) -> str | None:

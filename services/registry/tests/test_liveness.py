@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.events import StatusReport
-from registry.liveness import Connection, newest_of_connectors, plausible, standing
+from registry.live.liveness import Connection, newest_of_connectors, plausible, standing
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OPERATOR = UUID(int=1)

@@ -6,7 +6,7 @@ import pytest
 from pictures import SVG, jpeg, png
 from stack import Running
 
-from registry import location_photos
+from registry.places import location_photos
 
 from .conftest import SCOPES, Operator
 

@@ -11,7 +11,7 @@ import pytest
 from stack import Running, eventually
 
 from common.events import StationGroupMembersChanged
-from registry.nesting import DEPTH_MAX
+from registry.groups.nesting import DEPTH_MAX
 
 from .conftest import SCOPES, Operator
 from .test_location_limits import OUTSIDE, place

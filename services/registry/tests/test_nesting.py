@@ -6,7 +6,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.nesting import Nesting
+from registry.groups.nesting import Nesting
 
 GROUPS = [UUID(int=n) for n in range(7)]
 # A pair leads from a smaller to a bigger number, so that there is no circle.

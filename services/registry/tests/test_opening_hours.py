@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from registry.opening_hours import ExceptionalPeriod, Hours, RegularHours, is_open
+from registry.places.opening_hours import ExceptionalPeriod, Hours, RegularHours, is_open
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NEW_YORK = ZoneInfo("America/New_York")

@@ -13,7 +13,7 @@ from stack import eventually
 
 from common.events import MeterReport, MeterSample, MeterValuesReported
 from common.ids import uuid7
-from registry.power import POWER_MAX_W, readings
+from registry.live.power import POWER_MAX_W, readings
 from services.registry.tests.conftest import Operator
 from services.registry.tests.test_statuses import NOON, ended, handled, s, started
 

@@ -13,7 +13,7 @@ from stack import Running, eventually
 from common.database import PLATFORM
 from common.events import StationGroupChanged, StationGroupMembersChanged
 from common.ids import uuid7
-from registry.group_members import AT_ONCE_MAX
+from registry.groups.group_members import AT_ONCE_MAX
 
 from .conftest import SCOPES, Operator
 from .test_location_limits import OUTSIDE, place

@@ -20,7 +20,7 @@ from common.clock import now
 from common.database import PLATFORM
 from common.events import GatewayBeat
 from common.ids import uuid7
-from registry import following, news, silence
+from registry.live import following, news, silence
 from services.registry.tests.conftest import Operator
 from services.registry.tests.test_statuses import (
     NOON,

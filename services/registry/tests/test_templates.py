@@ -10,9 +10,9 @@ from stack import Running
 
 from common.database import PLATFORM
 from common.ids import uuid7
-from registry import templates
-from registry.evse_codes import generated
 from registry.fields import EVSE_CODE_PATTERN, STATION_ID_PATTERN
+from registry.hardware import templates
+from registry.hardware.evse_codes import generated
 
 from .conftest import SCOPES, Operator
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.uptime import (
+from registry.live.uptime import (
     Fact,
     Socket,
     Span,

@@ -10,7 +10,7 @@ from common.clock import now
 from common.database import PLATFORM
 from common.events import Event, GatewayBeat
 from common.ids import uuid7
-from registry import silence
+from registry.live import silence
 from services.registry.tests.conftest import Operator
 from services.registry.tests.test_statuses import batch, connection, handled, parsed, report, s
 

@@ -24,9 +24,9 @@ from common.events import (
     StatusReport,
 )
 from common.ids import uuid7
-from registry import alert_notices
-from registry.alert_conditions import HOLDS
-from registry.alert_rounds import Rounds
+from registry.alerts import alert_notices
+from registry.alerts.alert_conditions import HOLDS
+from registry.alerts.alert_rounds import Rounds
 from registry.consumers import HANDLERS
 
 from .conftest import SCOPES, Operator

@@ -6,21 +6,12 @@ from fastapi import FastAPI
 
 from common import public_limits, service
 from common.windows import Limit
-from registry import (
-    alert_rules,
-    alerts,
-    decommissioning,
-    location_photos,
-    locations,
-    pending_stations,
-    station_groups,
-    stations,
-    status_stream,
-    statuses,
-    templates,
-    uptimes,
-)
+from registry.alerts import alert_rules, alerts
 from registry.consumers import HANDLERS
+from registry.groups import station_groups
+from registry.hardware import decommissioning, pending_stations, stations, templates
+from registry.live import status_stream, statuses, uptimes
+from registry.places import location_photos, locations
 from registry.public_map import clusters, nearby, routes
 from registry.qr import codes, public, sheets
 from registry.qr import settings as qr_settings

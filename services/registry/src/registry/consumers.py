@@ -31,9 +31,12 @@ from common.events import (
     TariffChanged,
 )
 from common.tariffs import keep_tariff
-from registry import failures, news, operators, pending_stations
+from registry import operators
+from registry.alerts import failures
 from registry.fields import CONNECTOR_ID_MAX, EVSE_ID_MAX
-from registry.liveness import (
+from registry.hardware import pending_stations
+from registry.live import news
+from registry.live.liveness import (
     News,
     newest_by_station,
     newest_of_connectors,
@@ -41,8 +44,8 @@ from registry.liveness import (
     standings,
     stored,
 )
-from registry.news import Upsert
-from registry.power import POWER_MAX_W, readings
+from registry.live.news import Upsert
+from registry.live.power import POWER_MAX_W, readings
 from registry.tables import GatewayReplica
 
 log = logging.getLogger(__name__)

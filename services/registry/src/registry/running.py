@@ -10,9 +10,10 @@ from common.outbound import Outbound
 from common.privacy import every_hour
 from common.service import Parts
 from common.webhook_delivery import Postman
-from registry import alert_rounds, failures, silence
-from registry.alert_rounds import Rounds
-from registry.following import Following
+from registry.alerts import alert_rounds, failures
+from registry.alerts.alert_rounds import Rounds
+from registry.live import silence
+from registry.live.following import Following
 from registry.public_map.keeping import PublicMap
 from registry.public_map.routing import Routing
 from registry.settings import Settings

@@ -8,7 +8,7 @@ from fastapi import Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from common.auth import OperatorRequired, Unauthenticated, caller_if_any
-from registry.hardware import Standard
+from registry.hardware.models import Standard
 from registry.public_map.index import Wanted, bits
 from registry.public_map.sphere import Box, Point
 

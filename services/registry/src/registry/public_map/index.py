@@ -15,7 +15,7 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from registry.hardware import Standard
+from registry.hardware.models import Standard
 from registry.public_map.sphere import (
     EARTH_M,
     FARTHEST_M,

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common import clock
 from common.database import PLATFORM, Connections
 from common.problems import Problem
-from registry.liveness import alive_after
+from registry.live.liveness import alive_after
 from registry.public_map import published
 from registry.public_map.index import Index
 

@@ -15,7 +15,7 @@ from sqlalchemy import Row, text
 
 from common.events import ConnectorStatus
 from common.money import Currency, Exact, plain
-from registry.hardware import PowerType, Standard
+from registry.hardware.models import PowerType, Standard
 from registry.public_map.index import BIT, Entry, Offer
 from registry.public_map.sphere import Point
 

@@ -20,9 +20,9 @@ from common.clock import AnyMoment, now
 from common.database import Db
 from common.problems import NotFound
 from common.versions import ExpectedIfSaid
+from registry.hardware.stations import StationDecommissioned
 from registry.qr import drawing, links, settings
 from registry.qr.drawing import Correction
-from registry.stations import StationDecommissioned
 from registry.tables import Evse, QrRevision, Station
 
 router = APIRouter(prefix="/v1/evses", tags=["qr"])

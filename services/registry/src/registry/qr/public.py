@@ -20,7 +20,7 @@ from common.database import PLATFORM, Connections
 from common.problems import NotFound, Problem
 from common.public_limits import limited
 from registry.fields import Latitude, Longitude
-from registry.hardware import Connector
+from registry.hardware.models import Connector
 from registry.qr import codes, links, pages
 from registry.qr.links import Standing
 from registry.qr.words import Page, preferred

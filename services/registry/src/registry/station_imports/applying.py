@@ -14,9 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common import outbox
 from common.events import StationCredentialSet
 from common.sheet_rows import Fault
-from registry import evse_rows, locations, stations
 from registry.fields import bare
-from registry.hardware import Connector, Evse, EvseKind
+from registry.hardware import evse_rows, stations
+from registry.hardware.models import Connector, Evse, EvseKind
+from registry.hardware.stations import StationOut
+from registry.places import locations
 from registry.station_imports.plan import (
     ADDRESS,
     FACTS,
@@ -27,7 +29,6 @@ from registry.station_imports.plan import (
     TemplateNow,
     Wanted,
 )
-from registry.stations import StationOut
 from registry.tables import Location, StationTemplate, Table
 
 AT_ONCE: Final = 1000

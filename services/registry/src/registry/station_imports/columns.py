@@ -22,8 +22,8 @@ from registry.fields import (
     StationId,
     TimeZone,
 )
-from registry.hardware import PowerType, Standard
-from registry.public_keys import PublicKey
+from registry.hardware.models import PowerType, Standard
+from registry.hardware.public_keys import PublicKey
 
 # Each with what else it may be called.
 ALIASES: Final[dict[str, tuple[str, ...]]] = {

@@ -12,10 +12,10 @@ from uuid import UUID
 from pydantic import TypeAdapter, ValidationError
 
 from common.sheet_rows import Fault, Values, shown
-from registry.evse_codes import made_of
 from registry.fields import bare
-from registry.hardware import Evse, EvseKind, Evses, one_evse
-from registry.places import LocationIn
+from registry.hardware.evse_codes import made_of
+from registry.hardware.models import Evse, EvseKind, Evses, one_evse
+from registry.places.models import LocationIn
 from registry.station_imports.columns import CONNECTOR, EVSE, METER, PLACE, words
 from registry.station_imports.rows import EvsePart, File, StationPart
 

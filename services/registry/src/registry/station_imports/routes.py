@@ -24,8 +24,8 @@ from common.ids import uuid7
 from common.problems import Problem
 from common.sheet_rows import Fault
 from common.sheets import Unreadable
-from registry import stations
-from registry.places import Address
+from registry.hardware import stations
+from registry.places.models import Address
 from registry.station_imports import applying, rows
 from registry.station_imports.plan import Outcome, Plan, as_json, plan
 

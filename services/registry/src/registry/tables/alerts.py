@@ -34,7 +34,7 @@ class Operator(Table):
 
 
 class AlertRule(VersionedColumns, Table):
-    """Which limit counts depends on the kind; the others are null (registry.alerting)."""
+    """Which limit counts depends on the kind; the others are null (registry.alerts.alerting)."""
 
     __tablename__ = "alert_rule"
     __table_args__ = (UniqueConstraint("operator_id", "name"),)

@@ -48,7 +48,7 @@ class StationGroupMember(Table):
 
 
 class StationSubgroup(Table):
-    """A group that is in another; never in itself, at no depth (registry.nesting)."""
+    """A group that is in another; never in itself, at no depth (registry.groups.nesting)."""
 
     __tablename__ = "station_subgroup"
     __table_args__ = (

@@ -23,7 +23,7 @@ class GatewayReplica(Table):
 
     replica: Mapped[UUID] = mapped_column(primary_key=True)
     last_beat_at: Mapped[datetime]
-    # Whether its stations were last told to be offline, for it did not beat (registry.silence).
+    # Whether its stations were last told to be offline, for it did not beat (live.silence).
     silent: Mapped[bool]
 
 

@@ -43,10 +43,10 @@ class Location(VersionedColumns, Table):
     longitude: Mapped[Decimal | None] = mapped_column(Numeric(10, 7))
     time_zone: Mapped[str]
     publish: Mapped[bool] = mapped_column(server_default=text("true"))
-    opening_times: Mapped[Document]  # registry.opening_hours.Hours
-    access: Mapped[Document]  # registry.places.Access
+    opening_times: Mapped[Document]  # registry.places.opening_hours.Hours
+    access: Mapped[Document]  # registry.places.models.Access
     facilities: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
-    contacts: Mapped[Document]  # registry.places.Contacts
+    contacts: Mapped[Document]  # registry.places.models.Contacts
 
 
 class LocationPhoto(Table):
@@ -133,7 +133,7 @@ class Evse(Table):
     phases: Mapped[int | None]
     physical_reference: Mapped[str | None]
     floor_level: Mapped[str | None]
-    meter: Mapped[Document]  # registry.hardware.Meter
+    meter: Mapped[Document]  # registry.hardware.models.Meter
 
     connectors: Mapped[list["Connector"]] = relationship(
         lazy="selectin", viewonly=True, order_by="Connector.connector_id"
@@ -182,4 +182,4 @@ class StationTemplate(VersionedColumns, Table):
     vendor: Mapped[str]
     model: Mapped[str]
     code_pattern: Mapped[str | None]
-    evses: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)  # registry.hardware.EvseKinds
+    evses: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)  # registry.hardware.models.EvseKinds

@@ -15,8 +15,8 @@ from common.paging import Cursor, Limit, Page
 from common.problems import Problem
 from common.refusals import refusing
 from common.versions import Expected, require
-from registry.evse_codes import CodePattern, made_of
-from registry.hardware import Evse, EvseKind, EvseKinds
+from registry.hardware.evse_codes import CodePattern, made_of
+from registry.hardware.models import Evse, EvseKind, EvseKinds
 from registry.tables import StationTemplate
 
 router = APIRouter(prefix="/v1/station-templates", tags=["station templates"])

@@ -11,7 +11,7 @@ from common import sse
 from common.auth import Caller, scoped
 from common.database import Connections
 from registry.fields import StationId
-from registry.following import FellBehind, Following, Wanted, missed
+from registry.live.following import FellBehind, Following, Wanted, missed
 
 router = APIRouter(prefix="/v1/status", tags=["status"])
 

@@ -22,9 +22,9 @@ from common.events import StationDiscovered, StationRefused
 from common.fields import Line
 from common.paging import Cursor, Limit, Page
 from common.problems import NotFound, Problem
-from registry import stations, templates
 from registry.fields import StationId
-from registry.hardware import Evses
+from registry.hardware import stations, templates
+from registry.hardware.models import Evses
 from registry.tables import PendingStation, Station
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from registry import tables
-from registry.hardware import Evse
+from registry.hardware.models import Evse
 
 AT_ONCE: Final = 1000  # keys a statement
 

@@ -16,8 +16,8 @@ from common.paging import Cursor, Limit, Page
 from common.versions import Expected, require
 from registry import tables
 from registry.fields import Latitude, Longitude, TimeZone
-from registry.opening_hours import Hours
-from registry.places import Access, Address, Contacts, Facilities, LocationIn, Place
+from registry.places.models import Access, Address, Contacts, Facilities, LocationIn, Place
+from registry.places.opening_hours import Hours
 
 router = APIRouter(prefix="/v1/locations", tags=["locations"])
 

@@ -24,10 +24,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from common import sse, unsettled
 from common.auth import Principal
 from common.database import PLATFORM, Connections
-from registry import statuses
-from registry.group_members import members
-from registry.news import Key
-from registry.statuses import EvseStatusOut, StationStatusOut
+from registry.groups.group_members import members
+from registry.live import statuses
+from registry.live.news import Key
+from registry.live.statuses import EvseStatusOut, StationStatusOut
 from registry.tables import LiveChange, Station, StationGroupMember
 
 LOOK_EVERY_S: Final = 0.2  # how often a connector is told at most; half of it is the usual delay

@@ -6,9 +6,9 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_
 
 from common.contacts import Email, Phone, Website
 from common.fields import Body, Line
-from registry import countries
 from registry.fields import Country, Latitude, Longitude, TimeZone
-from registry.opening_hours import Hours
+from registry.places import countries
+from registry.places.opening_hours import Hours
 
 # OCPI 2.2.1, 8.4.16 ParkingType.
 ParkingType = Literal[

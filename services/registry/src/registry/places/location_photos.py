@@ -18,7 +18,7 @@ from common.database import PLATFORM, Connections, Db
 from common.fields import Line
 from common.problems import NotFound, Problem
 from common.uploads import IMAGE_ANSWERED, IMAGE_SENT
-from registry.places import ImageCategory
+from registry.places.models import ImageCategory
 from registry.tables import Location, LocationPhoto
 
 router = APIRouter(prefix="/v1", tags=["locations"])

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import outbox
 from common.events import StationGroupMembersChanged
-from registry.nesting import Nesting
+from registry.groups.nesting import Nesting
 from registry.tables import StationGroup, StationGroupMember, StationSubgroup
 
 # Ids of 48 characters: an event of them is 52 kB, and NATS takes 1 MiB.

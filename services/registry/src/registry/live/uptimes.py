@@ -1,6 +1,6 @@
 """Uptime and availability a month, of a station or of many.
 
-Reckoned of the facts whenever it is asked for (registry.uptime): what comes late is in it, and a
+Reckoned of the facts whenever it is asked for (`uptime.py`): what comes late is in it, and a
 month that is over stays as it is.
 """
 
@@ -23,12 +23,13 @@ from common.auth import Caller, Principal, scoped
 from common.database import Db
 from common.exports import Format, Separator
 from common.paging import Cursor, Limit, Page
-from registry import stations, uptime
 from registry.fields import StationId
-from registry.group_members import members
-from registry.liveness import alive_after
+from registry.groups.group_members import members
+from registry.hardware import stations
+from registry.live import uptime
+from registry.live.liveness import alive_after
+from registry.live.uptime import Downtime, Fact, Reason, Socket, Span
 from registry.tables import Location, Station
-from registry.uptime import Downtime, Fact, Reason, Socket, Span
 
 router = APIRouter(prefix="/v1", tags=["status"])
 

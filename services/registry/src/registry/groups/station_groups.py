@@ -1,6 +1,6 @@
 """Station groups: any set of an operator's stations; a rule or a price may be for one.
 
-A group may hold groups: then it has their stations as well (registry.group_members).
+A group may hold groups: then it has their stations as well (registry.groups.group_members).
 
 Staff who may see some locations only see the groups that hold a station of theirs, and of those
 only their own stations, which they may put in and take out. A group itself is the operator's: it
@@ -27,9 +27,9 @@ from common.paging import Cursor, Limit, Page
 from common.problems import NotFound, Problem
 from common.versions import Expected, require, tag
 from registry.fields import StationId
-from registry.group_members import AT_ONCE_MAX, alone, gain, lose, members, put_in, take_out
-from registry.nesting import DEPTH_MAX, Nesting
-from registry.stations import StationOut
+from registry.groups.group_members import AT_ONCE_MAX, alone, gain, lose, members, put_in, take_out
+from registry.groups.nesting import DEPTH_MAX, Nesting
+from registry.hardware.stations import StationOut
 from registry.tables import Station, StationGroup, StationGroupMember, StationSubgroup
 
 router = APIRouter(prefix="/v1/station-groups", tags=["station groups"])

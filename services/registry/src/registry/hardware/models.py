@@ -9,7 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from common.fields import Body, Line
 from registry.fields import CONNECTOR_ID_MAX, EVSE_ID_MAX, EvseCode, bare
-from registry.public_keys import PublicKey
+from registry.hardware.public_keys import PublicKey
 
 # OCPI 2.2.1, 8.4.5 ConnectorType.
 Standard = Literal[

@@ -1,6 +1,6 @@
 """Charging stations, what they are made of, and the password each connects with.
 
-A station is never deleted, only decommissioned (registry.decommissioning): sessions and invoices
+A station is never deleted, only decommissioned (`decommissioning.py`): sessions and invoices
 refer to it for years.
 """
 
@@ -22,9 +22,10 @@ from common.fields import Body, Line, Patch
 from common.paging import Cursor, Limit, Page
 from common.problems import NotFound, Problem
 from common.versions import Expected, require, tag
-from registry import evse_rows, tables, templates
+from registry import tables
 from registry.fields import StationId
-from registry.hardware import Evse, Evses, Meter, one_evse
+from registry.hardware import evse_rows, templates
+from registry.hardware.models import Evse, Evses, Meter, one_evse
 
 router = APIRouter(prefix="/v1/stations", tags=["stations"])
 

@@ -14,9 +14,10 @@ from common.fields import Body, Line
 from common.problems import Problem
 from common.refusals import refusing
 from common.versions import tag
-from registry import stations, tables
+from registry import tables
 from registry.fields import StationId
-from registry.stations import EvseCodeTaken, StationDecommissioned, StationOut
+from registry.hardware import stations
+from registry.hardware.stations import EvseCodeTaken, StationDecommissioned, StationOut
 
 router = APIRouter(prefix="/v1/stations", tags=["stations"])
 

@@ -21,9 +21,9 @@ from common.database import PLATFORM, Connections
 from common.events import AlertKind, AlertSeverity
 from common.ids import uuid7
 from common.mail import PLATFORM_NAME, Voice
-from registry import alert_texts
-from registry.alert_texts import Line, Notice, Part
-from registry.alerting import Manner, may_tell, within_hour
+from registry.alerts import alert_texts
+from registry.alerts.alert_texts import Line, Notice, Part
+from registry.alerts.alerting import Manner, may_tell, within_hour
 from registry.operators import DEFAULT_LANGUAGE, DEFAULT_TIME_ZONE
 from registry.tables import Mail
 

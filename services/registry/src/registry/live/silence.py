@@ -1,7 +1,7 @@
 """Gateways that fell silent or beat again, and what is to be swept away after them.
 
 The beat of a dead gateway stays away, which is no event: somebody has to look. Whatever is read
-reckons with the clock (registry.liveness); this tells those who follow.
+reckons with the clock (registry.live.liveness); this tells those who follow.
 """
 
 import asyncio
@@ -15,8 +15,8 @@ from sqlalchemy import text
 
 from common import clock
 from common.database import PLATFORM, Connections
-from registry import news
-from registry.liveness import alive_after
+from registry.live import news
+from registry.live.liveness import alive_after
 
 log = logging.getLogger(__name__)
 

@@ -17,9 +17,9 @@ from common.exports import Format, Separator
 from common.fields import Body, Line
 from common.paging import Cursor, Limit, Page
 from common.problems import Problem
-from registry import alerting
-from registry.alert_rounds import told_of
-from registry.alerting import State
+from registry.alerts import alerting
+from registry.alerts.alert_rounds import told_of
+from registry.alerts.alerting import State
 from registry.fields import StationId
 from registry.tables import Alert, Station
 

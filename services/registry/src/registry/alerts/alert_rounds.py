@@ -19,10 +19,10 @@ from common import clock, outbox
 from common.database import PLATFORM, Connections
 from common.events import AlertKind, AlertRaised, AlertResolved, AlertState
 from common.ids import uuid7
-from registry import alert_notices
-from registry.alert_conditions import HOLDS
-from registry.alerting import Turn, turn
-from registry.liveness import BEAT_AGE_MAX, alive_after
+from registry.alerts import alert_notices
+from registry.alerts.alert_conditions import HOLDS
+from registry.alerts.alerting import Turn, turn
+from registry.live.liveness import BEAT_AGE_MAX, alive_after
 from registry.tables import Alert
 
 log = logging.getLogger(__name__)

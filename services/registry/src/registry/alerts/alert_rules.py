@@ -27,7 +27,7 @@ from common.problems import Problem
 from common.refusals import refusing
 from common.versions import Expected
 from common.webhooks import Url, check_url, new_secret
-from registry.alerting import wrong_limits
+from registry.alerts.alerting import wrong_limits
 from registry.tables import AlertRule, Location, Station, StationGroup, Webhook
 
 router = APIRouter(prefix="/v1/alert-rules", tags=["alerts"])

@@ -16,10 +16,10 @@ from common.auth import scoped
 from common.database import Db
 from common.events import ConnectorStatus
 from common.paging import Cursor, Limit, Page
-from registry import stations
 from registry.fields import StationId
-from registry.group_members import members
-from registry.liveness import Connection, alive_after, standing
+from registry.groups.group_members import members
+from registry.hardware import stations
+from registry.live.liveness import Connection, alive_after, standing
 from registry.tables import (
     ConnectorLive,
     EvseMeter,

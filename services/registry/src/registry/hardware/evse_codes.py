@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, Field
 
 from registry.fields import EVSE_CODE_PATTERN
-from registry.hardware import Evse, EvseKind
+from registry.hardware.models import Evse, EvseKind
 
 STATION: Final = "{station}"
 EVSE: Final = "{evse}"
