@@ -20,8 +20,9 @@ PASSWORD = credentials.new_secret()
 CONNECTING_MAX = 200  # handshakes under way at once; a real car park is no wider
 ids = count()
 REGISTRY = """
-insert into registry.station
-select id, $1::uuid, 1, id, null, null, null, true, 1, $2 from unnest($3::text[]) as id
+insert into registry.station (
+    id, operator_id, version, name, active, credential_version, password_hash
+) select id, $1::uuid, 1, id, true, 1, $2 from unnest($3::text[]) as id
 """
 GATEWAY = """
 insert into csms_gateway.station (

@@ -3,6 +3,7 @@
 import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import text
 
@@ -108,13 +109,14 @@ async def test_news_late_and_twice_in_any_order_give_the_same_month(operator: Op
 
 async def test_a_dead_gateways_station_is_offline_since_the_last_beat(operator: Operator) -> None:
     station_id, replica = await operator.station(), uuid7()
-    opened, last_beat = now() - 3 * HOUR, now() - 2 * HOUR
+    # Minutes: the beginning of a month may be in between, and then it is another one's.
+    opened, last_beat = now() - timedelta(minutes=3), now() - timedelta(minutes=2)
     await handled(
         operator,
         connection(operator, station_id, 1, connected=True, replica=replica, at=opened),
         GatewayBeat(replica=replica, occurred_at=last_beat),
     )
-    month = f"{now() - 3 * HOUR:%Y-%m}"
+    month = f"{opened.astimezone(ZoneInfo('Europe/Berlin')):%Y-%m}"
     params = {"month": month}
     answer = await operator.http.get(f"/v1/stations/{station_id}/uptime", params=params)
     [down] = answer.json()["downtimes"]
@@ -159,6 +161,49 @@ async def test_what_is_swept_away_changes_no_month(operator: Operator) -> None:
     assert await kept() == 5
     assert [await uptime(operator, one) for one in (station_id, gone)] == before
     assert before[1]["online_s"] == 30 * 3600
+
+
+async def test_years_later_a_month_is_forgotten_but_not_how_a_connector_stands(
+    operator: Operator,
+) -> None:
+    station_id = await operator.station()
+    long_ago = now() - silence.KEPT_FOR - 48 * HOUR
+    replica = uuid7()
+    sockets = [
+        connection(
+            operator, station_id, 1, connected=connected, replica=replica, at=long_ago + n * HOUR
+        )
+        for n, connected in enumerate((True, False), 1)
+    ]
+    stands = [
+        batch(report(operator, station_id, status, long_ago + n * HOUR))
+        for n, status in enumerate(("available", "faulted"), 1)
+    ]
+    await handled(operator, *sockets, *stands)
+
+    async def kept() -> list[int]:
+        async with operator.registry.app.state.connections.begin(operator.id) as db:
+            counts = [
+                text(f"select count(*) from {table} where station_id = :id")
+                for table in ("station_connection", "connector_standing")
+            ]
+            return [int(await db.scalar(one, {"id": station_id}) or 0) for one in counts]
+
+    assert await kept() == [1, 2]
+    await silence.sweep(operator.registry.app.state.connections)
+    assert await kept() == [0, 1]
+
+
+async def test_what_was_decommissioned_is_down_no_more(operator: Operator) -> None:
+    station_id = await operator.station()
+    await handled(operator, *of_october(operator, station_id))
+    path = f"/v1/stations/{station_id}/decommission"
+    body = {"reason": "sold", "at": (BEGIN + 60 * HOUR).isoformat()}
+    done = await operator.http.post(path, json=body)
+    assert done.status_code == 200, done.text
+    month = await uptime(operator, station_id)
+    assert parsed(month["end"]) == BEGIN + 60 * HOUR
+    assert month["counted_s"] == (parsed(month["end"]) - parsed(month["begin"])).total_seconds()
 
 
 async def test_uptimes_are_listed_and_exported_of_a_place_or_a_group(operator: Operator) -> None:

@@ -27,6 +27,8 @@ GONE_AFTER: Final = timedelta(days=1)
 # Events come late by seconds, after an outage by some hours.
 SETTLED_AFTER: Final = timedelta(hours=12)
 LOOK_BACK: Final = timedelta(days=2)
+# Months are told for three years and a bit; of what is older nothing is counted.
+KEPT_FOR: Final = timedelta(days=1200)
 
 _TURNED: Final = text(
     "update gateway_replica set silent = not silent "
@@ -54,6 +56,16 @@ where h.slot_at >= :since and h.slot_at < :until and exists (
     ) before
     where (before.standing, before.error_code, before.vendor_error_code)
     is not distinct from (h.standing, h.error_code, h.vendor_error_code)
+)
+""")
+_OLD_SOCKETS: Final = text("delete from station_connection where closed_at < :before")
+# The last of each before then says how it stood.
+_OLD_STANDINGS: Final = text("""
+delete from connector_standing h where h.slot_at < :before and exists (
+    select from connector_standing n
+    where n.operator_id = h.operator_id and n.station_id = h.station_id
+    and n.evse_id = h.evse_id and n.connector_id = h.connector_id
+    and n.slot_at > h.slot_at and n.slot_at <= :before
 )
 """)
 
@@ -87,3 +99,5 @@ async def sweep(connections: Connections) -> None:
         await db.execute(_CLOSE, {"gone_before": now - GONE_AFTER})
         until = now - SETTLED_AFTER
         await db.execute(_REPEATED, {"since": until - LOOK_BACK, "until": until})
+        for old in (_OLD_SOCKETS, _OLD_STANDINGS):
+            await db.execute(old, {"before": now - KEPT_FOR})

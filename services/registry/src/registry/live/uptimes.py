@@ -116,7 +116,9 @@ class UptimeOut(BaseModel):
     month: str
     time_zone: str
     begin: datetime = Field(description="of what counts: the month's, or when it first connected")
-    end: datetime = Field(description="of what counts: the month's, or now")
+    end: datetime = Field(
+        description="of what counts: the month's, now, or when it was decommissioned"
+    )
     counted_s: int
     online_s: int
     uptime: float | None = Field(description="online_s of counted_s; null: nothing counts")
@@ -183,7 +185,8 @@ def _share(part: timedelta, whole: timedelta) -> float | None:
 def _uptime(
     station: Station, month: str, time_zone: str, told: _Told
 ) -> tuple[UptimeOut, list[DowntimeOut]]:
-    span = uptime.counted(uptime.month_of(month, time_zone), told.since, clock.now())
+    over = min(clock.now(), station.decommissioned_at or clock.now())
+    span = uptime.counted(uptime.month_of(month, time_zone), told.since, over)
     online = uptime.online(told.sockets, span)
     places = {(evse.evse_id, one.connector_id) for evse in station.evses for one in evse.connectors}
     places |= {(evse_id, number) for evse_id, number in told.facts if evse_id and number}

@@ -20,6 +20,7 @@ class StationConnection(Table):
             "replica",
             postgresql_where=text("closed_at is null"),
         ),
+        Index("ix_station_connection_closed", "closed_at"),
     )
 
     operator_id: Mapped[UUID] = mapped_column(primary_key=True)

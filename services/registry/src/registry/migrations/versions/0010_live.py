@@ -96,6 +96,7 @@ def _history() -> None:
         ["replica"],
         postgresql_where=sa.text("closed_at is null"),
     )
+    op.create_index("ix_station_connection_closed", "station_connection", ["closed_at"])
     op.create_table(
         "connector_standing",
         *of_station(),
