@@ -1,6 +1,6 @@
 """Stations on the public map, each test's in a neighbourhood of its own."""
 
-import random
+from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -22,12 +22,14 @@ from services.registry.tests.conftest import Operator
 ADDRESS = {"street": "1 Lake St", "postal_code": "96950", "city": "Garapan", "country": "US"}
 FRESH_S = 2.0  # what happened is on the map by then
 TYPE_2 = {"standard": "IEC_62196_T2"}
+_places = count()
 CCS = {"standard": "IEC_62196_T2_COMBO", "format": "CABLE", "power_type": "DC"}
 
 
 def somewhere() -> tuple[float, float]:
-    """Far from every other test's."""
-    return round(random.uniform(-80, 80), 4), round(random.uniform(-179, 179), 4)
+    """Two degrees from every other test's, and where a degree of longitude is over 70 km."""
+    row, column = divmod(next(_places), 170)
+    return -49.5 + 2 * row, -169.5 + 2 * column
 
 
 async def located(operator: Operator, at: tuple[float, float], **more: Any) -> str:
