@@ -27,9 +27,10 @@ CCS = {"standard": "IEC_62196_T2_COMBO", "format": "CABLE", "power_type": "DC"}
 
 
 def somewhere() -> tuple[float, float]:
-    """Two degrees from every other test's, and where a degree of longitude is over 70 km."""
-    row, column = divmod(next(_places), 170)
-    return -49.5 + 2 * row, -169.5 + 2 * column
+    """400 km and more from every other test's; a degree of longitude is over 70 km there."""
+    row, column = divmod(next(_places), 56)
+    assert row < 20, "there is no room for more"
+    return -49.5 + 5 * row, -169.5 + 6 * column
 
 
 async def located(operator: Operator, at: tuple[float, float], **more: Any) -> str:
