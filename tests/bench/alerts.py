@@ -43,7 +43,7 @@ insert into station (id, operator_id, version, name, location_id, active, creden
         true, 1, '' from generate_series(1, {STATIONS}) n;
 insert into evse (operator_id, station_id, evse_id)
     select operator_id, id, e from station, generate_series(1, 2) e;
-insert into gateway_replica values ('{REPLICA}', now());
+insert into gateway_replica (replica, last_beat_at, silent) values ('{REPLICA}', now(), false);
 insert into station_live (operator_id, station_id, generation, replica, connected,
     connection_since_at)
     select operator_id, id, 1, '{REPLICA}', substr(id, 3)::int % 100 <> 0, now() - interval '1 day'

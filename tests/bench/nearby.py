@@ -142,8 +142,9 @@ async def beat(url: str) -> None:
     db = await asyncpg.connect(url)
     while True:
         await db.execute(
-            "insert into registry.gateway_replica values ($1, now()) "
-            "on conflict (replica) do update set last_beat_at = now()", REPLICA,
+            "insert into registry.gateway_replica (replica, last_beat_at, silent) "
+            "values ($1, now(), false) on conflict (replica) do update set last_beat_at = now()",
+            REPLICA,
         )  # fmt: skip
         await asyncio.sleep(5)
 
@@ -245,12 +246,13 @@ async def freshness(url: str, api: httpx.AsyncClient) -> None:
         began = time.perf_counter()
         expected = "faulted" if turn == 0 else status
         asked = {"latitude": latitude, "longitude": longitude, "radius_m": 1}
-        while True:
-            items = (await api.get("/v1/nearby", params=asked)).json()["items"]
-            [one] = [item for item in items if item["id"] == station]
-            if one["evses"][0]["connectors"][0]["status"] == expected:
-                break
-            await asyncio.sleep(0.005)
+        async with asyncio.timeout(30):
+            while True:
+                items = (await api.get("/v1/nearby", params=asked)).json()["items"]
+                [one] = [item for item in items if item["id"] == station]
+                if one["evses"][0]["connectors"][0]["status"] == expected:
+                    break
+                await asyncio.sleep(0.005)
         took.append(time.perf_counter() - began)
     took.sort()
     print(f"a status is on the map after {took[10]:.2f} s (median), {took[-1]:.2f} s (most)")
@@ -317,6 +319,7 @@ async def main(url: str, nats: str) -> None:
             await measured(public_map, api, process)
             await scan(url)
             await freshness(url, api)
+    assert not beating.done(), beating.exception()
     beating.cancel()
     await engine.dispose()
 
