@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, delete, select, text, update
+from sqlalchemy import Select, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -34,6 +34,11 @@ _LOST = text(
     "and not m.own and not exists (select from station_subgroup s "
     "join station_group_member below on below.group_id = s.subgroup_id "
     "where s.group_id = m.group_id and below.station_id = m.station_id)"
+)
+# One array, for a statement takes 32,767 values and a group may have more stations.
+_TAKE = text(
+    "delete from station_group_member "
+    "where group_id = :group_id and station_id = any(cast(:station_ids as text[]))"
 )
 
 
@@ -97,9 +102,8 @@ async def lose(
         gone = sorted(await db.scalars(_LOST, asked))
         # First the version: without its last station staff of that location see the group no more.
         versions = await _versions(db, group_id, gone)
-        these = (StationGroupMember.group_id == group_id, StationGroupMember.station_id.in_(gone))
         if gone:
-            await db.execute(delete(StationGroupMember).where(*these))
+            await db.execute(_TAKE, {"group_id": group_id, "station_ids": gone})
         await _tell(db, key, versions, removed=gone)
 
 
