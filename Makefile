@@ -6,7 +6,7 @@ PYTHON ?= python3.11
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab demo charger token test fuzz lint format bench bench-alerts bench-audit bench-authorize bench-imports bench-lists bench-live bench-nearby bench-stations load soak lock migration docs clean-data clean
+.PHONY: help run lab demo charger token test fuzz lint format bench bench-alerts bench-audit bench-authorize bench-imports bench-lists bench-live bench-month bench-nearby bench-records bench-prices bench-stations load soak lock migration docs clean-data clean
 
 help: ## print these targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,8 +35,8 @@ charger: .venv/ready ## one simulated charger charges once: make charger TAG=04A
 test: .venv/ready ## run every test, WORKERS (2) at a time on servers of their own
 	@$(PY) -m pytest -n $(WORKERS)
 
-fuzz: .venv/ready ## hypothesis against the gateway: whatever a charger sends or answers
-	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-200} $(PY) -m pytest services/csms-gateway/tests/test_fuzz.py -q
+fuzz: .venv/ready ## whatever a charger sends or answers, a request says, a ledger is told: at length
+	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-200} $(PY) -m pytest services/csms-gateway/tests/test_fuzz.py tests/test_openapi_fuzz.py services/billing/tests/test_ledger_state.py
 
 lint: .venv/ready ## ruff and mypy --strict
 	@.venv/bin/ruff check .
@@ -74,8 +74,17 @@ bench-live: .venv/ready ## from a charger's status to 50 followers, beside a bar
 bench-audit: .venv/ready ## print what the audit log costs a change
 	@PYTHONPATH=tests $(PY) -m bench.audit
 
+bench-prices: .venv/ready ## what pricing a session costs, and 100,000 records anew
+	@PYTHONPATH=tests $(PY) -m bench.prices
+
+bench-month: .venv/ready ## a month of 10,000 sessions of every kind: is the ledger the records?
+	@MONTH_SESSIONS=10000 $(PY) -m pytest -q -s services/billing/tests/test_month.py
+
 bench-alerts: .venv/ready ## print what a look for alerts costs at 150,000 stations
 	@PYTHONPATH=tests $(PY) -m bench.alerts
+
+bench-records: .venv/ready ## a million business records as CSV and XLSX, beside a bare COPY
+	@PYTHONPATH=tests $(PY) -m bench.records
 
 load: .venv/ready ## 19,000 sockets, a reconnect storm of 10,000 stations, 2,000 messages a second; some minutes
 	@PYTHONPATH=tests $(PY) -m bench.scale

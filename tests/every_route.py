@@ -22,15 +22,42 @@ from local_stack import docs
 STREAM: Final = "text/event-stream"
 PARAMETER: Final = re.compile(r"{(\w+)}")
 WORD: Final = {"name": "Renamed"}
+DISCOUNT: Final = {"name": "Renamed", "kind": "percent", "amount": "10"}
+EVENT_TIMES: Final = {"valid_from": "2199-01-01T00:00", "valid_until": "2199-01-02T00:00"}
+RULING: Final = {"verdict": "valid", "reason": "Walled"}
 NDJSON: Final = {"Content-Type": "application/x-ndjson"}
 
 Key = tuple[str, str]  # method and path
 
 # What passes validation; "{name}" is what the whole operator's `ids` has of that name.
 BODIES: Final[dict[Key, Any]] = {
+    ("post", "/v1/disputes/{dispute_id}/decisions"): RULING,
+    ("post", "/v1/records/{record_id}/corrections"): RULING | {"verdict": "void"},
+    ("post", "/v1/records/{record_id}/disputes"): {"raised_by": "staff", "reason": "Walled"},
+    ("post", "/v1/reviews/{session_id}/decisions"): RULING,
     ("patch", "/v1/access-rules/{rule_id}"): WORD,
+    ("patch", "/v1/accounts/{account_id}"): {"minimum": "1", "reason": "renamed"},
+    ("post", "/v1/accounts/{account_id}/block"): {"reason": "unpaid"},
+    ("post", "/v1/accounts/{account_id}/unblock"): {"reason": "paid"},
+    ("post", "/v1/accounts/{account_id}/close"): {"reason": "moved away"},
+    ("post", "/v1/accounts/{account_id}/reopen"): {"reason": "back"},
+    ("patch", "/v1/accounting-strategies/{strategy_id}"): WORD,
+    ("patch", "/v1/strategy-assignments/{assignment_id}"): {"priority": 1},
     ("patch", "/v1/agreements/{agreement_id}"): WORD,
     ("patch", "/v1/alert-rules/{rule_id}"): WORD,
+    ("put", "/v1/discounts/{discount_id}"): DISCOUNT,
+    ("post", "/v1/discounts/{discount_id}/end"): {},
+    ("post", "/v1/discounts/{discount_id}/preview"): {},
+    ("put", "/v1/price-events/{event_id}"): DISCOUNT | EVENT_TIMES,
+    ("post", "/v1/price-events/{event_id}/end"): {},
+    ("post", "/v1/price-events/{event_id}/preview"): {},
+    ("post", "/v1/bank-entries/{entry_id}/assign"): {"account_id": "{account}", "reason": "told"},
+    ("post", "/v1/bank-entries/{entry_id}/dismiss"): {"reason": "told"},
+    ("post", "/v1/topups/{topup_id}/refunds"): {
+        "amount": "1.00",
+        "reason": "moved",
+        "receipt": "W-2",
+    },
     ("post", "/v1/alerts/{alert_id}/acknowledge"): {"note": "on my way"},
     ("patch", "/v1/me/cards/{card_id}"): {"label": "Renamed"},
     ("post", "/v1/me/cards/{card_id}/block"): {"reason": "lost"},

@@ -27,4 +27,5 @@ PUBLIC = {
     ("get", "/v1/qr/{code}/{tag}"),
     ("get", "/.well-known/apple-app-site-association"),
     ("get", "/.well-known/assetlinks.json"),
+    ("post", "/v1/payment-notices/{topup_id}"),
 }

@@ -23,6 +23,9 @@ WITH_THE_SUITE = (
 # Half a minute and more each (measured 2026-11); the rest goes by the number of its tests. Two
 # suites that start at once would take the processors from each other, so the first two are not.
 LONGEST = ("tests/test_chaos.py", "tests/test_many_gateways.py", WITH_THE_SUITE[0])
+# Few tests that take minutes: as long as so many others, so neither the first, beside another
+# suite that starts, nor the last, beside nothing.
+AS_LONG_AS = {"tests/test_openapi_fuzz.py": 60}
 
 
 def unit(nodeid: str) -> str:
@@ -49,6 +52,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     def turn(item: pytest.Item) -> tuple[int, int, str]:
         one = unit(item.nodeid)
         rank = LONGEST.index(one) if one in LONGEST else len(LONGEST)
-        return rank, -tests[one], one
+        return rank, -AS_LONG_AS.get(one, tests[one]), one
 
     items.sort(key=turn)

@@ -26,6 +26,7 @@ from starlette.routing import Route
 
 from common import auth, ids, migrate
 from common.events import Event
+from common.run import KEEP_ALIVE_S
 from local_stack.servers import Nats, Postgres, free_port
 
 WAIT_S = 10.0
@@ -87,7 +88,14 @@ async def served(app: Any, port: int | None = None) -> AsyncIterator[str]:
     """Run an ASGI application on a real socket; give its URL."""
     port = port or free_port()
     server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, access_log=False)
+        uvicorn.Config(
+            app,
+            host="127.0.0.1",
+            port=port,
+            log_config=None,
+            access_log=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+        )
     )
     server.capture_signals = _no_signals  # type: ignore[method-assign]
     async with asyncio.TaskGroup() as group:

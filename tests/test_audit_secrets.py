@@ -22,6 +22,10 @@ HARMLESS: Final = {
     "card.group_id": "an OCPP group",
     "company.postal_code": "of an address",
     "cost_centre.code": "of an accountant",
+    "bank_entry.key": "a digest of a transfer",
+    "bonus.idempotency_key": "the sender's word for a bonus",
+    "refund.idempotency_key": "the sender's word for a refund",
+    "topup.idempotency_key": "the sender's word for a top-up",
     "evse.bare_code": "the public EVSE id, as it is compared",
     "evse.code": "the public EVSE id",
     "location.postal_code": "of an address",
@@ -30,6 +34,8 @@ HARMLESS: Final = {
     "station_template.code_pattern": "of public EVSE ids",
     "partner_list.idempotency_key": "the sender's word for a list",
     "command.idempotency_key": "the sender's word for a command",
+    "decision.idempotency_key": "the sender's word for a decision",
+    "dispute.idempotency_key": "the sender's word for a dispute",
     "command.start_id_token": "a card's uid, as in sessions",
     "reservation.id_token": "a card's uid, as in sessions",
     "reservation.id_token_key": "the same in upper case",
@@ -119,9 +125,12 @@ class Maker:
         }  # fmt: skip
         told = await self.send("billing", "POST", "webhooks", json=hook)
         watched = await self.send("registry", "POST", "alert-rules", json=rule)
+        live = "live_secret_of_it"
+        paid = {"kind": "mollie", "secret": live, "active": False}
+        await self.send("billing", "PUT", "payment-provider", json=paid)
         self.secrets |= {
             "api key": key["key"], "partner": secret["secret"], "webhook": told["secret"],
-            "alert rule": watched["webhook_secret"],
+            "alert rule": watched["webhook_secret"], "payment provider": live,
         }  # fmt: skip
 
     async def station(self) -> None:

@@ -1,10 +1,12 @@
 """Through every service: a driver at an OCPP 2.x station sees what it costs, then the final sum."""
 
+import asyncio
 import base64
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from cost_display import KEYS, Display
 from gateway_wire import EVSE, Wire, stamp
 from stack import eventually
 from suite import Suite
@@ -13,9 +15,8 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
 
-def reading(value: int, context: str, seconds_ago: float) -> list[dict[str, Any]]:
-    sampled = {"value": value, "context": context}
-    return [{"timestamp": stamp(seconds_ago), "sampledValue": [sampled]}]
+def reading(value: int, context: str, at: str) -> list[dict[str, Any]]:
+    return [{"timestamp": at, "sampledValue": [{"value": value, "context": context}]}]
 
 
 async def connected(suite: Suite, station: dict[str, str], version: str) -> ClientConnection:
@@ -51,20 +52,21 @@ async def test_TC_I_01_and_02_running_and_final_cost_are_shown(
     station, card = suite.demo["stations"][2], suite.demo["cards"][0]
     transaction = str(uuid4())
     said: dict[str, Any] = {"transaction": transaction, "offline": True}
+    begun_at, end_at = stamp(3600), stamp()
 
     async with await connected(suite, station, version) as socket:
         wire = Wire(socket)
         # Kept while it was offline for an hour: so its times count, and there is time to charge.
         answer = await wire.event(
             "Started", 0, "Authorized", **said, token=card, evse=EVSE,
-            timestamp=stamp(3600),
-            **{"meterValue": reading(5000, "Transaction.Begin", 3600)} if metered else {},
+            timestamp=begun_at,
+            **{"meterValue": reading(5000, "Transaction.Begin", begun_at)} if metered else {},
         )  # fmt: skip
         assert answer["idTokenInfo"]["status"] == "Accepted"
-        for seq_no, wh, ago_s in ((1, 7000, 1800), (2, 8000, 900)):
+        for seq_no, wh, at in ((1, 7000, stamp(1800)), (2, 8000, stamp(900))):
             await wire.event(
-                "Updated", seq_no, "MeterValuePeriodic", **said, timestamp=stamp(ago_s),
-                meterValue=reading(wh, "Sample.Periodic", ago_s),
+                "Updated", seq_no, "MeterValuePeriodic", **said, timestamp=at,
+                meterValue=reading(wh, "Sample.Periodic", at),
             )  # fmt: skip
 
         async def shown() -> Any:
@@ -84,14 +86,16 @@ async def test_TC_I_01_and_02_running_and_final_cost_are_shown(
             seq_no + 1,
             "EVDeparted",
             transaction=transaction,
-            meterValue=reading(9000, "Transaction.End", 0),
+            timestamp=end_at,
+            meterValue=reading(9000, "Transaction.End", end_at),
         )
     (row,) = (await suite.get("csms-gateway", "transactions", station_id=station["id"]))["items"][
         :1
     ]
     record = await suite.record_of(row["session_id"])
     assert record["energy_wh"] == energy_wh
-    assert answer == {"totalCost": at_last}
+    # That its start was not metered is looked at by somebody before it is final.
+    assert answer == ({"totalCost": at_last} if metered else {})
     assert record["total_gross"] == {"amount": str(at_last), "currency": "EUR"}
     session = await suite.get("billing", f"sessions/{row['session_id']}")
     odd = [] if metered else ["meter_reading_missing"]
@@ -137,3 +141,49 @@ async def test_I01_and_I06_the_price_that_is_shown_is_the_one_that_is_billed(
     assert record["tariff_id"] == tariff["id"]
     assert (tariff["energy_price"], tariff["time_price"]) == ("0.49", "0.01")
     assert (tariff["start_fee"], tariff["tax_included"]) == ("0.35", True)
+
+
+async def test_a_display_of_1_6_shows_price_running_and_final_cost(suite: Suite) -> None:
+    station, card = suite.demo["stations"][2], suite.demo["cards"][0]
+    async with await connected(suite, station, "ocpp1.6") as socket:
+        display = Display(socket, KEYS | {"Language": "en"})
+        reading_on = asyncio.ensure_future(display.read())
+        await display.boot("of the display")
+
+        async def asked() -> bool:
+            return "GetConfiguration" in [action for action, _ in display.heard]
+
+        await eventually(asked)
+        await asyncio.sleep(0.5)  # until its answer is stored
+        await display.send("Authorize", {"idTag": card})
+        told = {
+            "idToken": card,
+            "priceText": "0.49 EUR/kWh, 0.01 EUR/min, 0.35 EUR per session, incl. 19 % VAT",
+        }
+        assert await display.cost("SetUserPrice") == told
+        # Kept while it was offline for an hour: so its times count, and there is time to charge.
+        begun_at, end_at = stamp(3600), stamp()
+        begun = await display.start(card, meterStart=5000, timestamp=begun_at)
+        transaction_id = begun["transactionId"]
+        sampled = [{"value": "8000", "context": "Sample.Periodic", "unit": "Wh"}]
+        await display.send(
+            "MeterValues",
+            {
+                "connectorId": 1, "transactionId": transaction_id,
+                "meterValue": [{"timestamp": stamp(900), "sampledValue": sampled}],
+            },
+        )  # fmt: skip
+
+        async def running() -> Any:
+            return [one for one in display.costs("RunningCost") if one["cost"] == 2.27]
+
+        # 3 kWh at 0.49, 45 minutes at 0.01, the start fee of 0.35; then 4 kWh and 60 minutes
+        (shown,) = await eventually(running, 60)
+        assert (shown["transactionId"], shown["meterValue"]) == (transaction_id, 8000)
+        assert shown["chargingPrice"] == {"kWhPrice": 0.49, "hourPrice": 0.6}
+        await display.stop(transaction_id, meterStop=9000, timestamp=end_at)
+        final = await display.cost("FinalCost")
+        assert (final["transactionId"], final["cost"]) == (transaction_id, 2.91)
+        assert final["priceText"] == "4.000 kWh, 60 min, 2.91 EUR"
+        assert display.costs("SetUserPrice") == [told], "the session's price is the same"
+    await reading_on

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from typing import Any
 
 import pytest
 from alembic import command
@@ -11,13 +12,15 @@ from stack import Issuer, Servers, eventually, one_service
 
 from common import migrate
 from common.run import SERVICES, bind
+from local_stack.servers import free_port
 
 
 @pytest.mark.parametrize("name", SERVICES)
 async def test_a_service_starts_alone_and_its_tables_match_its_migrations(
     servers: Servers, issuer: Issuer, name: str
 ) -> None:
-    async with one_service(servers, issuer, name) as service:
+    own: dict[str, Any] = {"ocpp_port": free_port()} if name == "csms-gateway" else {}
+    async with one_service(servers, issuer, name, **own) as service:
         assert (await service.http.get("/livez")).json() == {"status": "ok"}
         lost = await service.http.get("/nowhere")
         assert lost.headers["content-type"] == "application/problem+json"

@@ -35,7 +35,7 @@ async def test_a_partners_card_charges_where_and_for_what_was_agreed(
         assert pushed.status_code == 201, pushed.text
         tariff = await made(
             "billing", "tariffs", name="agreed", currency="EUR", vat_percent="19",
-            energy_price="0.20", agreed_only=True,
+            energy_price="0.20", agreed_only=True, valid_from="2026-01-01T00:00:00Z",
         )  # fmt: skip
         place = {"kind": "station", "id": suite.demo["stations"][1]["id"]}
         body = {"partner_id": partner, "name": uid, "places": [place], "tariff_id": tariff["id"]}

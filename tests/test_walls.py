@@ -30,7 +30,7 @@ WITHOUT_A_WALL = {
 
 OF_LOCATIONS: Final = ("registry", "billing", "reporting", "csms-gateway")
 # For a partner, or for staff who see every location; billing tests that others are refused.
-OF_EVERY_LOCATION: Final = ("/v1/partner/", "/v1/webhooks")
+OF_EVERY_LOCATION: Final = ("/v1/partner/", "/v1/webhooks", "/v1/me/", "/v1/trial-balance")
 STREAMS: Final = {
     "/v1/commands/stream": "csms-gateway",
     "/v1/stations/{station_id}/messages/stream": "csms-gateway",
@@ -49,13 +49,22 @@ NO_LIST: Final[dict[Key, str]] = {
     ("get", "/v1/status/stream"): "never ends; has a test below",
     ("get", "/v1/settings/logo"): "there is none; identity tests it",
     ("get", "/v1/oidc-provider"): "there is none; identity tests it",
+    ("get", "/v1/payment-provider"): "there is none; billing tests it",
     ("get", "/v1/qr-settings"): "an operator's own; registry tests it",
     ("get", "/v1/qr-settings/logo"): "there is none; registry tests it",
     ("get", "/v1/me"): "a driver's own; identity tests it",
     ("get", "/v1/signing-keys"): "the platform's own",
+    ("get", "/v1/prices"): "of one station; billing tests whose",
 }
 # What the owner gets who asks for the same: why it is no success.
 OWNER_GETS: Final[dict[Key, tuple[int, str]]] = {
+    # billing tests that a partner reads what is decided, and no other's.
+    ("get", "/v1/partner/records/{record_id}"): (404, "the session's review is pending"),
+    ("post", "/v1/disputes/{dispute_id}/decisions"): (409, "the session's review is pending"),
+    ("post", "/v1/records/{record_id}/corrections"): (409, "the session's review is pending"),
+    ("post", "/v1/records/{record_id}/disputes"): (409, "there is an open one"),
+    ("post", "/v1/accounts/{account_id}/close"): (409, "there is money in it"),
+    ("post", "/v1/accounts/{account_id}/reopen"): (409, "it is not closed"),
     ("post", "/v1/privacy-requests/{request_id}/approve"): (409, "nobody asked for an erasure"),
     ("delete", "/v1/partner/lists/{list_id}"): (409, "it was applied before"),
     ("post", "/v1/invitations/{invitation_id}/send-again"): (429, "it was sent a moment ago"),
@@ -69,8 +78,34 @@ WRITES_NOTHING: Final[dict[Key, str]] = {
 OF_THE_OPERATOR: Final = "the whole operator's, at no location"
 AT_NO_LOCATION: Final[dict[str, str]] = {
     "/v1/tariffs/{tariff_id}": OF_THE_OPERATOR,
+    "/v1/accounts/{account_id}": OF_THE_OPERATOR,
+    "/v1/accounts/{account_id}/block": OF_THE_OPERATOR,
+    "/v1/accounts/{account_id}/unblock": OF_THE_OPERATOR,
+    "/v1/accounts/{account_id}/close": OF_THE_OPERATOR,
+    "/v1/accounts/{account_id}/reopen": OF_THE_OPERATOR,
+    "/v1/accounts/{account_id}/holds": OF_THE_OPERATOR,
+    "/v1/accounts/{account_id}/journals": OF_THE_OPERATOR,
+    "/v1/me/accounts/{account_id}/journals": OF_THE_OPERATOR,
     "/v1/charging-profiles/{id}": OF_THE_OPERATOR,
     "/v1/agreements/{agreement_id}": OF_THE_OPERATOR,
+    "/v1/accounts/{account_id}/statement": OF_THE_OPERATOR,
+    "/v1/accounts/{account_id}/transfer": OF_THE_OPERATOR,
+    "/v1/accounts/{account_id}/transfer/code": OF_THE_OPERATOR,
+    "/v1/bank-entries/{entry_id}": OF_THE_OPERATOR,
+    "/v1/bank-entries/{entry_id}/assign": OF_THE_OPERATOR,
+    "/v1/bank-entries/{entry_id}/dismiss": OF_THE_OPERATOR,
+    "/v1/bank-statements/{statement_id}": OF_THE_OPERATOR,
+    "/v1/bonuses/{bonus_id}": OF_THE_OPERATOR,
+    "/v1/refunds/{refund_id}": OF_THE_OPERATOR,
+    "/v1/topups/{topup_id}": OF_THE_OPERATOR,
+    "/v1/topups/{topup_id}/refunds": OF_THE_OPERATOR,
+    "/v1/accounting-strategies/{strategy_id}": OF_THE_OPERATOR,
+    "/v1/strategy-assignments/{assignment_id}": OF_THE_OPERATOR,
+    **{
+        f"/v1/{path}{more}": OF_THE_OPERATOR
+        for path in ("discounts/{discount_id}", "price-events/{event_id}")
+        for more in ("", "/activate", "/end", "/preview", "/grants")
+    },
     "/v1/station-groups/{group_id}": OF_THE_OPERATOR,
     "/v1/station-groups/{group_id}/stations": "registry tests whose stations it shows",
     "/v1/station-groups/{group_id}/stations/{station_id}": "registry tests whose it takes",
@@ -115,15 +150,41 @@ REFERENCES: Final[list[tuple[str, str, dict[str, Any]]]] = [
             ("station", HERE), ("location", f"{{location of {HERE}}}"),
             ("station_group", "{station group}"))
     ),
+    *(
+        ("billing", "/v1/accounts", {
+            "owner_kind": kind, "owner_id": f"{{{kind}}}", "currency": "EUR"})
+        for kind in ("user", "company", "card", "partner")
+    ),
     ("billing", "/v1/agreements", {
         "name": "X", "partner_id": "{partner}", "places": [{"kind": "everywhere"}]}),
+    ("billing", "/v1/accounting-strategies", {
+        "name": "X", "method": "free", "currency": "EUR",
+        "tariffs": [{"place": {"kind": "station", "id": HERE}}]}),
+    *(
+        ("billing", "/v1/strategy-assignments", {
+            "strategy_id": "{own strategy}", "holder": {"kind": kind, "id": f"{{{name}}}"}})
+        for kind, name in (("user", "user"), ("user_group", "group"), ("company", "company"))
+    ),
+    ("billing", "/v1/strategy-assignments", {
+        "strategy_id": "{strategy}", "holder": {"kind": "everybody"}}),
+    *(
+        ("billing", f"/v1/{path}", every_route.DISCOUNT | more | {"places": [place]})
+        for path, more in (("discounts", {}), ("price-events", every_route.EVENT_TIMES))
+        for place in (
+            {"kind": "station", "id": HERE}, {"kind": "station_group", "id": "{station group}"})
+    ),
     ("billing", "/v1/webhooks", {
         "url": "https://walls.invalid/", "kinds": ["record.closed"], "partner_id": "{partner}"}),
+    ("billing", "/v1/topups", {
+        "way": "cash", "account_id": "{account}", "amount": {"amount": "1", "currency": "EUR"},
+        "receipt": "X", "reason": "X"}),
+    ("billing", "/v1/bonuses", {
+        "account_id": "{account}", "amount": {"amount": "1", "currency": "EUR"}, "reason": "X"}),
 ]  # fmt: skip
 FILTERS: Final = {
     "station_id": HERE, "user_id": "user", "card_id": "card", "company_id": "company",
     "partner_id": "partner", "group_id": "group", "location_id": f"location of {HERE}",
-    "key": "user", "actor": "login", "uid": UID,
+    "key": "user", "actor": "login", "uid": UID, "account_id": "account", "topup_id": "topup",
 }  # fmt: skip
 PARAMS: Final[dict[str, dict[str, str]]] = {"/v1/breakdowns": {"by": "month,station"}}
 
@@ -287,6 +348,8 @@ async def test_another_operator_sees_nothing_and_changes_nothing(
 async def test_another_operators_things_cannot_be_named(both: tuple[Whole, Whole]) -> None:
     whole, rival = both
     await rival.made("own card", "identity", "cards", uid="04C0C0C0C0")
+    own = {"name": "Own", "method": "free", "currency": "EUR"}
+    await rival.made("own strategy", "billing", "accounting-strategies", **own)
     await rival.made("own station group", "registry", "station-groups", name="Own")
     await rival.made("own group", "identity", "user-groups", name="Own")
     before = await whole.settled()
@@ -294,8 +357,9 @@ async def test_another_operators_things_cannot_be_named(both: tuple[Whole, Whole
     for service, path, body in REFERENCES:
         url = rival.suite.urls[service] + path.format(**ids)
         answer = await rival.api.post(
-            url, json=every_route.filled(body, ids), headers=rival.bearer("operator-admin")
-        )
+            url, json=every_route.filled(body, ids),
+            headers=rival.bearer("operator-admin") | {"Idempotency-Key": uuid7().hex},
+        )  # fmt: skip
         assert answer.status_code in (404, 409, 422), (path, body, answer.text)
         assert not texts({str(whole.ids["operator"])}, answer.text), (path, answer.text)
         assert "invalid-request" not in answer.text, (path, answer.text)

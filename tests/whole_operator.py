@@ -9,6 +9,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
+import bank_files
 import every_route
 import httpx
 from every_route import Route
@@ -44,6 +45,8 @@ insert into identity.passkey (id, version, login_id, operator_id, credential_id,
     sign_count, name, transports, synced, backed_up, made_at)
     values ('{passkey}', 1, '{login}', '{operator}', '{passkey}', 'x', 0, 'Key', '{{}}', false,
     false, now());
+insert into billing.ledger_finding (id, operator_id, kind, subject, account_id, detail)
+    values (gen_random_uuid(), '{operator}', 'hold_expired', 'WALLED', '{account}', '');
 insert into registry.pending_station (id, operator_id, address, first_seen_at, last_seen_at)
     values ('WALLED-PENDING', '{operator}', '192.0.2.1', now(), now()),
     ('WALLED-REFUSED', '{operator}', '192.0.2.1', now(), now());
@@ -51,8 +54,8 @@ insert into identity.login (id, version, operator_id, email, role, active, user_
     values ('{driver}', 1, '{operator}', 'driver@walls.localhost', 'driver', true, '{user}');
 update billing.session set holder = '{{"partner_id": "{partner}"}}'
     where operator_id = '{operator}';
-update billing.record set holder = '{{"partner_id": "{partner}"}}',
-    closed_at = closed_at - interval '1 minute' where operator_id = '{operator}';
+update billing.record set holder = '{{"partner_id": "{partner}"}}'
+    where operator_id = '{operator}';
 insert into billing.webhook_delivery (id, webhook_id, operator_id, kind, body, made_at, wanted_at,
     tries, next_try_at, given_up_at) values ('{delivery}', '{webhook}', '{operator}',
     'record.closed', '{{}}', now(), now(), 9, now(), now());
@@ -67,6 +70,12 @@ insert into csms_gateway.reservation (id, operator_id, station_id, reservation_i
     id_token, id_token_key, expires_at, requested_at)
     values (gen_random_uuid(), '{operator}', '{station}', {number}, 'rejected', 'X', 'X', now(),
     now());
+"""
+
+DOUBTS: Final = """
+insert into billing.incident (operator_id, session_id, kind, detail, opened_at)
+    select operator_id, id, 'clock', 'Walled', now() from billing.session
+    where operator_id = '{operator}';
 """
 
 
@@ -137,6 +146,7 @@ class Whole:
         await self.made("user", "identity", "users", name=f"{name} Person", external_id="W-0")
         await self.made("partner", "identity", "partners", name=f"{name} Partner")
         self.ids["driver"] = str(uuid7())
+        self.ids["account"] = str(uuid7())  # until it has one
 
     async def fill(self) -> None:
         user = self.ids["user"]
@@ -171,6 +181,7 @@ class Whole:
             "tariff", "billing", "tariffs", name="Walled", currency="EUR", vat_percent="19",
             energy_price="0.5", valid_from="2020-01-01T00:00:00Z",
         )  # fmt: skip
+        await self._account(user)
         await self.made(
             "profile", "csms-gateway", "charging-profiles", name="Walled",
             schedules=[{"unit": "A", "periods": [{"start_s": 0, "limit": 6.0}]}],
@@ -182,12 +193,37 @@ class Whole:
             await self.station(number, station)
         await self._alerted()
         await self._agreed()
+        await self._paid()
 
         async def priced() -> bool:
             return len((await self.send("billing", "GET", "records"))["items"]) == 2
 
         await eventually(priced, 20)
+        await self._doubted()
         await self.seed(SEED, passkey=str(uuid7()), delivery=str(uuid7()), **self.ids)
+
+    async def _account(self, user: str) -> None:
+        account = {"owner_kind": "user", "owner_id": user, "currency": "EUR"}
+        url = f"{self.suite.urls['billing']}/v1/accounts"
+
+        async def opened() -> str | None:
+            headers = self.bearer("operator-admin")
+            answer = await self.api.post(url, json=account, headers=headers)
+            # 422: billing has not heard of the user yet.
+            return str(answer.json()["id"]) if answer.is_success else None
+
+        self.ids["account"] = str(await eventually(opened))
+
+    async def _doubted(self) -> None:
+        """Each of its sessions waits for a review, and somebody disputes each of its records."""
+        await self.seed(DOUBTS, **self.ids)
+        for record in (await self.send("billing", "GET", "records"))["items"]:
+            self.ids["record"] = record["id"]
+            await self.send(
+                "billing", "POST", f"records/{record['id']}/disputes",
+                json={"raised_by": "customer", "reason": "Walled"},
+                extra={"Idempotency-Key": record["id"]},
+            )  # fmt: skip
 
     async def _agreed(self) -> None:
         """What there is between it and its partner, and what names both its stations."""
@@ -216,8 +252,57 @@ class Whole:
             return answer.status_code == 201  # 422: billing has not heard of the partner yet
 
         await eventually(agreed)
+        strategy = {"name": "Walled", "method": "monthly", "currency": "EUR"}
+        given = {
+            "strategy_id": await self.made(
+                "strategy", "billing", "accounting-strategies", **strategy
+            ),
+            "holder": {"kind": "everybody"},
+        }
+        await self.made("assignment", "billing", "strategy-assignments", **given)
         address = {"url": "https://walls.invalid/", "kinds": ["record.closed"], "active": False}
         await self.made("webhook", "billing", "webhooks", **address)
+        await self._discounted()
+
+    async def _discounted(self) -> None:
+        """Two drafts of each form, for one is activated and one deleted, with previews."""
+        for form, more in (("discount", {}), ("price-event", every_route.EVENT_TIMES)):
+            for number in (1, 2):
+                body = every_route.DISCOUNT | more | {"name": f"Walled {number}"}
+                made = await self.made(f"{form} {number}", "billing", f"{form}s", **body)
+                path = f"{form}s/{made}/preview?wait_s=20"
+                await self.send("billing", "POST", path, json={})
+
+    async def _paid(self) -> None:
+        """Money in its person's account, some of it paid back, and a statement of its bank."""
+        of_user = {"owner_kind": "user", "owner_id": self.ids["user"], "currency": "EUR"}
+        account = await self.made("account", "billing", "accounts", **of_user)
+        amount = {"amount": "20.00", "currency": "EUR"}
+        cash = {"way": "cash", "amount": amount, "receipt": "W-1"}
+        of_account = {"account_id": account, "reason": "Walled"}
+        key = {"Idempotency-Key": "walled"}
+        topup = await self.send("billing", "POST", "topups", json=cash | of_account, extra=key)
+        self.ids["topup"] = topup["id"]
+        bonus = of_account | {"amount": amount}
+        await self.send("billing", "POST", "bonuses", json=bonus, extra=key)
+        back = {"amount": "1.00", "reason": "Walled", "receipt": "W-1"}
+        path = f"topups/{topup['id']}/refunds"
+        await self.send("billing", "POST", path, json=back, extra=key)
+        any_version = {"If-Match": "*"}
+        await self.send(
+            "identity", "PATCH", "settings", json={"iban": bank_files.IBAN}, extra=any_version
+        )
+        transfers = [bank_files.entry("5.00", text=[word]) for word in ("Walled", "again")]
+
+        async def imported() -> bool:
+            answer = await self.api.post(
+                f"{self.suite.urls['billing']}/v1/bank-statements",
+                content=bank_files.file(*transfers),
+                headers=self.bearer("operator-admin"),
+            )
+            return answer.status_code == 201  # 422: billing has not heard of the IBAN yet
+
+        await eventually(imported)
 
     async def _alerted(self) -> None:
         """Its stations are offline by now."""
@@ -349,6 +434,7 @@ NOT_LISTED: Final[dict[tuple[str, str], list[str]]] = {
     ("/v1/imports", "import_id"): ["import"],
     ("/v1/evses", "code"): ["DE*WAL*E2"],
     ("/v1/operators", "operator_id"): ["operator"],
+    ("/v1/partner/records", "record_id"): ["record"],
     ("/v1/partner/lists/{list_id}/parts", "number"): ["1"],
 }
 

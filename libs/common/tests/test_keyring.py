@@ -98,7 +98,8 @@ async def test_who_waits_waits_not_long_and_old_keys_go_on(
     began = time.monotonic()
     with pytest.raises(Unauthenticated):
         await ring.claims(token(published.keys[1]))
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 2.5
+    monkeypatch.setattr(auth, "KEYS_WAIT_S", 20.0)
     assert (await ring.claims(token(published.keys[0])))["sub"] == "somebody"
     monkeypatch.setattr(auth, "KEYS_AGAIN_S", 0.0)
     published.pause_s, published.status = 0.0, 500

@@ -5,16 +5,24 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import asyncpg
+import httpx
 import nats
 import pytest
 from stack import Issuer, Running, Servers, one_service
 
 from common import inbox
 from common.clock import now
-from common.events import Event, MeterReport, MeterSample, SessionEnded, SessionStarted
+from common.events import (
+    Event,
+    LocationChanged,
+    MeterReport,
+    MeterSample,
+    SessionEnded,
+    SessionStarted,
+)
 from common.ids import uuid7
 
 START = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
@@ -74,10 +82,40 @@ class Billing(Running):
         tariff: dict[str, Any] = answer.json()
         return tariff
 
+    @property
+    def here(self) -> UUID:
+        """A location of the operator's; told of by `opened`."""
+        return uuid5(self.operator_id, "here")
+
+    def opened(self) -> LocationChanged:
+        of: dict[str, Any] = {"operator_id": self.operator_id, "location_id": self.here}
+        return LocationChanged(**of, version=1, name="Here", time_zone="Europe/Berlin")
+
     async def get(self, path: str, operator_id: UUID | None = None, **query: Any) -> Any:
         headers = self.issuer.headers(operator_id or self.operator_id, *READ)
         answer = await self.http.get(f"/v1/{path}", params=query, headers=headers)
         assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def post(
+        self, path: str, body: dict[str, Any], key: str | None = None, **claims: Any
+    ) -> httpx.Response:
+        """As staff who decide about records. key: None is a new one."""
+        headers = self.issuer.headers(self.operator_id, *READ, "records:write", **claims)
+        key = key or uuid7().hex
+        return await self.http.post(
+            f"/v1/{path}", json=body, headers=headers | {"Idempotency-Key": key}
+        )
+
+    async def posted(self, path: str, body: dict[str, Any], key: str | None = None) -> Any:
+        answer = await self.post(path, body, key)
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    async def refused(self, path: str, body: dict[str, Any], status: int, problem: str) -> Any:
+        answer = await self.post(path, body)
+        told = (answer.status_code, answer.json()["type"].rpartition(":")[2])
+        assert told == (status, problem), answer.text
         return answer.json()
 
     async def record(self, session_id: UUID) -> dict[str, Any] | None:
@@ -130,8 +168,11 @@ class Billing(Running):
 async def service(servers: Servers, issuer: Issuer) -> AsyncIterator[Running]:
     settings = {
         "running_cost_every_s": 0.3,
+        "cost_clock_s": 0.3,
         "secret_key": "a secret key of the tests of billing",
         "allow_private_endpoints": True,
+        "payment_notices_url": "https://notices.example",
+        "payment_notices_per_minute": 0,
     }
     async with one_service(servers, issuer, "billing", **settings) as running:
         yield running

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.agreed import Agreed, chosen
+from billing.pricing.choosing import Agreed
 from common.authorize import Holder
+from common.closest import chosen
 from common.events import (
     AgreementChanged,
     OperatorChanged,
@@ -47,8 +48,9 @@ async def partner(billing: Billing) -> UUID:
         ),
         StationChanged(
             operator_id=billing.operator_id, station_id=f"CP-{billing.operator_id}", version=1,
-            name="S", active=True, evses=(), location_id=HERE,
+            name="S", active=True, evses=(), location_id=billing.here,
         ),
+        billing.opened(),
     )  # fmt: skip
     await billing.tariff()
     return partner_id
@@ -100,7 +102,7 @@ async def test_the_closest_place_decides_and_without_a_tariff_it_is_the_operator
     station = f"CP-{billing.operator_id}"
     tariffs = [await agreed_tariff(billing, price) for price in ("0.10", "0.20")]
     everywhere = await agreement(billing, partner, tariff_id=tariffs[0])
-    location = {"places": [{"kind": "location", "id": str(HERE)}], "name": "Here"}
+    location = {"places": [{"kind": "location", "id": str(billing.here)}], "name": "Here"}
     here = await agreement(billing, partner, tariff_id=tariffs[1], **location)
     holder = Holder(partner_id=partner)
     assert (await charged(billing, holder))["agreement_id"] == here["id"]
@@ -127,7 +129,7 @@ async def test_a_station_group_is_closer_than_its_location(billing: Billing, par
         StationGroupChanged(**of_group, version=1, name="Fast ones"),
     )
     prices = [await agreed_tariff(billing, price) for price in ("0.10", "0.20")]
-    here = {"name": "Here", "places": [{"kind": "location", "id": str(HERE)}]}
+    here = {"name": "Here", "places": [{"kind": "location", "id": str(billing.here)}]}
     await agreement(billing, partner, tariff_id=prices[0], **here)
     fast = {"name": "Fast", "places": [{"kind": "station_group", "id": str(group)}]}
     made = await agreement(billing, partner, tariff_id=prices[1], **fast)
@@ -220,6 +222,7 @@ async def test_what_cannot_be_agreed_on_is_refused_and_nothing_told(
     faults: list[tuple[dict[str, Any], int, str]] = [
         ({"partner_id": str(uuid7())}, 422, "unknown-partner"),
         ({"places": [station]}, 422, "unknown-station"),
+        ({"places": [{"kind": "location", "id": str(uuid7())}]}, 422, "unknown-location"),
         ({"tariff_id": own}, 422, "tariff-not-for-agreements"),
         ({"tariff_id": str(uuid7())}, 422, "tariff-not-for-agreements"),
         ({"name": "X", "valid_from": "2026-02-02", "valid_until": "2026-02-01"}, 422,

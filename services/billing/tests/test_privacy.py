@@ -1,6 +1,7 @@
 """Erased people: their records stay to the cent, without the token that names them."""
 
 from datetime import timedelta
+from decimal import Decimal
 from uuid import uuid4
 
 import asyncpg
@@ -11,11 +12,14 @@ from billing.privacy import sweep_once
 from common.events import (
     ErasureReported,
     OperatorChanged,
+    PersonalDataCollected,
+    PersonalDataRequested,
     PersonErased,
     PersonsCard,
     RetentionReported,
 )
 from common.ids import uuid7
+from services.billing.tests.booking import balance, booked, opened, top_up
 from services.billing.tests.conftest import START, Billing
 
 
@@ -38,6 +42,31 @@ async def test_a_session_that_ends_after_its_driver_was_erased_is_found(billing:
     after = await billing.record(start.session_id)
     assert after and after.pop("id_token").startswith("ERASED-")
     assert after == before
+
+
+async def test_a_person_is_told_of_their_accounts_and_the_books_outlive_them(
+    billing: Billing,
+) -> None:
+    person, card = uuid7(), PersonsCard(card_id=uuid7(), uid="04A2B3C4")
+    account, other = await opened(billing, person), await opened(billing)
+    await booked(billing, top_up(account, "12.30"), top_up(other, "1"))
+    async with billing.as_(billing.operator_id, "accounts:write") as api:
+        for one in (account, other):
+            reason = {"reason": "Mrs Doe does not pay"}
+            await api.post(f"/v1/accounts/{one}/block", json=reason)
+    asked = {"operator_id": billing.operator_id, "request_id": uuid4(), "user_id": person}
+    await billing.handle(PersonalDataRequested.model_validate(asked | {"cards": (card,)}))
+    told = await eventually(lambda: billing.told(PersonalDataCollected))
+    files = {one["file"]: one["rows"] for one in told}
+    assert [row["state_reason"] for row in files["accounts"]] == ["Mrs Doe does not pay"]
+    assert [row["amount"] for row in files["account_movements"]] == ["12.30"]
+    await billing.handle(PersonErased.model_validate(asked | {"cards": (card,)}))
+    [report] = await eventually(lambda: billing.told(ErasureReported))
+    assert report["changed"] == {"sessions": 0, "records": 0, "accounts": 1}
+    query = "select state_reason from account where id = any($1) order by id = $2"
+    rows = await billing.stored(query, [account, other], account)
+    assert [row["state_reason"] for row in rows] == ["Mrs Doe does not pay", None]
+    assert (await balance(billing, account))[0] == Decimal("12.30")
 
 
 async def test_tokens_are_kept_as_long_as_the_operator_says(billing: Billing) -> None:

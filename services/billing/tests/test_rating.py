@@ -1,46 +1,39 @@
-from dataclasses import replace
+"""What must hold of every price, whatever the session and the tariff."""
+
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from billing.rating import Facts, Priced, Prices, duration_s, energy_cost, rate, total
+from billing.definitions import simple
+from billing.rating import Priced, price
+from billing.rating.course import Course, Reading, Told, course, seconds
+from billing.rating.model import (
+    Tariff,
+)
 from common.events import RecordLine
 from common.money import to_cents
 
-HOUSE = Prices(
-    name="house",
-    currency="EUR",
-    tax_included=True,
-    vat_percent=Decimal(19),
-    energy_price=Decimal("0.49"),
-    time_price=Decimal(0),
-    start_fee=Decimal(0),
-)
-FULL = replace(HOUSE, time_price=Decimal("0.02"), start_fee=Decimal("0.35"))
-
-prices = st.builds(
-    Prices,
-    name=st.just("any"),
-    currency=st.just("EUR"),
-    tax_included=st.booleans(),
-    vat_percent=st.decimals(0, 100, places=2),
-    energy_price=st.decimals(0, 1000, places=4),
-    time_price=st.decimals(0, 1000, places=4),
-    start_fee=st.decimals(0, 1000, places=4),
-)
-facts = st.builds(
-    Facts,
-    energy_wh=st.integers(0, 10**9),
-    duration_s=st.integers(0, 10**7),
-    token_accepted=st.booleans(),
-)
+VAT = Decimal(19)
+START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+BERLIN = ZoneInfo("Europe/Berlin")
 
 
-def charged(energy_wh: int, seconds: int = 3600, tariff: Prices = HOUSE, ok: bool = True) -> Priced:
-    return rate(Facts(energy_wh=energy_wh, duration_s=seconds, token_accepted=ok), tariff)
+def house(
+    energy: str = "0.49", time: str = "0", start: str = "0", vat: str = "19", gross: bool = True
+) -> Tariff:
+    prices = simple(Decimal(energy), Decimal(time), Decimal(start), Decimal(vat))
+    return Tariff("house", "EUR", gross, prices)
+
+
+def charged(
+    energy_wh: int, length_s: int = 3600, tariff: Tariff | None = None, ok: bool = True
+) -> Priced:
+    told = Told(START, START + timedelta(seconds=length_s), BERLIN, energy_wh)
+    return price(told, tariff or house(), token_accepted=ok)
 
 
 def amounts(priced: Priced) -> tuple[str, str, str]:
@@ -48,41 +41,24 @@ def amounts(priced: Priced) -> tuple[str, str, str]:
 
 
 @pytest.mark.parametrize(
-    ("energy_wh", "seconds", "changes", "expected"),
+    ("energy_wh", "length_s", "tariff", "expected"),
     [
-        (10_000, 3600, {}, ("4.12", "0.78", "4.90")),
-        (10_000, 3600, {"tax_included": False}, ("4.90", "0.93", "5.83")),
-        (10_000, 3600, {"vat_percent": Decimal(0)}, ("4.90", "0.00", "4.90")),
+        (10_000, 3600, house(), ("4.12", "0.78", "4.90")),
+        (10_000, 3600, house(gross=False), ("4.90", "0.93", "5.83")),
+        (10_000, 3600, house(vat="0"), ("4.90", "0.00", "4.90")),
         # 4.90 + 60 min x 0.02 + 0.35
-        (
-            10_000,
-            3600,
-            {"time_price": Decimal("0.02"), "start_fee": Decimal("0.35")},
-            ("5.42", "1.03", "6.45"),
-        ),
-        # OCPI 2.2.1, example of an energy price with VAT on top: 20 kWh x 0.25, 10 %
-        (
-            20_000,
-            3600,
-            {"energy_price": Decimal("0.25"), "vat_percent": Decimal(10), "tax_included": False},
-            ("5.00", "0.50", "5.50"),
-        ),
+        (10_000, 3600, house(time="0.02", start="0.35"), ("5.42", "1.03", "6.45")),
         # Half a cent goes up, once: 0.4950 + 0.0050 is 0.50, not 0.50 + 0.01.
-        (
-            1_000,
-            3600,
-            {"energy_price": Decimal("0.495"), "start_fee": Decimal("0.005")},
-            ("0.42", "0.08", "0.50"),
-        ),
-        (500, 3600, {"energy_price": Decimal("0.25")}, ("0.11", "0.02", "0.13")),
-        (10_000, 3600, {"energy_price": Decimal(0)}, ("0.00", "0.00", "0.00")),
-        (50, 60, {}, ("0.02", "0.00", "0.02")),
+        (1_000, 3600, house("0.495", start="0.005"), ("0.42", "0.08", "0.50")),
+        (500, 3600, house("0.25"), ("0.11", "0.02", "0.13")),
+        (10_000, 3600, house("0"), ("0.00", "0.00", "0.00")),
+        (50, 60, house(), ("0.02", "0.00", "0.02")),
     ],
 )
-def test_worked_cases(
-    energy_wh: int, seconds: int, changes: dict[str, Decimal | bool], expected: tuple[str, str, str]
+def test_simple_prices(
+    energy_wh: int, length_s: int, tariff: Tariff, expected: tuple[str, str, str]
 ) -> None:
-    assert amounts(charged(energy_wh, seconds, replace(HOUSE, **changes))) == expected  # type: ignore[arg-type]
+    assert amounts(charged(energy_wh, length_s, tariff)) == expected
 
 
 def test_three_sessions_of_3_33_gross_each_say_their_own_vat_and_sum_to_the_cent() -> None:
@@ -95,7 +71,7 @@ def test_three_sessions_of_3_33_gross_each_say_their_own_vat_and_sum_to_the_cent
 
 
 def test_each_line_tells_quantity_price_amount_and_why() -> None:
-    energy, time, start = charged(10_123, 3661, FULL).lines
+    energy, time, start = charged(10_123, 3661, house(time="0.02", start="0.35")).lines
     assert energy == RecordLine(
         kind="energy",
         quantity=Decimal("10.123"),
@@ -103,96 +79,57 @@ def test_each_line_tells_quantity_price_amount_and_why() -> None:
         unit_price=Decimal("0.49"),
         amount=Decimal("4.9603"),
         rule="tariff house: 0.49 EUR a kWh",
+        vat_percent=VAT,
     )
-    assert (time.kind, time.quantity, time.amount) == (
+    assert (time.kind, time.quantity, time.unit_price, time.amount) == (
         "time",
         Decimal("61.0167"),
+        Decimal("0.02"),
         Decimal("1.2203"),
     )
-    assert time.rule == "tariff house: 0.02 EUR a minute, by the second (3661 s)"
-    assert (start.kind, start.amount) == ("start", Decimal("0.35"))
-    assert start.rule == "tariff house: start fee, once a session"
+    assert (start.kind, start.amount) == ("start", Decimal("0.3500"))
 
 
 @pytest.mark.parametrize(
-    ("energy_wh", "seconds", "accepted", "why"),
+    ("energy_wh", "length_s", "ok", "why"),
     [
         (49, 3600, True, "below 50 Wh nothing is charged: 49 Wh"),
-        (0, 3600, True, "below 50 Wh nothing is charged: 0 Wh"),
         (10_000, 59, True, "below 60 s nothing is charged: 59 s"),
-        (0, 5, False, "refused: the card was not accepted and 0 Wh were delivered"),
+        (0, 3600, False, "refused: the card was not accepted and 0 Wh were delivered"),
     ],
 )
-def test_next_to_nothing_costs_nothing_not_even_the_start_fee_and_says_why(
-    energy_wh: int, seconds: int, accepted: bool, why: str
+def test_what_is_too_little_costs_nothing_and_says_why(
+    energy_wh: int, length_s: int, ok: bool, why: str
 ) -> None:
-    priced = charged(energy_wh, seconds, FULL, accepted)
+    priced = charged(energy_wh, length_s, house(start="0.35"), ok)
     assert amounts(priced) == ("0.00", "0.00", "0.00")
     assert [line.rule for line in priced.lines] == [why]
 
 
-def test_a_refused_card_that_charged_all_the_same_pays() -> None:
-    assert charged(10_000, ok=False).total.gross == Decimal("4.90")
+@pytest.mark.parametrize(("energy_wh", "length_s"), [(-1, 3600), (1, -1)])
+def test_negative_energy_or_time_is_never_priced(energy_wh: int, length_s: int) -> None:
+    with pytest.raises(ValueError, match="must not be negative"):
+        charged(energy_wh, length_s)
 
 
-def test_negative_energy_is_never_priced() -> None:
-    with pytest.raises(ValueError, match="negative"):
-        charged(-1)
+def test_a_session_of_more_than_a_year_is_never_priced() -> None:
+    with pytest.raises(ValueError, match="longer than a year"):
+        charged(10_000, 367 * 86_400)
 
 
-@pytest.mark.parametrize(
-    ("elapsed", "expected"),
-    [
-        (timedelta(seconds=59, microseconds=499_999), 59),
-        (timedelta(seconds=59, microseconds=500_000), 60),
-        (timedelta(seconds=-5), 0),
-        (timedelta(days=2), 172_800),
-    ],
-)
-def test_time_counts_in_whole_seconds(elapsed: timedelta, expected: int) -> None:
-    start = datetime(2026, 3, 1, tzinfo=UTC)
-    assert duration_s(start, start + elapsed) == expected
+def test_seconds_are_rounded_half_up() -> None:
+    assert seconds(START, START + timedelta(milliseconds=1500)) == 2
+    assert seconds(START, START - timedelta(seconds=5)) == -5
 
 
-@given(facts, st.integers(0, 10**6), prices)
-def test_more_energy_never_costs_less(of: Facts, more_wh: int, tariff: Prices) -> None:
-    more = replace(of, energy_wh=of.energy_wh + more_wh)
-    assert rate(of, tariff).total.gross <= rate(more, tariff).total.gross
-
-
-@given(facts, prices)
-def test_the_total_is_the_rounded_sum_of_the_lines(of: Facts, tariff: Prices) -> None:
-    priced = rate(of, tariff)
-    rounded = to_cents(sum((line.amount for line in priced.lines), Decimal(0)))
-    assert rounded == (priced.total.gross if tariff.tax_included else priced.total.net)
-    assert priced.total.net + priced.total.vat == priced.total.gross
-    assert all(amount.as_tuple().exponent == -2 for amount in vars(priced.total).values())
-    assert all(line.amount.as_tuple().exponent == -4 for line in priced.lines)
-
-
-@given(st.lists(st.integers(0, 10**7), max_size=20), prices)
-def test_splitting_energy_never_changes_its_unrounded_price(parts: list[int], of: Prices) -> None:
-    split = sum((energy_cost(part, of.energy_price) for part in parts), Decimal(0))
-    assert split == energy_cost(sum(parts), of.energy_price)
-
-
-@given(facts, prices, st.randoms())
-def test_the_order_of_the_lines_does_not_matter(of: Facts, tariff: Prices, dice: object) -> None:
-    priced = rate(of, tariff)
-    lines = list(priced.lines)
-    dice.shuffle(lines)  # type: ignore[attr-defined]
-    assert total(lines, tariff) == priced.total
-
-
-@given(facts, prices)
-def test_the_share_of_vat_is_right_to_half_a_cent(of: Facts, tariff: Prices) -> None:
-    of_it = rate(of, tariff).total
-    exact = of_it.net * tariff.vat_percent / 100
-    # Gross prices: half a cent on the net moves the VAT by as much, and by its own share.
-    assert abs(of_it.vat - exact) <= Decimal("0.005") * (1 + tariff.vat_percent / 100)
-
-
-def test_a_line_is_rounded_half_up_to_four_places() -> None:
-    tariff = replace(HOUSE, energy_price=Decimal("0.001"))
-    (line, *_) = charged(52_050, tariff=tariff).lines
-    assert line.amount == Decimal("0.0521")  # 0.05205; half-even would say 0.0520
+@given(st.integers(1, 50), st.integers(0, 200_000))
+@example(3, 0)
+def test_a_course_ends_where_the_session_does(readings: int, wh: int) -> None:
+    told = Told(
+        START, START + timedelta(hours=1), BERLIN, wh, 0,
+        [Reading(START + timedelta(minutes=i), Decimal(i * 100)) for i in range(readings)],
+    )  # fmt: skip
+    went: Course = course(told)
+    assert went.energies[-1] == wh
+    assert list(went.energies) == sorted(went.energies)
+    assert list(went.moments) == sorted(set(went.moments))

@@ -24,7 +24,9 @@ async def heard(billing: Billing) -> AsyncIterator[list[SessionCostUpdated]]:
     found: list[SessionCostUpdated] = []
 
     async def keep(message: Msg) -> None:
-        found.append(SessionCostUpdated.model_validate_json(message.data))
+        event = SessionCostUpdated.model_validate_json(message.data)
+        if event.operator_id == billing.operator_id:  # those of other tests may go on
+            found.append(event)
 
     await client.subscribe(SessionCostUpdated.subject, cb=keep)
     await client.flush()
@@ -50,9 +52,11 @@ async def test_I02_a_session_is_told_at_its_start_and_with_each_reading(billing:
         first = await cost(told, start.session_id, "0.00")
         assert (first.currency, first.station_id) == ("EUR", "CP-1")
         assert first.operator_id == billing.operator_id
+        assert (first.as_of, first.register_wh) == (START, 1_000)
         report = billing.report(start.session_id, [register("11000", 600)])
         await billing.handle(MeterValuesReported(reports=(report,)))
-        await cost(told, start.session_id, "5.25")
+        last = await cost(told, start.session_id, "5.25")
+        assert (last.as_of, last.register_wh) == (START + timedelta(seconds=600), 11_000)
 
 
 async def test_the_price_that_was_locked_at_the_start_counts(billing: Billing) -> None:

@@ -1,7 +1,9 @@
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
+from billing.running_cost import costs_of
 from common.clock import now
 from common.events import Incident, IncidentOpened, MeterSample, MeterValuesReported
 from common.ids import uuid7
@@ -39,6 +41,32 @@ async def test_time_is_charged_while_it_runs(billing: Billing) -> None:
     )
     cost = (await billing.get(f"sessions/{start.session_id}"))["cost"]
     assert Decimal("10.00") <= Decimal(cost["amount"]) < Decimal("10.50")
+
+
+async def test_the_cost_so_far_is_the_one_that_the_station_shows(billing: Billing) -> None:
+    await billing.tariff(energy_price="0", time_price="1")
+    begun = now() - timedelta(hours=2)
+    late, heard, silent = (billing.started(started_at=begun) for _ in range(3))
+    read_at = now() - timedelta(minutes=30)
+    of_late = billing.report(late.session_id, [register("2000", sampled_at=read_at)])
+    of_heard = billing.report(heard.session_id, [register("2000", sampled_at=read_at)])
+    at_once = of_heard.model_copy(update={"received_at": read_at})
+    await billing.handle(late, heard, silent, MeterValuesReported(reports=(of_late, at_once)))
+    ids = [one.session_id for one in (late, heard, silent)]
+
+    async def told() -> list[Decimal]:
+        async with billing.app.state.connections.begin(billing.operator_id) as db:
+            found = {one.session_id: one.total_gross for one in await costs_of(db, ids)}
+        return [found[one] for one in ids]
+
+    before = await told()
+    listed = {one["id"]: one["cost"] for one in (await billing.get("sessions"))["items"]}
+    for least, session_id, most in zip(before, ids, await told(), strict=True):
+        alone = (await billing.get(f"sessions/{session_id}"))["cost"]
+        assert least <= Decimal(listed[str(session_id)]["amount"]) <= most
+        assert Decimal(alone["amount"]) >= least
+    # Up to the last reading where it came late or never, else up to a minute ago.
+    assert [int(one) for one in before] == [90, 119, 0]
 
 
 async def test_readings_that_come_late_twice_or_before_the_session_change_nothing(
@@ -172,15 +200,17 @@ async def test_sessions_are_listed_newest_first_by_station_user_card_and_state(
 ) -> None:
     await billing.tariff()
     user_id, card_id = uuid7(), uuid7()
-    plain = billing.started()
-    mine = billing.started(station_id="CP-2", user_id=user_id, card_id=card_id)
-    ended = billing.ended()
+    # Whatever their ids are, which the gateway draws by lot.
+    second, third, first = sorted(uuid4() for _ in range(3))
+    plain = billing.started(session_id=first, started_at=START - timedelta(hours=1))
+    mine = billing.started(session_id=second, station_id="CP-2", user_id=user_id, card_id=card_id)
+    ended = billing.ended(session_id=third)
     await billing.handle(plain, mine, ended)
 
     async def ids(**query: Any) -> list[str]:
         return [item["id"] for item in (await billing.get("sessions", **query))["items"]]
 
-    newest_first = sorted((str(e.session_id) for e in (plain, mine, ended)), reverse=True)
+    newest_first = [str(one.session_id) for one in (ended, mine, plain)]
     assert await ids() == newest_first
     assert await ids(station_id="CP-2") == [str(mine.session_id)]
     assert await ids(user_id=user_id) == [str(mine.session_id)]

@@ -1,5 +1,7 @@
+import json
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -36,22 +38,114 @@ async def test_a_tariff_is_set_as_written_and_begins_now_with_gross_prices(
     assert (await billing.get("tariffs"))["items"] == [tariff]
 
 
-async def test_the_next_tariff_begins_after_the_newest(billing: Billing) -> None:
-    soon = now() + timedelta(hours=1)
+async def test_a_tariff_with_caps_is_kept_shown_and_priced(billing: Billing) -> None:
+    energy = {"type": "ENERGY", "price": "0.39", "vat": "19"}
+    definition = {"elements": [{"price_components": [energy]}], "caps": {"ENERGY": "2.50"}}
+    body = {"name": "capped", "currency": "EUR", "definition": definition}
+    headers = billing.issuer.headers(billing.operator_id, *WRITE)
+    early = {"valid_from": "2026-01-01T00:00:00Z"}
+    answer = await billing.http.post("/v1/tariffs", json=body | early, headers=headers)
+    assert answer.status_code == 201, answer.text
+    caps = answer.json()["definition"]["caps"]
+    assert {name: cap for name, cap in caps.items() if cap} == {"ENERGY": "2.50"}
+    ended = billing.ended()
+    await billing.handle(ended)
+    record = await billing.record(ended.session_id)
+    assert record is not None and record["total_gross"]["amount"] == "2.50"
+
+
+async def test_a_tariff_with_a_hole_from_its_first_day_on_is_refused(billing: Billing) -> None:
+    def definition(**restrictions: str) -> dict[str, Any]:
+        energy = {"type": "ENERGY", "price": "0.39", "vat": "19"}
+        element = {"price_components": [energy], "restrictions": restrictions}
+        return {"name": "dated", "currency": "EUR", "definition": {"elements": [element]}}
+
+    headers = billing.issuer.headers(billing.operator_id, *WRITE)
+
+    async def sent(body: dict[str, Any], **more: str) -> Any:
+        return await billing.http.post("/v1/tariffs", json=body | more, headers=headers)
+
+    refused = await sent(definition(end_date="2026-06-01"))
+    assert refused.status_code == 422
+    assert "a hole" in refused.text
+    begins = {"valid_from": "2026-05-31T22:00:00Z"}  # the 1st of June in Berlin
+    refused = await sent(definition(start_date="2026-06-02"), **begins)
+    assert "from 2026-06-01 until 2026-06-02" in refused.text
+    assert (await sent(definition(start_date="2026-06-01"), **begins)).status_code == 201
+
+
+async def test_a_tariff_kept_before_its_hole_would_have_been_refused_stays_readable(
+    billing: Billing,
+) -> None:
+    energy = {"type": "ENERGY", "price": "0.39", "vat": "19"}
+    tariff = await billing.tariff()
+    element = {"price_components": [energy], "restrictions": {"max_kwh": "10"}}
+    kept = json.dumps({"elements": [element]})
+    await billing.stored(
+        "update tariff set definition = $1 where id = $2 returning id", kept, UUID(tariff["id"])
+    )
+    shown = await billing.get(f"tariffs/{tariff['id']}")
+    assert shown["definition"]["elements"][0]["restrictions"]["max_kwh"] == "10"
+
+
+async def test_a_tariff_is_valid_until_another_begins_whichever_was_set_first(
+    billing: Billing,
+) -> None:
+    soon, later = now() + timedelta(hours=1), now() + timedelta(days=36_500)
     first = await billing.tariff(valid_from="2026-01-01T00:00:00Z")
-    second = await billing.tariff(valid_from=soon.isoformat())
-    for start in (soon, soon - timedelta(minutes=1)):
+    mistyped = await billing.tariff(valid_from=later.isoformat(), energy_price="0.99")
+    second = await billing.tariff(valid_from=soon.isoformat(), energy_price="0.59")
+    third = await billing.tariff(valid_from=(soon - timedelta(minutes=1)).isoformat())
+    for start in (soon, later):
         refused = await post(billing, valid_from=start.isoformat())
         assert refused.status_code == 409
         assert refused.json()["type"] == "urn:openlade:problem:tariff-overlap"
     listed = (await billing.get("tariffs"))["items"]
-    assert [tariff["id"] for tariff in listed] == [second["id"], first["id"]]
+    made = [third, second, mistyped, first]
+    assert [tariff["id"] for tariff in listed] == [one["id"] for one in made]
+    sessions = [
+        billing.started(started_at=at)
+        for at in (soon - timedelta(seconds=30), soon, later - timedelta(seconds=1), later)
+    ]
+    await billing.handle(*sessions)
+    kept = [await billing.get(f"sessions/{one.session_id}") for one in sessions]
+    expected = [third, second, second, mistyped]
+    assert [one["tariff_id"] for one in kept] == [one["id"] for one in expected]
     # Another operator's tariffs are no obstacle.
     billing.operator_id = uuid7()
     await billing.tariff()
 
 
-async def test_only_the_first_tariff_may_begin_in_the_past(billing: Billing) -> None:
+async def test_sessions_that_wait_get_the_tariff_in_whose_time_they_began(
+    billing: Billing,
+) -> None:
+    waiting, ahead = billing.ended(), billing.started(started_at=now() + timedelta(hours=2))
+    await billing.handle(waiting, ahead)
+    far = await billing.tariff(valid_from=(now() + timedelta(days=36_500)).isoformat())
+    begins = (now() + timedelta(hours=1)).isoformat()
+    later = await billing.tariff(valid_from=begins)
+    # None is valid yet, so no session has a price that this one would change.
+    first = await billing.tariff(energy_price="0.39")
+    for session, tariff in ((waiting, first), (ahead, later)):
+        kept = await billing.get(f"sessions/{session.session_id}")
+        assert kept["tariff_id"] == tariff["id"] != far["id"]
+    record = await billing.record(waiting.session_id)
+    assert record is not None and record["total_gross"]["amount"] == "3.90"
+
+
+async def test_an_agreed_tariff_has_versions_before_those_that_are_not_valid_yet(
+    billing: Billing,
+) -> None:
+    first = await billing.tariff(agreed_only=True)
+    series = {"agreed_only": True, "series_id": first["series_id"]}
+    later = await billing.tariff(**series, valid_from="2126-01-01T00:00:00Z")
+    between = await billing.tariff(**series, valid_from=None)
+    assert first["valid_from"] < between["valid_from"] < later["valid_from"]
+    refused = await post(billing, **series, valid_from="2026-02-01T00:00:00Z")
+    assert refused.json()["type"] == "urn:openlade:problem:tariff-in-the-past"
+
+
+async def test_no_tariff_begins_in_the_past_once_one_is_valid(billing: Billing) -> None:
     await billing.tariff(valid_from="2026-01-01T00:00:00Z")
     refused = await post(billing, valid_from=(now() - timedelta(minutes=1)).isoformat())
     assert refused.status_code == 422
@@ -72,7 +166,11 @@ async def test_only_the_first_tariff_may_begin_in_the_past(billing: Billing) -> 
         {"vat_percent": "100.01"},
         {"vat_percent": "-1"},
         {"currency": "euro"},
+        {"currency": "ZZZ"},
+        {"currency": "XXX"},
         {"name": "a\0b"},
+        {"name": "a\nb"},
+        {"name": "a" * 81},
         {"name": ""},
         {"valid_from": "2026-01-01T00:00:00"},
         {"valid_from": "0001-01-01T00:00:00+14:00"},
@@ -86,6 +184,22 @@ async def test_a_tariff_that_is_not_exact_is_refused(
     refused = await post(billing, **fields)
     assert refused.status_code == 422, refused.text
     assert refused.json()["errors"]
+
+
+async def test_a_currency_that_is_not_in_hundredths_is_refused_with_the_reason(
+    billing: Billing,
+) -> None:
+    for currency in ("JPY", "KWD"):
+        assert "amounts are in hundredths" in (await post(billing, currency=currency)).text
+
+
+async def test_a_tariff_of_a_currency_that_is_none_any_more_stays_readable(
+    billing: Billing,
+) -> None:
+    tariff = await billing.tariff()
+    changed = "update tariff set currency = 'HRK' where id = $1 returning id"
+    await billing.stored(changed, UUID(tariff["id"]))
+    assert (await billing.get(f"tariffs/{tariff['id']}"))["currency"] == "HRK"
 
 
 async def test_a_new_tariff_is_told(billing: Billing) -> None:

@@ -14,7 +14,13 @@ from gateway_wire import EVSE, OPERATOR, V21, Gateway, Wire, accepted, connect_v
 from stack import Issuer, Servers, eventually
 
 from common.clock import now
-from common.events import RecordClosed, SessionCostUpdated, SessionEnded, SessionStarted
+from common.events import (
+    RecordClosed,
+    RecordReviewed,
+    SessionCostUpdated,
+    SessionEnded,
+    SessionStarted,
+)
 from csms_gateway.costs import Costs
 
 
@@ -25,12 +31,12 @@ def cost(station: str, session_id: UUID, gross: str, **more: Any) -> SessionCost
     )  # fmt: skip
 
 
-def record(station: str, session_id: UUID, gross: str) -> RecordClosed:
+def record(station: str, session_id: UUID, gross: str, **more: Any) -> RecordClosed:
     return RecordClosed(
         operator_id=OPERATOR, record_id=uuid4(), session_id=session_id, station_id=station,
         evse_id=1, card_id=None, user_id=None, started_at=now(), ended_at=now(),
         time_zone="Europe/Berlin", energy_wh=800, currency="EUR", total_gross=Decimal(gross),
-        total_net=Decimal(0), vat=Decimal(0),
+        total_net=Decimal(0), vat=Decimal(0), **more,
     )  # fmt: skip
 
 
@@ -99,6 +105,43 @@ async def test_TC_I_02_the_end_is_answered_with_the_final_cost_that_billing_is_a
             answer = await wire.event("Ended", 1, "EVDeparted", transaction=transaction, wh=1800)
             assert answer == {"totalCost": 4.12}
             await closing
+
+
+@pytest.mark.parametrize("version", ["ocpp2.0.1", V21])
+async def test_I02_what_is_under_review_is_no_final_cost_and_the_driver_reads_that_it_is_checked(
+    servers: Servers, issuer: Issuer, version: str
+) -> None:
+    async with running_gateway(servers, issuer, final_cost_wait_s=5) as gateway:
+        station, transaction = await gateway.add_station(), str(uuid4())
+
+        async def close() -> None:
+            (over,) = await gateway.told(SessionEnded, station_id=station)
+            told = record(station, over.session_id, "99.99", review="pending")
+            await gateway.service.publish(told)
+
+        async with connect_v2(gateway, station, version) as socket:
+            wire = Wire(socket)
+            session_id = await started(gateway, wire, station, transaction)
+            await put_display(gateway, station, True)
+            gateway.service.app.state.beside.gateway.tariffs.forget_display(station)
+            closing = asyncio.ensure_future(close())
+            answer = await wire.event("Ended", 1, "EVDeparted", transaction=transaction, wh=1800)
+            text = {"format": "UTF8", "language": "en", "content": "The amount is being checked"}
+            assert answer.pop("updatedPersonalMessageExtra", None) == (
+                [text | {"language": "de", "content": "Der Betrag wird noch geprueft"}]
+                if version == V21 else None
+            )  # fmt: skip
+            assert answer == {"updatedPersonalMessage": text}
+            await closing
+            costs = gateway.service.app.state.beside.gateway.costs
+            decided = record(station, session_id, "4.12", review="valid").model_dump()
+            await gateway.service.publish(RecordReviewed.model_validate(decided))
+
+            async def final() -> bool:
+                return bool(await costs.final(session_id, wait=False) == Decimal("4.12"))
+
+            await eventually(final)
+            assert not costs.is_checked(session_id)
 
 
 async def test_I03_an_end_is_not_waited_for_if_billing_does_not_know_of_it_or_nobody_is_there(
@@ -324,3 +367,14 @@ async def test_two_who_wait_for_the_same_end_both_learn_of_it() -> None:
     await costs._on_closed(message)  # type: ignore[arg-type]
     assert await asyncio.gather(*waiting) == [0, 0]
     assert await costs.final(session_id, wait=False) == 0
+
+
+async def test_a_record_that_is_taken_back_is_no_final_cost_and_its_correction_is() -> None:
+    costs, session_id = Costs(0), uuid4()
+    first = record("CP-1", session_id, "4.90")
+    back = record("CP-1", session_id, "-4.90").model_copy(update={"kind": "cancellation"})
+    right = record("CP-1", session_id, "3.43").model_copy(update={"kind": "correction"})
+    for told, expected in ((first, Decimal("4.90")), (back, None), (right, Decimal("3.43"))):
+        message = type("Message", (), {"data": told.model_dump_json()})
+        await costs._on_closed(message)  # type: ignore[arg-type]
+        assert await costs.final(session_id, wait=False) == expected

@@ -1,5 +1,6 @@
 """Erased people: their sessions stay, under a pseudonym, once nothing of them is under way."""
 
+import json
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -34,6 +35,9 @@ async def _charged(gateway: Gateway, uid: str, version: str) -> tuple[str, UUID]
         async with gateway.connect(station) as socket:
             wire = Wire(socket)
             begun = await wire.start(uid)
+            # As SetUserPrice has it (costmsg.py): JSON in a text.
+            nested = {"vendorId": "V", "data": json.dumps({"idToken": uid})}
+            await wire.send("DataTransfer", nested)
             await wire.stop(begun["transactionId"], idTag=uid)
     else:
         async with connect_v2(gateway, station) as socket:
@@ -45,7 +49,8 @@ async def _charged(gateway: Gateway, uid: str, version: str) -> tuple[str, UUID]
         assert await db.scalar(text("select count(*) from transaction where ended_at is not null"))
 
     async def logged() -> Any:
-        return len([m for m in await gateway.rows(Message, station) if uid in m.frame]) >= 2
+        wanted = 3 if version == "ocpp1.6" else 2
+        return len([m for m in await gateway.rows(Message, station) if uid in m.frame]) >= wanted
 
     await eventually(logged)
     return station, card
@@ -80,6 +85,8 @@ async def test_everything_about_a_card_is_told(gateway: Gateway, version: str) -
     parts = await eventually(whole)
     rows = [row for part in parts for row in part.rows]
     assert {row["station_id"] for row in rows} == {station} != {other}
+    transfers = [row for row in rows if row.get("action") == "DataTransfer"]
+    assert len(transfers) == (version == "ocpp1.6")
     files = {part.file for part in parts}
     assert files >= {"sessions", "messages"}
     assert ("session_events" in files) == (version != "ocpp1.6")
@@ -152,6 +159,7 @@ async def test_tokens_are_kept_as_long_as_the_operator_says(gateway: Gateway) ->
     await gateway.execute(old, one=station)
     await sweep_once(connections)
     assert await _named(gateway, station, uid) == 0
-    (report,) = await gateway.told(RetentionReported)
-    assert report.operator_id == OPERATOR
-    assert report.changed["sessions"] == 1
+    # The service's own sweep may have come in between and found what other tests left.
+    reports = await gateway.told(RetentionReported)
+    assert {report.operator_id for report in reports} == {OPERATOR}
+    assert 1 in {report.changed["sessions"] for report in reports}

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from gateway_wire import OPERATOR, Gateway, Wire, stamp
+from stack import eventually
 
 from common.events import (
     BootsReported,
@@ -176,12 +177,12 @@ async def test_S_3_16_S_4_7_readings_find_their_session_without_its_id_and_after
         for e in await gateway.told(SessionStarted, 2, station_id=station)
     }
 
-    async def found() -> dict[str, object]:
+    async def found() -> dict[str, object] | None:
         reports = [r for e in gateway.of(MeterValuesReported) for r in e.reports]
-        return {str(r.samples[0].value): r.session_id for r in reports if r.station_id == station}
+        told = {str(r.samples[0].value): r.session_id for r in reports if r.station_id == station}
+        return told if len(told) == 5 else None
 
-    values = await found()
-    assert values == {
+    assert await eventually(found) == {
         "1111": starts[str(one)],
         "2222": starts[str(two)],
         "3333": starts[str(one)],

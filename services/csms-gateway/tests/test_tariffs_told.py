@@ -7,40 +7,21 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from gateway_tariffs import set_tariffs
+from gateway_tariffs import TARIFF_ON, Variables, authorize, report, set_tariffs, shown
 from gateway_wire import EVSE, V21, Gateway, Wire, accepted, connect_v2, stamp
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from common.price_words import LANGUAGES
 from csms_gateway import schemas
-from csms_gateway.tariff_texts import LANGUAGES, Prices, describe, display, messages
+from csms_gateway.tariff_texts import Prices, describe, display, messages, texts_of
 
 VERSIONS = pytest.mark.parametrize("version", ["ocpp2.0.1", V21])
-Variables = dict[tuple[str, str, str], str]
-TARIFF_ON: Variables = {("TariffCostCtrlr", "Enabled", "Tariff"): "true"}
 MESSAGES_ON: Variables = {("DisplayMessageCtrlr", "Enabled", ""): "true"}
 FIELD = "MessageContentType.content"
 OLD = "0.39 EUR/kWh, incl. 19 % VAT"
 NOW = "0.49 EUR/kWh, incl. 19 % VAT"
-
-
-def shown(content: str, language: str = "en", text_format: str = "UTF8") -> dict[str, str]:
-    return {"format": text_format, "language": language, "content": content}
-
-
-async def report(wire: Wire, variables: Variables) -> None:
-    """The station tells of itself."""
-    data = [
-        {
-            "component": {"name": component},
-            "variable": {"name": variable} | ({"instance": instance} if instance else {}),
-            "variableAttribute": [{"value": value}],
-        }
-        for (component, variable, instance), value in variables.items()
-    ]
-    body = {"requestId": 1, "seqNo": 0, "generatedAt": stamp(), "reportData": data}
-    assert await wire.send("NotifyReport", body) == {}
 
 
 async def say_that_it_shows_costs(gateway: Gateway, operator: UUID, station: str) -> None:
@@ -49,11 +30,6 @@ async def say_that_it_shows_costs(gateway: Gateway, operator: UUID, station: str
         read = {"If-Match": (await api.get(url)).headers["ETag"]}
         answer = await api.put(url, json={"shows_cost": True}, headers=read)
     assert answer.status_code == 200, answer.text
-
-
-async def authorize(wire: Wire, id_token: str = "GOOD", kind: str = "ISO14443") -> Any:
-    answer = await wire.send("Authorize", {"idToken": {"idToken": id_token, "type": kind}})
-    return answer["idTokenInfo"]
 
 
 async def priced_station(gateway: Gateway, told: dict[float, str]) -> tuple[UUID, str]:
@@ -333,7 +309,7 @@ def test_a_text_is_whole_and_in_the_first_language_or_there_is_none(
     able = display(None, told)
     assert able is not None
     assert able.language == ("en" if language == "fr" else language)
-    found = messages(prices, able)
+    found = messages(texts_of(prices), able)
     whole = describe(prices, able.language)
     assert whole.isascii()
     assert bool(found) == (len(whole) <= most)

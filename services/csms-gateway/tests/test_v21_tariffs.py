@@ -6,15 +6,16 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from gateway_tariffs import set_tariffs
+from gateway_tariffs import TARIFF_ON, authorize, report, set_tariffs
 from gateway_wire import EVSE, OPERATOR, V21, Gateway, Wire, accepted, connect_v2
 from hypothesis import given
 from hypothesis import strategies as st
 from stack import eventually
 
 from common.clock import now
-from common.events import TariffChanged
+from common.events import PriceLine, TariffChanged
 from csms_gateway import schemas
+from csms_gateway.charger import Unsupported
 from csms_gateway.tariff_texts import Prices, describe
 from csms_gateway.v21.tariff_type import tariff_type
 
@@ -65,6 +66,135 @@ def test_I07_a_station_that_reckons_with_it_is_never_a_cent_off(
     net = Decimal(str(found["energy"]["prices"][0]["priceKwh"]))
     gross = net * kwh * (100 + vat) / 100
     assert abs(gross - price * kwh) < Decimal("0.01")
+
+
+WITH_VAT = {"vat": "19"}
+
+
+def element(kind: str, price: str, **restrictions: Any) -> dict[str, Any]:
+    """As billing writes it (OCPI's TariffElement)."""
+    component = {"type": kind, "price": price, "step_size": 1, **WITH_VAT}
+    found: dict[str, Any] = {"price_components": [component]}
+    return found | ({"restrictions": restrictions} if restrictions else {})
+
+
+def defined(*elements: dict[str, Any], **more: Any) -> dict[str, Any]:
+    found = tariff_type(
+        prices(tax_included=False, definition={"elements": list(elements), **more}), NOON
+    )
+    schemas.check_outgoing("v21", "SetDefaultTariffRequest", {"evseId": 0, "tariff": found})
+    return found
+
+
+def test_I07_conditions_of_a_tariff_are_told_in_ocpps_words_and_order() -> None:
+    found = defined(
+        element("ENERGY", "0.30", start_time="22:00", end_time="06:00", day_of_week=["SUNDAY"]),
+        element("ENERGY", "0.39", max_kwh="10", min_power="22.5", start_date="2026-01-01"),
+        element("ENERGY", "0.59"),
+        element("TIME", "1.20", min_duration=3600, max_current="16"),
+        element("PARKING_TIME", "6.00", end_date="2027-01-01"),
+        element("FLAT", "0.35", day_of_week=["MONDAY", "TUESDAY"]),
+        element("FLAT", "2.00", reservation="RESERVATION"),
+        min_price={"excl_vat": "0.84", "incl_vat": "1.00"},
+        max_price={"incl_vat": "50"},
+    )
+    tax = [{"type": "VAT", "tax": 19.0}]
+    night = {"startTimeOfDay": "22:00", "endTimeOfDay": "06:00", "dayOfWeek": ["Sunday"]}
+    fast = {"maxEnergy": 10_000.0, "minPower": 22_500.0, "validFromDate": "2026-01-01"}
+    assert found["energy"]["prices"] == [
+        {"priceKwh": 0.3, "conditions": night},
+        {"priceKwh": 0.39, "conditions": fast},
+        {"priceKwh": 0.59},
+    ]
+    assert found["chargingTime"]["prices"] == [
+        {"priceMinute": 0.02, "conditions": {"minTime": 3600, "maxCurrent": 16.0}}
+    ]
+    until = {"validToDate": "2027-01-01"}
+    assert found["idleTime"]["prices"] == [{"priceMinute": 0.1, "conditions": until}]
+    weekdays = {"dayOfWeek": ["Monday", "Tuesday"]}
+    assert found["fixedFee"]["prices"] == [{"priceFixed": 0.35, "conditions": weekdays}]
+    assert found["reservationFixed"]["prices"] == [{"priceFixed": 2.0}]
+    assert all(found[name]["taxRates"] == tax for name in ("energy", "chargingTime", "fixedFee"))
+    assert (found["minCost"], found["maxCost"]) == (
+        {"exclTax": 0.84, "inclTax": 1.0}, {"inclTax": 50.0},
+    )  # fmt: skip
+
+
+def test_I07_prices_with_tax_are_told_without_and_no_tax_is_not_0_percent() -> None:
+    untaxed = element("ENERGY", "0.49")
+    del untaxed["price_components"][0]["vat"]
+    assert defined(untaxed)["energy"] == {"prices": [{"priceKwh": 0.49}]}
+    gross = prices(definition={"elements": [element("ENERGY", "0.49")]})
+    assert tariff_type(gross, NOON)["energy"]["prices"] == [{"priceKwh": 0.411765}]
+
+
+def in_steps() -> dict[str, Any]:
+    found = element("ENERGY", "0.49")
+    found["price_components"][0]["step_size"] = 1000
+    return found
+
+
+def of_another_rate() -> dict[str, Any]:
+    found = element("ENERGY", "0.59")
+    found["price_components"][0]["vat"] = "7"
+    return found
+
+
+@pytest.mark.parametrize(
+    ("elements", "more", "why"),
+    [
+        ([element("ENERGY", "0.49")], {"idle_fee": {"price_per_min": "0.1"}}, "blocking"),
+        ([element("ENERGY", "0.49")], {"caps": {"ENERGY": "20"}}, "caps"),
+        ([in_steps()], {}, "in steps"),
+        ([element("ENERGY", "0.49", max_kwh="5"), of_another_rate()], {}, "rate of VAT"),
+        ([element("FLAT", "1", min_kwh="5")], {}, "how the session goes"),
+        ([element("ENERGY", "1", reservation="RESERVATION")], {}, "ENERGY for RESERVATION"),
+        ([element("FLAT", "1", reservation="RESERVATION_EXPIRES")], {}, "RESERVATION_EXPIRES"),
+    ],
+)
+def test_I07_what_ocpp_cannot_say_is_left_out_with_its_reason(
+    elements: list[dict[str, Any]], more: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(Unsupported, match=why):
+        defined(*elements, **more)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "why"),
+    [
+        ("ConditionsSupported", "false", "does not support"),
+        ("MaxElements", "1", "2 prices of one kind, the station takes 1"),
+        ("ConditionsSupported", "true", None),
+        ("MaxElements", "2", None),
+    ],
+)
+async def test_I07_a_station_is_told_no_more_than_it_can_reckon_with(
+    gateway: Gateway, variable: str, value: str, why: str | None
+) -> None:
+    operator = uuid4()
+    station = await gateway.add_station(operator=operator)
+    elements = [element("ENERGY", "0.39", max_kwh="10"), element("ENERGY", "0.59")]
+    texts = {"en": "0.39 EUR/kWh (up to 10 kWh), otherwise 0.59 EUR/kWh", "de": "so"}
+    lines = (PriceLine(part="energy", texts=texts),)
+    (told,) = await set_tariffs(
+        gateway, operator, {-3600: "0.59"}, definition={"elements": elements}, lines=lines
+    )
+    async with connect_v2(gateway, station, V21) as socket:
+        wire = Wire(socket)
+        await report(wire, TARIFF_ON | {("TariffCostCtrlr", variable, "Tariff"): value})
+        message = (await authorize(wire))["personalMessage"]
+        assert message["content"] == texts["en"]
+        async with gateway.service.as_(operator, "commands:write") as api:
+            body = {"type": "set_default_tariff", "evse_id": 0}
+            url = f"/v1/stations/{station}/commands"
+            if why:
+                answer = await api.post(url, json=body, params={"wait_s": 5})
+                assert answer.json()["state"] == "failed"
+                assert why in answer.json()["result"]["description"]
+                return
+        sent = await accepted(gateway, socket, station, body, operator)
+        assert sent["tariff"]["tariffId"] == str(told.tariff_id)
+        assert len(sent["tariff"]["energy"]["prices"]) == 2
 
 
 async def priced(gateway: Gateway, operator: UUID) -> list[TariffChanged]:

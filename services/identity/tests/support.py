@@ -4,7 +4,13 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-from stack import Running
+from sqlalchemy import select
+from stack import Running, eventually
+
+from common.database import PLATFORM
+from common.events import AccountingStrategyChanged
+from common.ids import uuid7
+from identity.tables import AccountingStrategy
 
 BOSS = "boss@platform.example"
 BOSS_PASSWORD = "correct horse battery"
@@ -27,3 +33,26 @@ async def made(client: httpx.AsyncClient, path: str, **body: Any) -> dict[str, A
 async def new_operator(identity: Running, name: str = "Stadtwerke") -> UUID:
     async with identity.as_(None, "operators:write") as client:
         return UUID((await made(client, "/v1/operators", name=name))["id"])
+
+
+async def told_strategy(
+    identity: Running, operator: UUID, strategy: UUID | None = None, **more: Any
+) -> str:
+    """The id of an accounting strategy that billing has told of, once identity knows of it."""
+    facts: dict[str, Any] = {
+        "strategy_id": strategy or uuid7(), "operator_id": operator, "version": 1, "name": "S",
+        "active": True, "method": "monthly",
+    }  # fmt: skip
+    told = AccountingStrategyChanged.model_validate(facts | more)
+    await identity.publish(told)
+    kept = select(AccountingStrategy.strategy_id).where(
+        AccountingStrategy.strategy_id == told.strategy_id,
+        AccountingStrategy.version == told.version,
+    )
+
+    async def known() -> UUID | None:
+        async with identity.app.state.connections.begin(PLATFORM) as db:
+            found: UUID | None = await db.scalar(kept)
+            return found
+
+    return str(await eventually(known))

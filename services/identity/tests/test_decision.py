@@ -30,6 +30,7 @@ facts = st.none() | st.builds(
     has_tariff=st.booleans(),
     group_id=st.none() | st.just("FLEET"),
     master_pass=st.booleans(),
+    unpaid=st.none() | st.sampled_from(["no_credit", "blocked", "chargeback", "closed", "new"]),
 )
 
 
@@ -44,7 +45,9 @@ def oracle(known: Facts | None, now: datetime) -> str:
         (2, "Blocked", known.user_active is not None and not known.user_active),
         (3, "Invalid", begins > now),
         (4, "Expired", ends <= now),
-        (5, "Blocked", not known.has_tariff and not known.master_pass),
+        (5, "NoCredit", known.unpaid == "no_credit" and not known.master_pass),
+        (6, "Blocked", known.unpaid is not None and not known.master_pass),
+        (7, "Blocked", not known.has_tariff and not known.master_pass),
         (9, "Accepted", True),
     ]
     return min((weight, status) for weight, status, holds in reasons if holds)[1]

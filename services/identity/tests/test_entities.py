@@ -60,6 +60,7 @@ async def test_an_operator_is_made_changed_and_told_of(identity: Running) -> Non
         {"name": "x", "time_zone": "Europe/Nowhere"},
         {"name": "x", "time_zone": "../etc/passwd"},
         {"name": "x", "currency": "euro"},
+        {"name": "x", "currency": "JPY"},
         {"name": "  "},
         {"name": "a\0b"},
         {"name": "x", "more": 1},

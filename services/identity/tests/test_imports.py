@@ -19,7 +19,7 @@ from common.events import CardsImported, CardState, UsersImported
 from common.exports import XLSX
 from identity.people import import_sql, imports
 
-from .support import made, new_operator, problem
+from .support import made, new_operator, problem, told_strategy
 from .test_entities import events
 from .test_people import SCOPES
 
@@ -267,7 +267,7 @@ async def test_cards_that_are_not_to_be_moved_by_a_file_are_bad_rows(
     async with identity.as_(operator, *SCOPES) as staff:
         ids = await furnish(staff)
         await made(staff, "/v1/companies", name="Other", external_id="OTHER")
-        strategy = "01a20000-0000-7000-8000-000000000000"
+        strategy = await told_strategy(identity, operator)
         await made(staff, "/v1/cards", uid="MASTER", company_id=ids["company"], company_master=True)
         await made(staff, "/v1/cards", uid="OWN", accounting_strategy_id=strategy)
         await made(staff, "/v1/cards", uid="0" * 36, kind="app")

@@ -9,7 +9,7 @@ from stack import Running, eventually
 
 from common.events import CardChanged
 
-from .support import made, new_operator, problem
+from .support import made, new_operator, problem, told_strategy
 from .test_entities import events
 
 SCOPES = tuple(
@@ -67,7 +67,7 @@ async def test_a_company_has_one_master_card_and_cost_centres_of_its_own(
         again = await staff.post(centres, json={"code": "4711", "name": "x"})
         problem(again, 409, "cost-centre-code-taken")
         master = {"company_id": company["id"], "company_master": True}
-        strategy = str(uuid4())
+        strategy = await told_strategy(identity, operator)
         card = await made(staff, "/v1/cards", uid=uid(), **master, accounting_strategy_id=strategy)
         assert card["accounting_strategy_id"] == strategy
         second = await staff.post("/v1/cards", json={"uid": uid()} | master)
@@ -89,6 +89,37 @@ async def test_a_company_has_one_master_card_and_cost_centres_of_its_own(
             ({"company_master": True}, "master-of-no-company"),
         ):
             problem(await staff.post("/v1/cards", json={"uid": uid()} | body), 422, name)
+
+
+async def test_a_card_carries_only_a_strategy_that_the_operator_has(
+    identity: Running, operator: UUID
+) -> None:
+    foreign = await told_strategy(identity, await new_operator(identity))
+    strategy = await told_strategy(identity, operator)
+    off = await told_strategy(identity, operator, active=False)
+    async with identity.as_(operator, *SCOPES) as staff:
+        card = await made(staff, "/v1/cards", uid=uid())
+        path = f"/v1/cards/{card['id']}"
+        any_version = {"If-Match": "*"}
+        for bad, name in (
+            (str(uuid4()), "unknown-strategy"),
+            (foreign, "unknown-strategy"),
+            (off, "strategy-switched-off"),
+        ):
+            carrying = {"accounting_strategy_id": bad}
+            refused = await staff.post("/v1/cards", json={"uid": uid()} | carrying)
+            problem(refused, 422, name)
+            assert "in a moment" in refused.json()["detail"]
+            refused = await staff.patch(path, json=carrying, headers=any_version)
+            problem(refused, 422, name)
+        given = {"accounting_strategy_id": strategy}
+        answer = await staff.patch(path, json=given, headers=any_version)
+        assert (answer.status_code, answer.json()["accounting_strategy_id"]) == (200, strategy)
+        # What it carries already it may be sent with, and what goes is not looked at.
+        await told_strategy(identity, operator, UUID(strategy), version=2, active=False)
+        for body in (given, {"label": "Blue"}, {"accounting_strategy_id": None}):
+            answer = await staff.patch(path, json=body, headers=any_version)
+            assert answer.status_code == 200, answer.text
 
 
 async def test_a_replaced_card_gives_everything_to_the_new_one(

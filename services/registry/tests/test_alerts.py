@@ -241,6 +241,36 @@ async def test_what_fails_often_is_counted_once_however_often_it_is_told(watch: 
     assert states(await watch.alerts()) == ["resolved"]
 
 
+@pytest.mark.parametrize(
+    ("energy_wh", "length_s", "stop_reason", "fails"),
+    [
+        (49, 3600, "Local", True),
+        (50, 3600, "Local", False),
+        (4000, 59, "EVDisconnected", True),
+        (4000, 60, "EVDisconnected", False),
+        (49, 59, None, True),
+        (49, 3600, "StoppedByEV", True),
+        (0, 3600, "SOCLimitReached", False),
+        (4000, 59, "EnergyLimitReached", False),
+        (None, 3600, "SOCLimitReached", True),
+        (4000, -5, "Local", False),
+    ],
+)
+async def test_a_session_that_is_too_little_to_be_charged_for_is_a_failure_unless_it_was_enough(
+    watch: Watch, energy_wh: int | None, length_s: int, stop_reason: str | None, fails: bool
+) -> None:
+    await watch.rule("failing", failures=1)
+    station = await watch.station()
+    start = ago(hours=2)
+    ended = watch.ended(
+        station, energy_wh=energy_wh, stop_reason=stop_reason, started_at=start,
+        ended_at=start + timedelta(seconds=length_s),
+    )  # fmt: skip
+    await watch.handle(ended)
+    await watch.look()
+    assert of_stations(await watch.alerts()) == ({station} if fails else set())
+
+
 async def test_of_stations_that_nobody_made_nothing_is_kept(watch: Watch) -> None:
     await watch.handle(watch.ended("NOBODYS", energy_wh=0))
     await watch.reports(watch.report("NOBODYS", "faulted", ago(minutes=1)))

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from registry.hardware.public_keys import PublicKey, decoded
+from common.meter_keys import decoded
+from registry.hardware.public_keys import PublicKey
 
 CURVES = [ec.SECP192R1(), ec.SECP256R1(), ec.SECP256K1(), ec.BrainpoolP256R1(), ec.SECP384R1()]
 INFO = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

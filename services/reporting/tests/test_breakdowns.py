@@ -17,6 +17,7 @@ from common.events import (
     Event,
     LocationChanged,
     RecordClosed,
+    RecordReviewed,
     StationChanged,
     UserChanged,
     UsersImported,
@@ -200,6 +201,61 @@ async def test_a_record_told_again_counts_once(reporting: Reporting) -> None:
     await reporting.handle(again, record)
     [row] = await reporting.rows()
     assert (row["sessions"], row["total_gross"]["amount"]) == (1, "4.90")
+
+
+async def test_a_corrected_session_is_one_and_a_void_one_none_in_whatever_order_they_come(
+    reporting: Reporting,
+) -> None:
+    corrected, void = reporting.record(), reporting.record(station_id="CP-2")
+
+    def taken_back(record: RecordClosed) -> RecordClosed:
+        return record.model_copy(
+            update={
+                "id": uuid7(), "record_id": uuid7(), "kind": "cancellation",
+                "refers_to": record.record_id, "energy_wh": -record.energy_wh,
+                **{name: -getattr(record, name) for name in ("total_gross", "total_net", "vat")},
+            }
+        )  # fmt: skip
+
+    right = reporting.record(
+        session_id=corrected.session_id, kind="correction", refers_to=corrected.record_id,
+        energy_wh=7_000, total_gross="3.43", total_net="2.88", vat="0.55",
+        ended_at=NOON - timedelta(minutes=30), started_at=NOON - timedelta(hours=2),
+    )  # fmt: skip
+    await reporting.handle(taken_back(corrected), right, taken_back(void), corrected, void)
+    rows = await reporting.rows(by="station")
+    sums = ("station_id", "sessions", "energy_wh", "duration_s")
+    assert [tuple(row[name] for name in sums) for row in rows] == [
+        ("CP-1", 1, 7_000, 90 * 60), ("CP-2", 0, 0, 0),
+    ]  # fmt: skip
+    assert [row["total_gross"]["amount"] for row in rows] == ["3.43", "0.00"]
+
+
+async def test_what_is_under_review_counts_once_it_is_decided_in_whatever_order_that_is_told(
+    reporting: Reporting,
+) -> None:
+    def decided(record: RecordClosed, review: str) -> RecordReviewed:
+        told = record.model_dump() | {"id": uuid7(), "review": review}
+        return RecordReviewed.model_validate(told)
+
+    first, second, third = (
+        reporting.record(station_id=f"CP-{number}", review="pending") for number in (1, 2, 3)
+    )
+    await reporting.handle(first, third)
+    assert await reporting.rows() == []
+    await reporting.handle(decided(second, "valid"), second, decided(first, "valid"), first)
+    rows = await reporting.rows(by="station")
+    assert [(row["station_id"], row["total_gross"]["amount"]) for row in rows] == [
+        ("CP-1", "4.90"), ("CP-2", "4.90"),
+    ]  # fmt: skip
+    amounts = {name: -getattr(third, name) for name in ("total_gross", "total_net", "vat")}
+    taken_back = reporting.record(
+        station_id="CP-3", kind="cancellation", refers_to=third.record_id, energy_wh=-10_000,
+        review="void", **amounts,
+    )  # fmt: skip
+    await reporting.handle(taken_back, decided(third, "void"))
+    [*_, row] = await reporting.rows(by="station")
+    assert (row["station_id"], row["sessions"], row["total_gross"]["amount"]) == ("CP-3", 0, "0.00")
 
 
 async def test_names_are_the_newest_and_follow_the_place_of_the_station(

@@ -12,8 +12,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 SUBJECT: Final = "csms.rpc.identity.authorize"
 TIMEOUT_S: Final = 2.0  # a driver stands at the charger; most give up an Authorize after some 30 s
 
-# A subset of the words that OCPP 1.6 (IdTagInfo) and 2.x (AuthorizationStatusEnumType) share.
-AuthorizeStatus = Literal["Accepted", "Blocked", "Expired", "Invalid"]
+# Words that OCPP 1.6 (IdTagInfo) and 2.x (AuthorizationStatusEnumType) share, but for NoCredit,
+# which 1.6 is told as Blocked.
+AuthorizeStatus = Literal["Accepted", "Blocked", "Expired", "Invalid", "NoCredit"]
 
 
 class AuthorizeQuestion(BaseModel):

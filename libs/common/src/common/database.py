@@ -7,7 +7,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 from uuid import UUID
 
 import asyncpg
@@ -41,6 +41,14 @@ STATEMENT_FAILED: Final = (
 )  # fmt: skip
 
 INSUFFICIENT_PRIVILEGE: Final = "42501"  # a row that a wall does not let in
+
+
+class CameInBetween(Problem):
+    """Somebody else changed the same at the same moment, and one of the two had to give way."""
+
+    status = 503
+    title = "Another change came in between"
+    headers: ClassVar[dict[str, str]] = {"Retry-After": "1"}
 
 
 class OutsideYourLocations(Problem):
@@ -127,20 +135,26 @@ class Connections:
 
     @asynccontextmanager
     async def acting(self, caller: Principal) -> AsyncIterator[AsyncSession]:
-        """One transaction that sees what the caller may see. Raises OutsideYourLocations."""
-        async with self.begin(None) as db:
-            await _set_for(db, caller)
-            if caller.locations is None:
+        """One transaction that sees what the caller may see. Raises OutsideYourLocations and
+        CameInBetween.
+        """
+        try:
+            async with self.begin(None) as db:
+                await _set_for(db, caller)
                 yield db
-                return
-            try:
-                yield db
-            except DBAPIError as error:
-                if getattr(error.orig, "sqlstate", None) == INSUFFICIENT_PRIVILEGE:
-                    raise OutsideYourLocations(
-                        "it belongs to a location that is not yours"
-                    ) from error
-                raise
+        except DBAPIError as error:
+            if collided(error):
+                raise CameInBetween("nothing was done; send it again") from error
+            refused = getattr(error.orig, "sqlstate", None) == INSUFFICIENT_PRIVILEGE
+            if refused and caller.locations is not None:
+                raise OutsideYourLocations("it belongs to a location that is not yours") from error
+            raise
+
+
+def collided(error: BaseException) -> bool:
+    """A deadlock or a lost race for a snapshot (PostgreSQL appendix A, class 40)."""
+    state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+    return isinstance(error, DBAPIError) and state.startswith("40")
 
 
 def before_commit(db: AsyncSession, call: Callable[[AsyncSession], Awaitable[None]]) -> None:

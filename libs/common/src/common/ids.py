@@ -3,6 +3,7 @@
 import secrets
 import threading
 import time
+from datetime import datetime
 from uuid import UUID
 
 _lock = threading.Lock()
@@ -21,3 +22,8 @@ def uuid7() -> UUID:
         _last = moment = max(moment, _last + 1)
     high = moment >> 12 << 16 | 0x7000 | moment & 0xFFF
     return UUID(int=high << 64 | 0b10 << 62 | secrets.randbits(62))
+
+
+def first_of(at: datetime) -> UUID:
+    """Below every uuid7 of that millisecond, above those of the ones before."""
+    return UUID(int=int(at.timestamp() * 1000) << 80)

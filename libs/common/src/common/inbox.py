@@ -28,13 +28,13 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.database import (
     PLATFORM,
     Connections,
     Operator,
+    collided,
     set_operator,
     undone_on_failure,
 )
@@ -87,7 +87,7 @@ async def handle(
             work = await _work(db, by_subject, received)
             await _run_together(db, [(handler, event) for _, handler, event in work])
     except Exception as error:
-        if _is_collision(error):
+        if collided(error):
             raise  # with another replica, not with an event: the whole batch comes again
         log.info("a batch of %d failed (%s); each is handled alone", len(received), error)
     else:
@@ -162,19 +162,13 @@ async def _run(db: AsyncSession, handler: Handler, event: Event) -> Exception | 
             await set_operator(db, event.operator_id or PLATFORM)
             await handler(db, event)
     except Exception as error:
-        if _is_collision(error):
+        if collided(error):
             raise
         FAILED.labels(event.subject).inc()
         log.exception("handling %s %s failed", event.subject, event.id)
         return error
     HANDLED.labels(event.subject).inc()
     return None
-
-
-def _is_collision(error: Exception) -> bool:
-    """A deadlock or a lost race for a snapshot (PostgreSQL appendix A, class 40)."""
-    state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
-    return isinstance(error, DBAPIError) and state.startswith("40")
 
 
 async def _failed(

@@ -2,15 +2,18 @@
 
 import base64
 import binascii
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
 from fastapi import Query
 from pydantic import BaseModel
-from sqlalchemy import Select
+from sqlalchemy import ColumnElement, Select, literal, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
+from common.clock import EARLIEST, LATEST
 from common.problems import Problem
 
 T = TypeVar("T")
@@ -47,6 +50,11 @@ def decode(cursor: str, kind: type[Any]) -> Any:
         raise InvalidCursor("use next_cursor of an earlier page, unchanged") from error
 
 
+def given(wanted: Mapping[Any, Any]) -> list[ColumnElement[bool]]:
+    """What a list is asked for, value by column; None asks for nothing."""
+    return [column == value for column, value in wanted.items() if value is not None]
+
+
 async def rows(
     db: AsyncSession,
     query: Select[Any],
@@ -66,3 +74,76 @@ async def rows(
     if len(found) <= limit:
         return found, None
     return found[:limit], encode(getattr(found[limit - 1], key.key))
+
+
+async def sorted_rows(
+    db: AsyncSession,
+    query: Select[Any],
+    by: InstrumentedAttribute[Any],
+    key: InstrumentedAttribute[Any],
+    *,
+    limit: int = LIMIT_DEFAULT,
+    cursor: str | None = None,
+    descending: bool = True,
+) -> tuple[list[Any], str | None]:
+    """By a column that is never null, and rows that are alike there by their key."""
+    place: dict[str, Any] = {"limit": limit, "cursor": cursor, "descending": descending}
+    found, after = await sorted_pairs(db, query, by, key, **place)
+    return [row for row, _ in found], after
+
+
+async def sorted_pairs(
+    db: AsyncSession,
+    query: Select[Any],
+    by: ColumnElement[Any] | InstrumentedAttribute[Any],
+    key: InstrumentedAttribute[Any],
+    *,
+    limit: int = LIMIT_DEFAULT,
+    cursor: str | None = None,
+    descending: bool = True,
+) -> tuple[list[tuple[Any, Any]], str | None]:
+    """The same by what is no column of the entity: each with its value of it."""
+    if cursor is not None:
+        place = tuple_(*_place(cursor, by, key))
+        here = tuple_(by, key)
+        query = query.where(here < place if descending else here > place)
+    order = [column.desc() if descending else column.asc() for column in (by, key)]
+    query = query.add_columns(by).order_by(*order).limit(limit + 1)
+    found = [(row, value) for row, value in (await db.execute(query)).all()]
+    if len(found) <= limit:
+        return found, None
+    last, value = found[limit - 1]
+    return found[:limit], encode(f"{by.key} {getattr(last, key.key)} {value}")
+
+
+def _place(
+    cursor: str,
+    by: ColumnElement[Any] | InstrumentedAttribute[Any],
+    key: InstrumentedAttribute[Any],
+) -> list[Any]:
+    """Where a page before ended: a value of the column, and a key. Raises InvalidCursor."""
+    try:
+        name, row_id, value = str(decode(cursor, str)).split(" ", 2)
+        if name != by.key:
+            raise ValueError(name)
+        return [
+            literal(_read(told, column.type.python_type), column.type)
+            for told, column in ((value, by), (row_id, key))
+        ]
+    except (ValueError, ArithmeticError, TypeError) as error:
+        raise InvalidCursor("use next_cursor of an earlier page of the same list") from error
+
+
+def _read(value: str, kind: type[Any]) -> Any:
+    """What str made of a column's value. Raises ValueError, ArithmeticError."""
+    if kind is UUID:
+        return UUID(value)
+    if kind is datetime:
+        moment = datetime.fromisoformat(value)
+        if not EARLIEST <= moment < LATEST:
+            raise ValueError(value)
+        return moment
+    number = kind(value)
+    if not abs(number) < 2**63:  # beyond it nothing is stored; not a number neither
+        raise ValueError(value)
+    return number

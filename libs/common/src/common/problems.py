@@ -10,6 +10,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+from common import pointers
+
 TYPE_BASE = "urn:openlade:problem:"
 
 
@@ -96,17 +98,25 @@ async def _on_problem(request: Request, error: Exception) -> JSONResponse:
     return response
 
 
-def pointer(location: tuple[int | str, ...]) -> str:
-    """A JSON pointer (RFC 6901) from where pydantic found the mistake."""
-    steps = (str(step).replace("~", "~0").replace("/", "~1") for step in location)
-    return "/" + "/".join(steps)
+def told(error: RequestValidationError) -> tuple[str, list[dict[str, str]]]:
+    """In a sentence, and each mistake with its JSON pointer."""
+    errors = [
+        {
+            "pointer": pointers.pointer(one["loc"], error.body, one.get("type", "")),
+            "detail": one["msg"].removeprefix("Value error, "),
+        }
+        for one in error.errors()
+    ]
+    number = len({one["pointer"] for one in errors})
+    wrong = "1 field is wrong" if number == 1 else f"{number} fields are wrong, the first"
+    return f"{wrong}: {errors[0]['pointer']}: {errors[0]['detail']}", errors
 
 
 async def _on_validation(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    errors = [{"pointer": pointer(e["loc"]), "detail": e["msg"]} for e in error.errors()]
+    detail, errors = told(error)
     type_uri = TYPE_BASE + "invalid-request"
-    return _response(request, 422, type_uri, "Invalid request", None, errors=errors)
+    return _response(request, 422, type_uri, "Invalid request", detail, errors=errors)
 
 
 async def _on_http(request: Request, error: Exception) -> JSONResponse:

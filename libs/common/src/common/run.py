@@ -23,12 +23,14 @@ from fastapi import FastAPI
 from sqlalchemy import select
 
 from common import database, inbox, logs, migrate, service, sql_access
-from common.settings import Settings
+from common.settings import Settings, of_command
 
 # In the order in which they start.
 SERVICES = ("identity", "registry", "billing", "reporting", "csms-gateway")
 
 
+# Longer than proxies keep a connection, or one sends a request into its end.
+KEEP_ALIVE_S = 75
 GRACE_S = 5  # a client that never finishes its request must not keep the service from stopping
 
 
@@ -84,6 +86,7 @@ def _bound(settings: Settings, names: list[str]) -> list[tuple[_Server, socket, 
             proxy_headers=bool(settings.trusted_proxies),
             forwarded_allow_ips=settings.trusted_proxies,
             timeout_graceful_shutdown=GRACE_S,
+            timeout_keep_alive=KEEP_ALIVE_S,
         )
         servers.append((_Server(config), listener, made))
     return servers
@@ -143,7 +146,7 @@ async def _dead_letters(name: str, *, again: bool) -> None:
 
 def main(verb: str = "", *wanted: str) -> None:
     names = list(SERVICES) if wanted == ("all",) else list(wanted)
-    settings = Settings()  # type: ignore[call-arg]
+    settings = of_command(Settings)
     logs.install(settings.log_level, settings.log_format)
     url = str(settings.database_url)
     match verb, names:

@@ -1,9 +1,10 @@
 """Settings every service shares; a service subclasses this and adds its own."""
 
+import sys
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Annotated
+from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, Field, PostgresDsn, SecretStr
+from pydantic import AfterValidator, Field, PostgresDsn, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from common.sealing import Sealer
@@ -77,3 +78,21 @@ class Settings(BaseSettings):
     def port(self, service: str) -> int:
         """The REST port of a service, named as its folder: csms-gateway."""
         return int(getattr(self, service.replace("-", "_") + "_port"))
+
+
+Kind = TypeVar("Kind", bound=Settings)
+
+
+def of_command(kind: type[Kind]) -> Kind:
+    """Settings of what somebody types; if they are wrong, a sentence about it and exit status 2."""
+    try:
+        return kind()  # type: ignore[call-arg]
+    except ValidationError as error:
+        wrong = "; ".join(_wrong(str(one["loc"][0]), one["msg"]) for one in error.errors())
+        print(wrong, file=sys.stderr)  # noqa: T201 - a command's answer
+        sys.exit(2)
+
+
+def _wrong(name: str, message: str) -> str:
+    variable = f"CSMS_{name.upper()}"
+    return f"{variable} is not set" if message == "Field required" else f"{variable}: {message}"

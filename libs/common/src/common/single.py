@@ -1,5 +1,6 @@
 """One row read by its id, or changed if it still has the version that the caller read."""
 
+import re
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -32,8 +33,13 @@ async def get(db: AsyncSession, table: type[Row], row_id: UUID) -> Row:
     """Raises NotFound, for another operator's row too."""
     row = await db.get(table, row_id)
     if row is None:
-        raise NotFound(f"there is no {table.__name__.lower()} with the id {row_id}")
+        raise NotFound(f"there is no {_words(table)} with the id {row_id}")
     return row
+
+
+def _words(table: type[Row]) -> str:
+    """AccountingStrategy: accounting strategy."""
+    return re.sub(r"(?<!^)(?=[A-Z])", " ", table.__name__).lower()
 
 
 async def change(

@@ -89,6 +89,11 @@ def show(view: str, about: str, source: str, columns: Collection[Shown]) -> None
     _as_owner(f"alter view {name} owner to {OWNER}")
 
 
+def readable_more(table: str, columns: Collection[str]) -> None:
+    """Let views read further columns of a table that they may read already."""
+    _run(f"grant select ({', '.join(columns)}) on {table} to {OWNER}")
+
+
 def show_more(view: str, table: str, columns: Collection[Shown]) -> None:
     """Add columns of its main table, which it calls t, at the end of a view that there is."""
     name = f"{SCHEMA}.{view}"
@@ -96,10 +101,30 @@ def show_more(view: str, table: str, columns: Collection[Shown]) -> None:
     definition = str(op.get_bind().scalar(find, {"name": name}))
     chosen, _, source = definition.partition("\n   FROM ")
     added = ", ".join(f"t.{one.name}" for one in columns)
-    _run(f"grant select ({', '.join(one.name for one in columns)}) on {table} to {OWNER}")
+    readable_more(table, [one.name for one in columns])
     more = f"{chosen}, {added} from {source}"
     _as_owner(f"create or replace view {name} with (security_barrier) as {more}")
     _explain(name, columns)
+
+
+def show_anew(
+    view: str, source: str, expressions: Mapping[str, str], told: Mapping[str, str]
+) -> None:
+    """Let a view that there is read from another source, some of its columns by new expressions.
+
+    The others are columns of the main table, t, as they were; none changes its type or its place.
+    told: what is to be said of columns from now on.
+    """
+    name = f"{SCHEMA}.{view}"
+    find = text(
+        "select attname from pg_attribute where attrelid = cast(:name as regclass) "
+        "and attnum > 0 and not attisdropped order by attnum"
+    )
+    columns = op.get_bind().scalars(find, {"name": name}).all()
+    chosen = ", ".join(f"{expressions.get(one, f't.{one}')} as {one}" for one in columns)
+    as_before = f"create or replace view {name} with (security_barrier) as"
+    _as_owner(f"{as_before} select {chosen} from {source}")  # noqa: S608 - a migration's own words
+    _explain(name, [Shown(column, about) for column, about in told.items()])
 
 
 def _explain(view: str, columns: Collection[Shown]) -> None:

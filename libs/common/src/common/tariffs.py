@@ -39,7 +39,8 @@ class TariffColumns:
     start_fee: Mapped[Decimal] = mapped_column(Numeric)
 
 
-_COLUMNS: Final = ("tariff_id", "operator_id", "name", "valid_from", *TariffPrices.model_fields)
+_PRICES: Final = tuple(name for name in TariffPrices.model_fields if name != "definition")
+_COLUMNS: Final = ("tariff_id", "operator_id", "name", "valid_from", *_PRICES)
 KEEP: Final = text(
     f"insert into tariff ({', '.join(_COLUMNS)}) "  # noqa: S608
     f"values ({', '.join(f':{name}' for name in _COLUMNS)}) on conflict do nothing"
@@ -50,5 +51,5 @@ async def keep_tariff(db: AsyncSession, event: TariffChanged) -> None:
     """One told without its prices is of no use to anybody who shows them."""
     if event.prices is None or event.agreed_only:
         return
-    told = event.model_dump(include=set(_COLUMNS)) | event.prices.model_dump()
+    told = event.model_dump(include=set(_COLUMNS)) | event.prices.model_dump(include=set(_PRICES))
     await db.execute(KEEP, told)

@@ -7,6 +7,8 @@ visible before is still to come. The writers pay nothing for it.
 """
 
 import asyncio
+import math
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
 
@@ -57,9 +59,15 @@ async def _writers(connections: Connections, table: type[DeclarativeBase]) -> se
         return set(await db.scalars(WRITERS, {"name": table.__tablename__}))
 
 
-async def gone(connections: Connections, table: type[DeclarativeBase]) -> None:
-    """Return when all who write the table now have committed or given up."""
+async def gone(
+    connections: Connections, table: type[DeclarativeBase], within_s: float = math.inf
+) -> bool:
+    """Return when all who write the table now have committed or given up; False: not within that
+    time.
+    """
+    until = time.monotonic() + within_s
     waited_for = await _writers(connections, table)
-    while waited_for:
+    while waited_for and time.monotonic() < until:
         await asyncio.sleep(LOOK_EVERY_S)
         waited_for &= await _writers(connections, table)
+    return not waited_for

@@ -2,30 +2,28 @@
 
 A partner that has one charges only where and when one of its agreements says (identity decides
 that), one without any charges everywhere. Of several that mean a station the one that names it most
-closely counts.
+closely counts (pricing.resolution).
 """
 
 from contextlib import AbstractContextManager
 from datetime import date
-from typing import Annotated, ClassVar, Final, NamedTuple
+from typing import Annotated, ClassVar, Final
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from billing import tables, tariffs
-from billing.agreed import Agreed, chosen
-from billing.operators import DEFAULT_TIME_ZONE
+from billing import tables
+from billing.places import check_places
 from common import outbox, paging, single
 from common.auth import Caller, Principal, scoped
 from common.database import Db
-from common.events import AgreementChanged, SessionState
+from common.events import AgreementChanged
 from common.fields import Body, Line, Patch
 from common.paging import Cursor, Limit, Page
-from common.places import PlaceIn, names_of
+from common.places import PlaceIn
 from common.problems import Problem
 from common.refusals import refusing
 from common.versions import Expected
@@ -45,11 +43,6 @@ TOLD: Final = (
 class UnknownPartner(Problem):
     status = 422
     title = "The operator has no such partner"
-
-
-class UnknownStation(Problem):
-    status = 422
-    title = "The operator has no such station or station group"
 
 
 class TariffNotForAgreements(Problem):
@@ -122,9 +115,7 @@ async def list_agreements(
 ) -> Page[AgreementOut]:
     table = tables.Agreement
     wanted = {table.operator_id: caller.operator_id, table.partner_id: partner_id}
-    query = select(table).where(
-        *(column == value for column, value in wanted.items() if value is not None)
-    )
+    query = select(table).where(*paging.given(wanted))
     found, after = await paging.rows(db, query, table.id, limit=limit, cursor=cursor)
     return Page(items=[AgreementOut.model_validate(row) for row in found], next_cursor=after)
 
@@ -174,102 +165,20 @@ async def change_agreement(
     return AgreementOut.model_validate(single.tagged(response, row))
 
 
-class Price(NamedTuple):
-    """What a session is priced by. tariff: None if none is valid."""
-
-    tariff: tables.Tariff | None
-    agreement_id: UUID | None
-
-    @property
-    def columns(self) -> dict[str, UUID | None]:
-        return {
-            "tariff_id": self.tariff.id if self.tariff else None,
-            "agreement_id": self.agreement_id,
-        }
-
-
-OF_PARTNER: Final = select(tables.Agreement).where(
-    tables.Agreement.operator_id == bindparam("operator"),
-    tables.Agreement.partner_id == bindparam("partner"),
-)
-WHERE: Final = select(
-    select(tables.Operator.time_zone)
-    .where(tables.Operator.operator_id == bindparam("operator"))
-    .scalar_subquery(),
-    select(tables.Station.location_id)
-    .where(
-        tables.Station.operator_id == bindparam("operator"),
-        tables.Station.station_id == bindparam("station"),
-    )
-    .scalar_subquery(),
-    func.array(
-        select(tables.StationGroupMember.group_id)
-        .where(
-            tables.StationGroupMember.operator_id == bindparam("operator"),
-            tables.StationGroupMember.station_id == bindparam("station"),
-            tables.StationGroupMember.member,
-        )
-        .scalar_subquery()
-    ),
-)
-
-
-async def price(db: AsyncSession, event: SessionState) -> Price:
-    """By the agreement with whoever issued the card, else by the operator's own tariff."""
-    assert event.operator_id is not None
-    agreed = await _agreed(db, event)
-    if agreed is not None and agreed.tariff_id is not None:
-        return Price(await db.get_one(tables.Tariff, agreed.tariff_id), agreed.id)
-    own = await tariffs.find_valid(db, event.operator_id, event.started_at)
-    return Price(own, agreed.id if agreed else None)
-
-
-async def _agreed(db: AsyncSession, event: SessionState) -> Agreed | None:
-    partner_id = event.holder.partner_id if event.holder else None
-    if partner_id is None:
-        return None
-    found = await db.scalars(OF_PARTNER, {"operator": event.operator_id, "partner": partner_id})
-    agreements = [
-        Agreed(
-            row.id,
-            frozenset((place["kind"], place["id"] or "") for place in row.places),
-            row.valid_from,
-            row.valid_until,
-            row.tariff_id,
-        )
-        for row in found
-    ]
-    if not agreements:
-        return None
-    where = {"operator": event.operator_id, "station": event.station_id}
-    time_zone, location_id, group_ids = (await db.execute(WHERE, where)).one()
-    day = event.started_at.astimezone(ZoneInfo(time_zone or DEFAULT_TIME_ZONE)).date()
-    return chosen(agreements, names_of(event.station_id, location_id, group_ids), day)
-
-
 def _of_every_location(caller: Principal) -> None:
     if caller.locations is not None:
         raise AgreementsOfEveryLocation("ask an admin")
 
 
 async def _check(db: AsyncSession, operator_id: UUID, body: AgreementIn | AgreementPatch) -> None:
-    """Raises UnknownStation, TariffNotForAgreements. A location is registry's to know."""
-    stations = {place.id for place in body.places or () if place.kind == "station"}
-    there = select(tables.Station.station_id).where(
-        tables.Station.operator_id == operator_id, tables.Station.station_id.in_(stations)
-    )
-    if stations and (nowhere := stations - set(await db.scalars(there))):
-        raise UnknownStation(f"no station has the id {min(nowhere, key=str)}")
-    groups = {UUID(place.id) for place in body.places or () if place.kind == "station_group"}
-    known = select(tables.StationGroup.group_id).where(
-        tables.StationGroup.operator_id == operator_id, tables.StationGroup.group_id.in_(groups)
-    )
-    if groups and (unknown := groups - set(await db.scalars(known))):
-        raise UnknownStation(f"no station group has the id {min(unknown, key=str)}")
+    """Raises UnknownStation, UnknownLocation, TariffNotForAgreements."""
+    await check_places(db, operator_id, body.places or ())
     if body.tariff_id is None:
         return
     tariff = await db.get(tables.Tariff, body.tariff_id)
-    if tariff is None or tariff.operator_id != operator_id or not tariff.agreed_only:
+    if tariff is None or tariff.operator_id != operator_id:
+        raise TariffNotForAgreements(f"there is no tariff with the id {body.tariff_id}")
+    if not tariff.agreed_only:
         raise TariffNotForAgreements("make a tariff with agreed_only true")
 
 

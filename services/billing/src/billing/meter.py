@@ -5,11 +5,21 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ScalarSelect, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Numeric,
+    ScalarSelect,
+    bindparam,
+    case,
+    func,
+    or_,
+    select,
+    text,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing import tables
-from common.events import MeterReport, MeterSample, MeterValuesReported
+from common.events import Incident, MeterReport, MeterSample, MeterValuesReported
 
 BEGIN: Final = "Transaction.Begin"
 CLOCK: Final = "Sample.Clock"
@@ -19,6 +29,8 @@ REGISTER_LOCATIONS: Final = ("", "Outlet")
 # Wh; more than any meter shows. What is kept as it came may have any number of digits, and one
 # that cannot be reckoned with would hide what all the sessions cost that are read with it.
 REGISTER_MAX: Final = 2**53
+# Of one session; more than any vehicle's battery.
+ENERGY_WH_MAX: Final = 1_000_000
 
 COLUMN_TYPES: Final = {
     "operator_id": "uuid", "session_id": "uuid", "station_id": "text", "evse_id": "integer",
@@ -79,6 +91,18 @@ def is_register(sample: MeterSample) -> bool:
     )
 
 
+def of_register() -> tuple[ColumnElement[bool], ...]:
+    """The same of kept readings."""
+    sample = tables.MeterSample
+    return (
+        sample.measurand == REGISTER,
+        sample.unit == "Wh",
+        sample.phase == "",
+        sample.location.in_(REGISTER_LOCATIONS),
+        sample.value.between(-REGISTER_MAX, REGISTER_MAX),
+    )
+
+
 def assumed_start_wh() -> ScalarSelect[Decimal]:
     """Of a session in the same query whose start was told without a reading; null of any other.
 
@@ -92,17 +116,61 @@ def assumed_start_wh() -> ScalarSelect[Decimal]:
         .where(
             session.meter_start_wh.is_(None),
             sample.session_id == session.id,
-            sample.measurand == REGISTER,
-            sample.unit == "Wh",
-            sample.phase == "",
-            sample.location.in_(REGISTER_LOCATIONS),
-            sample.value.between(-REGISTER_MAX, REGISTER_MAX),
+            *of_register(),
         )
         .order_by(sample.context != BEGIN, sample.context == CLOCK, sample.sampled_at, sample.value)
         .limit(1)
         .correlate(session)
         .scalar_subquery()
     )
+
+
+# A register only rises. So much it may seem to fall: one reading in Wh, the next in tenths of kWh.
+REGISTER_SLACK_WH: Final = 100
+_VALUE, _AT = tables.MeterSample.value, tables.MeterSample.sampled_at
+_OF_SESSION: Final = (
+    select(
+        _AT.label("at"),
+        _VALUE.label("wh"),
+        func.max(_VALUE).over(order_by=(_AT, _VALUE), rows=(None, -1)).label("before"),
+    )
+    .where(tables.MeterSample.session_id == bindparam("session_id"), *of_register())
+    .where(_AT.between(bindparam("started_at"), bindparam("ended_at")))
+    .subquery()
+)
+# Some are read in whole kWh.
+_SLACK: Final = case((_OF_SESSION.c.wh % 1000 == 0, 1000), else_=REGISTER_SLACK_WH)
+_LEAST: Final = func.greatest(_OF_SESSION.c.before, bindparam("start_wh", type_=Numeric))
+BACKWARDS: Final = (
+    select(_OF_SESSION.c.at, _OF_SESSION.c.wh, _LEAST, bindparam("stop_wh", type_=Numeric))
+    .where(
+        or_(
+            _OF_SESSION.c.wh < _LEAST - _SLACK,
+            _OF_SESSION.c.wh > bindparam("stop_wh", type_=Numeric) + _SLACK,
+        )
+    )
+    .order_by(_OF_SESSION.c.at)
+    .limit(1)
+)
+
+
+async def backwards(db: AsyncSession, session: tables.Session) -> Incident | None:
+    """Of a session that ended: whether its register fell on the way, or stood above its end."""
+    values = {
+        "session_id": session.id,
+        "started_at": session.started_at,
+        "ended_at": session.ended_at,
+        "start_wh": session.meter_start_wh,
+        "stop_wh": session.meter_stop_wh,
+    }
+    row = (await db.execute(BACKWARDS, values)).first()
+    if row is None:
+        return None
+    at, wh, least, stop_wh = row
+    fell = least is not None and wh < least
+    was, then = (least, wh) if fell else (wh, stop_wh)
+    detail = f"the register went from {was:.0f} to {then:.0f} Wh by the reading of {at.isoformat()}"
+    return Incident(kind="register_backwards", detail=detail)
 
 
 def newest_registers(reports: Iterable[MeterReport]) -> list[dict[str, Any]]:

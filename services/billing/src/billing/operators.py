@@ -1,4 +1,4 @@
-"""What billing needs of an operator: its time zone, and how long it keeps whose a session was."""
+"""What billing needs of an operator: its time zone, its bank, how long it keeps whose sessions."""
 
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -20,8 +20,11 @@ async def keep_operator(db: AsyncSession, event: OperatorChanged) -> None:
         version=event.version,
         time_zone=event.time_zone,
         personal_data_days=event.personal_data_days,
+        payee=event.account_holder or event.legal_name or event.name,
+        iban=event.iban,
+        bic=event.bic,
     )
-    columns = ("version", "time_zone", "personal_data_days")
+    columns = ("version", "time_zone", "personal_data_days", "payee", "iban", "bic")
     newer = new.on_conflict_do_update(
         index_elements=["operator_id"],
         set_={name: new.excluded[name] for name in columns},

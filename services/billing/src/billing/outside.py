@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from common.events import RecordLine
+from common.events import RecordKind, RecordLine
 from common.money import Currency, Exact
 
 
@@ -32,6 +32,11 @@ class RecordOutside(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     id: UUID
+    kind: RecordKind = Field(
+        description="a cancellation takes a record back: its energy and amounts are negative; a "
+        "correction counts instead"
+    )
+    refers_to: UUID | None = Field(description="the record that it cancels or corrects")
     session_id: UUID
     partner_id: UUID | None
     id_token: str
@@ -44,11 +49,17 @@ class RecordOutside(BaseModel):
     agreement_id: UUID | None
     currency: Currency
     tax_included: bool
-    vat_percent: Exact
+    vat_percent: Exact | None = Field(description="null: several rates, or no VAT applies")
     lines: list[RecordLine]
     total_net: Exact
     vat: Exact
     total_gross: Exact
+
+
+class RecordListed(RecordOutside):
+    position: UUID = Field(
+        description="in the list; ask with the last one's as `after` for what came later"
+    )
 
 
 def of_row(row: dict[str, Any]) -> RecordOutside:

@@ -2,6 +2,8 @@
 
 A record stays as it is, for the books (GoBD); only the token that somebody charged with goes, by a
 function of the database that can do nothing else, for the service itself may not change a record.
+Signed readings keep theirs: a signature holds for the whole, and it is the evidence for a bill
+(Mess- und Eichgesetz, § 33).
 """
 
 from collections.abc import Mapping
@@ -13,6 +15,7 @@ from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from billing import memberships
 from billing.tables import Operator, Tombstone
 from common import outbox, privacy
 from common.clock import now
@@ -27,6 +30,10 @@ from common.events import (
 SERVICE: Final = "billing"
 BATCH: Final = 5000
 
+# One's own accounts, and those of one's cards.
+OF_PERSON: Final = """a.operator_id = :operator and a.kind = 'customer' and (
+    (a.owner_kind = 'user' and a.owner_id = :user)
+    or (a.owner_kind = 'card' and a.owner_id = any(:cards)))"""
 FILES: Final[Mapping[str, str]] = {
     "sessions": """
         select * from session where operator_id = :operator and card_id = any(:cards)
@@ -34,7 +41,54 @@ FILES: Final[Mapping[str, str]] = {
     "records": """
         select * from record where operator_id = :operator and card_id = any(:cards)
         order by ended_at desc limit :most""",
+    "accounts": f"""
+        select a.*, b.posted, b.bonus, b.held
+        from account a join balance b on b.account_id = a.id where {OF_PERSON}
+        order by a.id limit :most""",  # noqa: S608 - a constant of ours
+    "account_movements": f"""
+        select j.kind, j.at, j.booked_at, j.memo, j.record_id, j.payment_id, p.account_id,
+            p.purse, p.amount, p.currency
+        from account a
+        join posting p on p.account_id = a.id
+        join journal j on j.id = p.journal_id
+        where {OF_PERSON}
+        order by p.id desc limit :most""",  # noqa: S608 - a constant of ours
+    "disputes": """
+        select d.id, d.record_id, d.session_id, d.raised_by, d.reason, d.opened_at
+        from dispute d join session s on s.id = d.session_id
+        where s.operator_id = :operator and s.card_id = any(:cards)
+        order by d.opened_at desc limit :most""",
+    "decisions": """
+        select d.id, d.session_id, d.about, d.verdict, d.reason, d.facts, d.decided_at
+        from decision d join session s on s.id = d.session_id
+        where s.operator_id = :operator and s.card_id = any(:cards)
+        order by d.decided_at desc limit :most""",
+    "discounts granted": """
+        select g.* from discount_grant g join session s on s.id = g.session_id
+        where s.operator_id = :operator and s.card_id = any(:cards)
+        order by g.id desc limit :most""",
+    "signed_readings": """
+        select r.session_id, r.sampled_at, r.context, r.data from session s
+        join signed_reading r on r.session_id = s.id
+        where s.operator_id = :operator and s.card_id = any(:cards)
+        order by r.id desc limit :most""",
+    "user_groups": """
+        select since, group_ids from membership
+        where operator_id = :operator and user_id = :user
+        order by since desc limit :most""",
+    "topups": f"""
+        select t.id, t.way, t.amount, t.currency, t.state, t.made_at, t.paid_at, t.received_on,
+            t.reason, t.receipt, e.debtor_name, e.debtor_iban, e.remittance
+        from topup t join account a on a.id = t.account_id
+        left join bank_entry e on e.topup_id = t.id
+        where {OF_PERSON}
+        order by t.made_at desc limit :most""",  # noqa: S608 - a constant of ours
 }
+# Postings stay for the books; what staff wrote of the person by hand goes.
+FORGET_REASONS: Final = f"""
+update account a set state_reason = null, limit_reason = null
+where {OF_PERSON} and (state_reason is not null or limit_reason is not null)
+"""  # noqa: S608 - a constant of ours
 # A session that ends yet is told with its token; it has its turn when it has ended.
 FORGET_SESSIONS: Final = f"""
 update session set id_token = :name
@@ -72,6 +126,7 @@ select erase_record_tokens(array(
 async def collect(db: AsyncSession, event: PersonalDataRequested) -> None:
     values = {
         "operator": event.operator_id,
+        "user": event.user_id,
         "cards": [card.card_id for card in event.cards],
         "most": privacy.ROWS_MAX,
     }
@@ -88,6 +143,15 @@ async def erase(db: AsyncSession, event: PersonErased) -> None:
         sessions, records = await _erase_card(db, event.operator_id, card.card_id, card.uid)
         changed["sessions"] += sessions
         changed["records"] += records
+    person = {
+        "operator": event.operator_id,
+        "user": event.user_id,
+        "cards": [card.card_id for card in event.cards],
+    }
+    await db.execute(memberships.FORGET, person)
+    accounts = getattr(await db.execute(text(FORGET_REASONS), person), "rowcount", 0)
+    if accounts:
+        changed["accounts"] = accounts
     report = ErasureReported(
         operator_id=event.operator_id, request_id=event.request_id, service=SERVICE, changed=changed
     )
@@ -107,6 +171,7 @@ async def _erase_card(
 
 async def sweep_once(connections: Connections) -> None:
     """Sessions that ended after their driver was erased, and what is kept no longer."""
+    await memberships.prune_once(connections)
     async with connections.begin(PLATFORM) as db:
         stones = (await db.scalars(select(Tombstone).where(Tombstone.uid.is_not(None)))).all()
         kept = select(Operator).where(Operator.personal_data_days.is_not(None))

@@ -1,38 +1,42 @@
-"""Tariffs: one an operator at a time, in immutable versions without hole or overlap."""
+"""Tariffs: in immutable versions without hole or overlap, the operator's own and agreed ones."""
 
-import re
-from datetime import datetime
-from typing import Annotated, Any, Final
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Any, Final, Self
 from uuid import UUID
 
 from fastapi import APIRouter
 from pydantic import (
     AwareDatetime,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    WithJsonSchema,
+    model_validator,
 )
-from sqlalchemy import Select, bindparam, func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
-from billing import records, tables
+from billing import costs, price_words, session_prices, tables
+from billing.definitions import Definition, Percent, Price, highest, problem
+from billing.records.closing import close_records
 from common import outbox, paging
 from common.auth import Caller, scoped
-from common.clock import Moment, now
+from common.clock import LATEST, Moment, now
 from common.database import Db
 from common.events import TariffChanged, TariffPrices
-from common.money import Currency, Exact
+from common.fields import Line
+from common.ids import uuid7
+from common.money import Currency, CurrencyIn, Exact
 from common.paging import Cursor, Limit, Page
 from common.problems import NotFound, Problem
 
 router = APIRouter(prefix="/v1/tariffs", tags=["tariffs"])
 
-PRICE: Final = "^[0-9]{1,6}([.][0-9]{1,4})?$"
-PERCENT: Final = "^[0-9]{1,3}([.][0-9]{1,2})?$"
-
+FARTHEST_EAST: Final = timedelta(hours=14)  # the clocks there are ahead of UTC's
+NAMED: Final = aliased(tables.Tariff)
 VALID: Final = (
     select(tables.Tariff)
     .where(
@@ -45,6 +49,36 @@ VALID: Final = (
 )
 
 
+OF_SERIES: Final = (
+    select(tables.Tariff)
+    .where(
+        tables.Tariff.operator_id == bindparam("operator_id"),
+        tables.Tariff.series_id
+        == select(NAMED.series_id)
+        .where(NAMED.id == bindparam("tariff_id"), NAMED.operator_id == bindparam("operator_id"))
+        .scalar_subquery(),
+        tables.Tariff.valid_from <= bindparam("at"),
+    )
+    .order_by(tables.Tariff.valid_from.desc())
+    .limit(1)
+)
+
+
+class UnknownSeries(Problem):
+    status = 422
+    title = "There is no such series of tariffs"
+
+
+class SeriesInOtherCurrency(Problem):
+    status = 422
+    title = "All versions of a tariff have one currency"
+
+
+class TariffInAnotherCurrency(Problem):
+    status = 422
+    title = "The tariff is in another currency than the strategy"
+
+
 class TariffOverlap(Problem):
     status = 409
     title = "Tariffs would overlap"
@@ -55,39 +89,64 @@ class TariffInThePast(Problem):
     title = "Tariff starts in the past"
 
 
-def _digits(pattern: str) -> BeforeValidator:
-    """Only a string of plain digits: a JSON number is a float in most writers."""
-
-    def check(value: Any) -> Any:
-        if not isinstance(value, str) or not re.fullmatch(pattern, value):
-            raise ValueError(f"write it as a string of digits that matches {pattern}")
-        return value
-
-    return BeforeValidator(check)
-
-
-def _schema(pattern: str, example: str) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "pattern": pattern, "examples": [example]})
-
-
-Price = Annotated[Exact, _digits(PRICE), _schema(PRICE, "0.49")]
-Percent = Annotated[Exact, _digits(PERCENT), Field(le=100), _schema(PERCENT, "19")]
-
-
 class TariffIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(min_length=1, max_length=80, pattern=r"^[^\x00]+$")
-    currency: Currency
+    name: Annotated[Line, Field(max_length=80)]
+    currency: CurrencyIn
     tax_included: bool = Field(default=True, description="true: the prices are gross")
-    vat_percent: Percent
-    energy_price: Price = Field(description="per kWh")
-    time_price: Price = Field(default="0", description="per minute", validate_default=True)
-    start_fee: Price = Field(default="0", description="once a session", validate_default=True)
-    valid_from: Moment | None = Field(default=None, description="default: now")
-    agreed_only: bool = Field(
-        default=False, description="a price for agreements; the operator's own goes on"
+    vat_percent: Percent | None = Field(
+        default=None, description="of the three prices that follow; a definition has its own"
     )
+    energy_price: Price | None = Field(default=None, description="per kWh")
+    time_price: Price | None = Field(default=None, description="per minute of the whole session")
+    start_fee: Price | None = Field(default=None, description="once a session")
+    definition: Definition | None = Field(
+        default=None, description="instead of the three prices: OCPI's elements, caps, an idle fee"
+    )
+    valid_from: Moment | None = Field(
+        default=None, description="default: now; it is valid until another version begins"
+    )
+    agreed_only: bool = Field(
+        default=False,
+        description="a price for strategies and agreements; the operator's own goes on",
+    )
+    series_id: UUID | None = Field(
+        default=None,
+        description="another version of one that is agreed only; it counts wherever one of the "
+        "series is named, from valid_from on",
+    )
+
+    @model_validator(mode="after")
+    def _priced_once(self) -> Self:
+        simply = (self.vat_percent, self.energy_price, self.time_price, self.start_fee)
+        if self.definition is not None and any(one is not None for one in simply):
+            raise ValueError("a definition has its own prices and VAT: leave the others out")
+        if self.definition is None and (self.vat_percent is None or self.energy_price is None):
+            raise ValueError("say energy_price and vat_percent, or a definition")
+        if self.series_id is not None and not self.agreed_only:
+            raise ValueError("the operator's own tariffs are one series: leave series_id out")
+        if self.definition is not None:
+            # The latest that it may be where it begins: by an earlier one a tariff from an eastern
+            # midnight on would have a hole in the hours before.
+            since = ((self.valid_from or now()) + FARTHEST_EAST).astimezone(UTC).date()
+            if (found := problem(self.definition, since)) is not None:
+                raise ValueError(found)
+        return self
+
+    def columns(self) -> dict[str, Any]:
+        """Of the table; with a definition the highest price of each dimension."""
+        values = self.model_dump(include={"name", "currency", "tax_included", "agreed_only"})
+        if self.definition is None:
+            prices = {
+                "energy_price": self.energy_price,
+                "time_price": self.time_price or Decimal(0),
+                "start_fee": self.start_fee or Decimal(0),
+                "vat_percent": self.vat_percent,
+            }
+            return values | prices
+        kept = self.definition.model_dump(mode="json", exclude_none=True)
+        return values | highest(self.definition) | {"definition": kept}
 
 
 class TariffOut(BaseModel):
@@ -95,13 +154,15 @@ class TariffOut(BaseModel):
 
     id: UUID
     operator_id: UUID
+    series_id: UUID = Field(description="whose version it is; it ends where the next one begins")
     name: str
     currency: Currency
     tax_included: bool
-    vat_percent: Exact
+    vat_percent: Exact = Field(description="with a definition the highest, as of the next three")
     energy_price: Exact
     time_price: Exact
     start_fee: Exact
+    definition: Definition | None
     valid_from: AwareDatetime
     agreed_only: bool
     created_at: AwareDatetime
@@ -111,63 +172,97 @@ class TariffOut(BaseModel):
     "", status_code=201, summary="Set the next tariff", dependencies=[scoped("tariffs:write")]
 )
 async def create_tariff(body: TariffIn, db: Db, caller: Caller) -> TariffOut:
-    """Valid until the next one's `valid_from`. Running sessions keep the tariff they began with.
+    """Valid until the next one's `valid_from`, which may be there already. Running sessions keep
+    the tariff they began with.
 
-    Only the first may begin in the past; it closes the sessions that waited for it. One that is
-    agreed only stands beside these: it prices the sessions of agreements that name it.
+    Only before one of the operator's own is valid may another begin in the past; it closes the
+    sessions that waited for it. They are in one currency, that of each active strategy. One that
+    is agreed only stands beside these: it prices the sessions whose strategy or agreement names one
+    of its series.
     """
     operator_id = caller.tenant()
-    if body.agreed_only:
-        valid_from = body.valid_from or now()
-    else:
-        await db.execute(select(func.pg_advisory_xact_lock(_lock_key(operator_id))))
-        valid_from = _checked_start(body.valid_from, await db.scalar(_newest(operator_id)))
+    await db.execute(select(func.pg_advisory_xact_lock(_lock_key(operator_id))))
+    series_id, begins = await _series(db, operator_id, body)
+    if not body.agreed_only:
+        await _check_strategies(db, operator_id, body.currency)
+    valid_from = _checked_start(body.valid_from, begins)
     new = insert(tables.Tariff).values(
-        **body.model_dump(exclude={"valid_from"}), operator_id=operator_id, valid_from=valid_from
+        **body.columns(), operator_id=operator_id, series_id=series_id, valid_from=valid_from
     )
     tariff = (await db.scalars(new.returning(tables.Tariff))).one()
-    await outbox.emit(
-        db,
-        TariffChanged(
-            operator_id=operator_id,
-            tariff_id=tariff.id,
-            name=tariff.name,
-            valid_from=valid_from,
-            agreed_only=tariff.agreed_only,
-            prices=TariffPrices.model_validate(tariff, from_attributes=True),
-        ),
+    prices = TariffPrices.model_validate(tariff, from_attributes=True)
+    changed = TariffChanged(
+        operator_id=operator_id,
+        tariff_id=tariff.id,
+        name=tariff.name,
+        valid_from=valid_from,
+        agreed_only=tariff.agreed_only,
+        prices=prices,
+        lines=price_words.lines(costs.tariff_of(tariff)),
     )
+    await outbox.emit(db, changed)
     if not tariff.agreed_only:
-        await _serve_waiting(db, tariff)
+        await _serve_waiting(
+            db, tariff, min((one for one in begins if one > valid_from), default=None)
+        )
     return TariffOut.model_validate(tariff)
 
 
-def _newest(operator_id: UUID) -> Select[datetime]:
-    return select(func.max(tables.Tariff.valid_from)).where(
-        tables.Tariff.operator_id == operator_id, tables.Tariff.agreed_only.is_(False)
+async def _series(
+    db: AsyncSession, operator_id: UUID, body: TariffIn
+) -> tuple[UUID, list[datetime]]:
+    """Whose version it becomes, and when those that there are begin. Raises UnknownSeries,
+    SeriesInOtherCurrency.
+    """
+    tariff = tables.Tariff
+    of_it = select(tariff).where(tariff.operator_id == operator_id)
+    if body.series_id is not None:
+        of_it = of_it.where(tariff.series_id == body.series_id, tariff.agreed_only)
+    elif body.agreed_only:
+        return uuid7(), []
+    else:
+        of_it = of_it.where(tariff.agreed_only.is_(False))
+    versions = (await db.scalars(of_it)).all()
+    if not versions:
+        if body.series_id is not None:
+            raise UnknownSeries(f"no tariff that is agreed only has the series {body.series_id}")
+        return uuid7(), []
+    if (currency := versions[0].currency) != body.currency:
+        raise SeriesInOtherCurrency(f"the series is in {currency}")
+    return versions[0].series_id, [one.valid_from for one in versions]
+
+
+async def _check_strategies(db: AsyncSession, operator_id: UUID, currency: str) -> None:
+    """A session that waits for the first tariff has an account in its strategy's currency, and
+    nothing in another one can be booked to that. Raises TariffInAnotherCurrency.
+    """
+    table = tables.AccountingStrategy
+    other = await db.scalar(
+        select(table)
+        .where(table.operator_id == operator_id, table.active, table.currency != currency)
+        .limit(1)
     )
+    if other is not None:
+        raise TariffInAnotherCurrency(f"the strategy {other.name!r} is in {other.currency}")
 
 
-def _checked_start(wanted: datetime | None, newest: datetime | None) -> datetime:
-    """When the tariff begins. Raises TariffOverlap, TariffInThePast."""
+def _checked_start(wanted: datetime | None, begins: Collection[datetime]) -> datetime:
+    """When the tariff begins; it ends where the next of those that there are does. Raises
+    TariffOverlap, TariffInThePast.
+    """
     moment = now()
     start = wanted or moment
-    if newest is None:
-        return start
-    if start <= newest:
-        raise TariffOverlap(
-            f"the newest tariff is valid from {newest.isoformat()}; start after it",
-            newest_valid_from=newest.isoformat(),
-        )
-    if start < moment:
+    if start in begins:
+        raise TariffOverlap(f"another version is valid from {start.isoformat()}")
+    if start < moment and any(one <= moment for one in begins):
         raise TariffInThePast("sessions since then have their price; leave it out to start now")
     return start
 
 
-async def _serve_waiting(db: AsyncSession, tariff: tables.Tariff) -> None:
+async def _serve_waiting(db: AsyncSession, tariff: tables.Tariff, until: datetime | None) -> None:
     """Give the tariff to the sessions that began in its time and found none; close the ended.
 
-    There are such sessions only for the first tariff, or if a charger's clock is ahead.
+    There are such sessions only before any tariff is valid, or if a charger's clock is ahead.
     """
     session = tables.Session
     waiting = (
@@ -176,12 +271,15 @@ async def _serve_waiting(db: AsyncSession, tariff: tables.Tariff) -> None:
             session.operator_id == tariff.operator_id,
             session.tariff_id.is_(None),
             session.started_at >= tariff.valid_from,
+            session.started_at < (until or LATEST),
         )
         .values(tariff_id=tariff.id)
         .returning(session)
         .execution_options(synchronize_session=False, populate_existing=True)
     )
-    await records.close_records(db, (await db.scalars(waiting)).all(), tariff)
+    served = (await db.scalars(waiting)).all()
+    await close_records(db, served, tariff)
+    await session_prices.tell(db, served, tariff)
 
 
 @router.get("", summary="List tariffs", dependencies=[scoped("tariffs:read")])
@@ -208,8 +306,37 @@ def _lock_key(operator_id: UUID) -> Any:
     return func.hashtextextended(f"tariffs of {operator_id}", 0)
 
 
+async def find_of_series(
+    db: AsyncSession, operator_id: UUID, tariff_id: UUID, at: datetime
+) -> tables.Tariff | None:
+    """The version that holds at a moment of the series that a tariff is of; None: none yet."""
+    return await db.scalar(
+        OF_SERIES, {"operator_id": operator_id, "tariff_id": tariff_id, "at": at}
+    )
+
+
+async def own_currency(db: AsyncSession, operator_id: UUID) -> str | None:
+    """That of the operator's own tariffs, of one that is not valid yet too.
+
+    None is certain until the caller's transaction ends: a first tariff that is being set
+    meanwhile waits, and then finds the strategy that the caller is about to write.
+    """
+    tariff = tables.Tariff
+    newest = (
+        select(tariff.currency)
+        .where(tariff.operator_id == operator_id, tariff.agreed_only.is_(False))
+        .order_by(tariff.valid_from.desc())
+        .limit(1)
+    )
+    found: str | None = await db.scalar(newest)
+    if found is None:
+        await db.execute(select(func.pg_advisory_xact_lock_shared(_lock_key(operator_id))))
+        found = await db.scalar(newest)
+    return found
+
+
 async def find_valid(db: AsyncSession, operator_id: UUID, at: datetime) -> tables.Tariff | None:
-    """The operator's tariff at a moment.
+    """The operator's own tariff at a moment.
 
     None is certain until the caller's transaction ends: a first tariff that is being set
     meanwhile waits, and then finds the session that the caller is about to write.

@@ -14,6 +14,7 @@ from csms_gateway import (
     certificate_renewal,
     charging_profiles,
     connections,
+    cost_messages,
     cost_updates,
     customer_information,
     listener,
@@ -27,6 +28,7 @@ from csms_gateway import (
     reservations,
     running,
     signed_readings,
+    signed_readings_told,
     station_certificates,
     station_security,
     transaction_endings,
@@ -45,6 +47,9 @@ async def _ocpp(parts: Parts) -> AsyncIterator[connections.Held]:
         replica.tasks.forever(partial(notifications.prune, replica), "old notifications")
         replica.tasks.forever(partial(customer_information.prune, replica), "customer information")
         replica.tasks.forever(partial(transaction_endings.sweep, replica), "untold sessions")
+        replica.tasks.forever(
+            partial(signed_readings_told.sweep, replica), "untold signed readings"
+        )
         replica.tasks.forever(partial(reservations.sweep, replica), "expired reservations")
         replica.tasks.forever(
             partial(certificate_renewal.sweep, replica, held), "certificate renewal"
@@ -52,6 +57,11 @@ async def _ocpp(parts: Parts) -> AsyncIterator[connections.Held]:
         sweep = partial(privacy.sweep_once, parts.connections)
         replica.tasks.forever(partial(every_hour, sweep), "privacy sweep")
         replica.costs.on_running = cost_updates.CostUpdates(replica, held).told
+        messages_1_6 = cost_messages.CostMessages(replica, held)
+        replica.costs.on_final = messages_1_6.closed
+        replica.costs.on_checked = messages_1_6.checked
+        replica.tariffs.on_price = messages_1_6.priced
+        replica.tasks.forever(messages_1_6.default_prices, "default prices")
         yield held
 
 

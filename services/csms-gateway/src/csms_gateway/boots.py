@@ -6,7 +6,9 @@ from typing import Final, Literal
 from common.clock import now
 from common.events import BootReport, BootsReported
 from common.ids import uuid7
+from csms_gateway import costmsg
 from csms_gateway.charger import Charger
+from csms_gateway.commands import ours
 from csms_gateway.readings import TEXT_MAX, short
 from csms_gateway.standing import Registration
 
@@ -46,6 +48,9 @@ insert into command (
     'csms-gateway', now(), now() + interval '1 hour'
 from fresh
 """
+KEYS_READ = """
+update station set inventory_of = $2 where station_id = $1 and inventory_of is distinct from $2
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +85,23 @@ async def booted(
     charger.standing.registration = registration
     if registration != "accepted":
         return Booted(ANSWERS[registration], gateway.settings.ocpp_boot_retry_interval_s)
-    if gateway.settings.read_device_model and charger.version.schemas != "v16":
-        version = short(firmware) or ""
-        if station["unread"] or version != station["inventory_of"]:
+    version = short(firmware) or ""
+    unread = station["unread"] or version != station["inventory_of"]
+    if gateway.settings.read_device_model and unread:
+        if charger.version.schemas == "v16":
+            await _read_keys(charger, version)
+        else:
             await _read_device_model(charger, version, again=station["unread"])
     return Booted("Accepted", gateway.settings.ocpp_heartbeat_interval_s)
+
+
+async def _read_keys(charger: Charger, firmware: str) -> None:
+    """Of OCPP 1.6: whether it shows prices and costs, and in which languages."""
+    fresh = await charger.gateway.pool.execute(KEYS_READ, charger.station_id, firmware)
+    if fresh == "UPDATE 1":
+        keys = [{"variable": key} for key in costmsg.KEYS]
+        deadline_s = charger.gateway.settings.command_deadline_s
+        await ours.queue(charger, "get_variables", {"variables": keys}, deadline_s)
 
 
 async def _read_device_model(charger: Charger, firmware: str, *, again: bool) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,6 +24,7 @@ from csms_gateway.standing import Standing
 from csms_gateway.transaction_fold import Known
 
 if TYPE_CHECKING:
+    from csms_gateway.charging_states import Early, Newest
     from csms_gateway.gateway import Gateway
 
 log = logging.getLogger(__name__)
@@ -134,7 +136,13 @@ class Charger:
         # OCPP 2.x: what is known of the running ones; forgotten, it is read again.
         self.transactions: dict[str, Known] = {}
         self.open_by_evse: dict[int, UUID | None] = {}
+        # See charging_states.py: by session (2.x), and by connector without a session (1.6).
+        self.charging_states: dict[UUID, Newest] = {}
+        self.early_states: dict[int, deque[Early]] = {}
         self.refused: set[str] = set()  # actions of ours that it has said it does not know
+        # OCPP 1.6: connectors whose car asks for no power, and who was told which price last.
+        self.idle: set[int] = set()
+        self.price_told: tuple[str, str] | None = None
         self.standing = Standing(station.boot_answer)
         # A command's, until what its answer brings is stored: the charger may build on it before.
         self.under_way: Call | None = None
@@ -180,6 +188,10 @@ class Charger:
         # What is still in the queue is not taken: unanswered, it comes again.
         self._leaving = True
         await self.socket.close(code, reason)
+
+    async def answered(self) -> None:
+        """Return once the charger's own call that is in work is answered."""
+        await self._idle.wait()
 
     async def finish(self, code: int, reason: str) -> None:
         """Close, once what is in work is answered, ours and the charger's; or after FINISH_S."""

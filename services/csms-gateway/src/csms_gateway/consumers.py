@@ -8,13 +8,15 @@ from common.events import (
     OperatorChanged,
     PersonalDataRequested,
     PersonErased,
+    SessionPriceSet,
     StationChanged,
     StationCredentialSet,
     StationRefused,
+    StrategyAssignmentChanged,
     TariffChanged,
 )
-from common.tariffs import keep_tariff
 from csms_gateway import privacy
+from csms_gateway.session_prices import keep_assignment, keep_price, keep_tariffs
 from csms_gateway.tables import OperatorName, RefusedStation, Station
 
 
@@ -90,7 +92,9 @@ async def keep_refusal(db: AsyncSession, event: StationRefused) -> None:
 HANDLERS: inbox.Handlers = {
     StationChanged: keep_station,
     StationCredentialSet: keep_credential,
-    TariffChanged: keep_tariff,
+    TariffChanged: keep_tariffs,
+    SessionPriceSet: keep_price,
+    StrategyAssignmentChanged: keep_assignment,
     OperatorChanged: keep_operator,
     StationRefused: keep_refusal,
     PersonalDataRequested: privacy.collect,

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from common.database import Db
 from common.events import SessionCostUpdated
 from common.problems import NotFound
 from common.versions import ExpectedIfSaid, require, tag
-from csms_gateway import schemas, tables
+from csms_gateway import cost_messages, costmsg, schemas, tables
 from csms_gateway.awaited_answers import CallFailed, NoAnswer
 from csms_gateway.charger import Charger
 from csms_gateway.connections import Held, StationPath
@@ -75,6 +76,8 @@ class CostUpdates:
 
     def _that_takes_it(self, station_id: str) -> Charger | None:
         charger = self._held.get(station_id)
+        if charger and charger.version.schemas == "v16":
+            return None if "RunningCost" in charger.refused else charger
         if charger is None or "CostUpdated" in charger.refused:
             return None
         return charger if schemas.known(charger.version.schemas, "CostUpdated") else None
@@ -99,6 +102,9 @@ class CostUpdates:
             del self._due[station_id]
 
     async def _send(self, charger: Charger, event: SessionCostUpdated) -> None:
+        if charger.version.schemas == "v16":
+            await cost_messages.tell_cost(charger, event)
+            return
         ocpp_id = await self._gateway.pool.fetchval(
             OF_SESSION, event.session_id, charger.station_id
         )
@@ -124,6 +130,14 @@ async def from_variables(charger: Charger, _: dict[str, Any], answer: dict[str, 
             "TariffCostCtrlr", "Enabled", "Cost",
         ) and one.get("attributeStatus") == "Accepted":  # fmt: skip
             shows = str(one.get("attributeValue")).lower() == "true"
+            await charger.gateway.pool.execute(LEARN, charger.station_id, shows)
+
+
+async def from_configuration(charger: Charger, told: Iterable[tuple[str, str | None]]) -> None:
+    """The same of OCPP 1.6, by its keys and their values."""
+    for key, value in told:
+        if key.lower() == costmsg.SHOWS.lower() and value is not None:
+            shows = value.lower() == "true"
             await charger.gateway.pool.execute(LEARN, charger.station_id, shows)
 
 

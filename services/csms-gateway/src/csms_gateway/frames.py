@@ -30,6 +30,7 @@ PARTS: Final = {CALL: 4, CALL_RESULT: 3, SEND: 4}
 # 1.6 it is none, and to the database it is none either: it is read as what was meant.
 WHOLE: Final = re.compile(r"\.0+[\s,\]}]")
 WHOLE_MAX: Final = 2**53  # beyond it a float is not exact
+NUL: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 DEPTH_MAX: Final = 32  # of no payload in OCPP; whoever nests deeper wants to break us
 
 
@@ -115,8 +116,12 @@ class BadFrame(Exception):
 
 
 def clean(text: str) -> str:
-    """NUL is legal JSON, but PostgreSQL stores none."""
-    return text.replace("\\u0000", "\\ufffd") if "\\u0000" in text else text
+    """NUL is legal JSON, but PostgreSQL stores none.
+
+    A backslash that is escaped itself begins no NUL: in JSON within a text, which a meter may have
+    signed, stands what it said.
+    """
+    return NUL.sub(r"\1\\ufffd", text) if "\\u0000" in text else text
 
 
 def _read(text: str, version: str) -> tuple[list[Any], str]:

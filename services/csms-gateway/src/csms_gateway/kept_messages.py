@@ -13,7 +13,9 @@ from common.events import IncidentOpened, SessionEnded
 from common.ids import uuid7
 from csms_gateway import transaction_statements as sql
 from csms_gateway.charger import Charger
+from csms_gateway.signed_readings_told import Settle, told
 from csms_gateway.stored_json import as_json
+from csms_gateway.transaction_endings import outbox
 
 log = logging.getLogger(__name__)
 
@@ -38,13 +40,27 @@ async def keep_unmatched(
 
 
 async def keep_signed(
-    charger: Charger, evse_id: int, session_id: UUID | None, payload: dict[str, Any]
+    charger: Charger,
+    evse_id: int,
+    session_id: UUID | None,
+    payload: dict[str, Any],
+    settle: Settle,
 ) -> None:
-    """Store a message with signed readings whole: they are evidence, byte for byte."""
-    await charger.gateway.pool.execute(
-        sql.SIGNED, uuid7(), charger.operator_id, charger.station_id, evse_id, session_id,
-        _digest(payload), as_json(payload), now(),
+    """Store a message with signed readings whole: they are evidence, byte for byte.
+
+    settle: when a reading was taken, by the charger's words.
+    """
+    message_id, received_at = uuid7(), now()
+    events = told(
+        charger.operator_id, charger.station_id, evse_id, session_id, message_id, payload,
+        received_at, settle,
     )  # fmt: skip
+    kept = await charger.gateway.pool.fetchval(
+        sql.SIGNED, message_id, charger.operator_id, charger.station_id, evse_id, session_id,
+        _digest(payload), as_json(payload), received_at, outbox(events),
+    )  # fmt: skip
+    if kept and events:
+        charger.gateway.parts.connections.emitted.set()
 
 
 def _digest(payload: dict[str, Any]) -> str:

@@ -48,7 +48,14 @@ FILES: Final[Mapping[str, str]] = {
             and m.received_at >= t.start_received_at - cast(:around as interval)
             and m.received_at <=
                 coalesce(t.stop_received_at, t.start_received_at) + cast(:around as interval)
-            and strpos(m.frame, to_jsonb(t.id_token)::text) > 0
+            and (
+                strpos(m.frame, to_jsonb(t.id_token)::text) > 0
+                -- in JSON that is text of the frame, as in DataTransfer of 1.6 (costmsg.py)
+                or strpos(m.frame, substr(
+                    to_jsonb(to_jsonb(t.id_token)::text)::text, 2,
+                    length(to_jsonb(to_jsonb(t.id_token)::text)::text) - 2
+                )) > 0
+            )
         where t.operator_id = :operator and t.card_id = any(:cards)
         order by m.received_at desc limit :most""",
     "reservations": """
@@ -122,11 +129,19 @@ FORGET_EVENTS: Final = f"""
 update transaction_event set payload = {RENAMED.format("payload")}::jsonb
 where operator_id = :operator and station_id = :station and ocpp_id = :ocpp_id
 """  # noqa: S608 - constants of ours
+NESTED: Final = "to_jsonb(to_jsonb(cast({} as text))::text)::text"
+# In JSON that is text of the frame, as in DataTransfer of 1.6 (costmsg.py): without its own quotes.
+INNER: Final = f"substr({NESTED}, 2, length({NESTED}) - 2)"
 FORGET_MESSAGES: Final = f"""
-update message set frame = {RENAMED.format("frame")}
+update message set frame = replace(
+    {RENAMED.format("frame")}, {INNER.format(":token", ":token")}, {INNER.format(":name", ":name")}
+)
 where operator_id = :operator and station_id = :station
     and received_at >= :since and received_at <= :until
-    and strpos(frame, to_jsonb(cast(:token as text))::text) > 0
+    and (
+        strpos(frame, to_jsonb(cast(:token as text))::text) > 0
+        or strpos(frame, {INNER.format(":token", ":token")}) > 0
+    )
 """  # noqa: S608 - constants of ours
 FORGET_RESERVATIONS: Final = """
 update reservation set id_token = :name, id_token_key = :name

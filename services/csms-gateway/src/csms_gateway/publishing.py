@@ -25,6 +25,7 @@ from common.clock import now
 from common.database import Connections
 from common.events import (
     BootsReported,
+    ChargingStatesReported,
     ConnectionsReported,
     Event,
     MeterValuesReported,
@@ -40,8 +41,8 @@ LINGER_S = 0.002  # nothing to a charger; what arrives meanwhile joins the batch
 WAITING_MAX = 20_000  # more would only run into the chargers' own timeouts
 ACK_TIMEOUT_S = 2.0
 
-Reported = BootsReported | ConnectionsReported | StatusesReported
-OTHERS: Final = (BootsReported, ConnectionsReported, StatusesReported)
+Reported = BootsReported | ConnectionsReported | StatusesReported | ChargingStatesReported
+OTHERS: Final = (BootsReported, ConnectionsReported, StatusesReported, ChargingStatesReported)
 
 UNREADABLE = Counter("csms_gateway_unreadable_values_total", "Sampled values that are no number")
 BATCHES = Counter("csms_gateway_batches_total", "Batches of reports sent", ["subject", "way"])

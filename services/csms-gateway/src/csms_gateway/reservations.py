@@ -199,7 +199,7 @@ async def list_reservations(
         tables.Reservation.id_token_key: id_token and id_token.upper(),
         tables.Reservation.state: state,
     }
-    conditions = [column == value for column, value in wanted.items() if value is not None]
+    conditions = paging.given(wanted)
     rows, after = await paging.rows(
         db, select(tables.Reservation).where(*conditions), tables.Reservation.id,
         limit=limit, cursor=cursor, newest_first=True,

@@ -49,6 +49,7 @@ async def running(parts: Parts) -> AsyncIterator[Gateway]:
     for name, loop in loops.items():
         gateway.tasks.forever(partial(loop), name)
     await gateway.costs.listen(parts.nats)
+    await gateway.tariffs.listen(parts.nats)
     await gateway.feed.listen()
     try:
         yield gateway

@@ -29,7 +29,8 @@ class Settings(settings.Settings):
     )
     read_device_model: bool = Field(
         default=True,
-        description="ask OCPP 2.x stations for their variables at the first boot of each firmware",
+        description="ask OCPP 2.x stations for their variables at the first boot of each firmware, "
+        "1.6 ones whether they show costs",
     )
     # OCMF and certificates stay far below this; more is a mistake or an attack.
     ocpp_message_bytes_max: int = Field(

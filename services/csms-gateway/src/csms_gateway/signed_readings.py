@@ -4,12 +4,10 @@ The message that carried them is kept whole, for it is the evidence (R3); the re
 are named beside it, in the words of its version.
 """
 
-from collections.abc import Iterator
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 from uuid import UUID
 
-import orjson
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 from sqlalchemy import select
@@ -18,12 +16,10 @@ from common import paging
 from common.auth import scoped
 from common.database import Db
 from common.problems import NotFound
-from csms_gateway import readings
+from csms_gateway import signed_values
 from csms_gateway.tables import TRANSACTION_ID_MAX, SignedMessage, Transaction
 
 router = APIRouter(prefix="/v1", tags=["transactions"])
-
-SIGNED: Final = "SignedData"  # OCPP 1.6, ValueFormat
 
 
 class SignedReading(BaseModel):
@@ -75,7 +71,7 @@ async def list_signed_readings(
             station_id=row.station_id,
             evse_id=row.evse_id,
             received_at=row.received_at,
-            readings=list(found_in(row.payload)),
+            readings=[_out(one) for one in signed_values.found_in(row.payload)],
             payload=row.payload,
         )
         for row in rows
@@ -83,39 +79,6 @@ async def list_signed_readings(
     return paging.Page(items=items, next_cursor=after)
 
 
-def found_in(payload: dict[str, Any]) -> Iterator[SignedReading]:
-    for meter_value in payload.get("meterValue") or payload.get("transactionData") or ():
-        for sampled in meter_value.get("sampledValue") or ():
-            if signed := _signed(sampled):
-                yield SignedReading(
-                    timestamp=_text(meter_value.get("timestamp")),
-                    context=_text(sampled.get("context")),
-                    measurand=_text(sampled.get("measurand")),
-                    signed_data=str(signed.get("signedMeterData", "")),
-                    signing_method=_text(signed.get("signingMethod")),
-                    encoding_method=_text(signed.get("encodingMethod")),
-                    public_key=_text(signed.get("publicKey")),
-                )
-
-
-def _text(value: Any) -> str | None:
-    """An empty one says nothing: 2.0.1 asks for each of them."""
-    return str(value) if value not in (None, "") else None
-
-
-def _signed(sampled: dict[str, Any]) -> dict[str, Any] | None:
-    """SignedMeterValueType (OCPP 2.0.1, 2.46); in 1.6 the value is the data, or such a type as JSON
-    (OCA's application note on signed meter values in OCPP 1.6).
-    """
-    if isinstance(signed := sampled.get("signedMeterValue"), dict):
-        return signed
-    value = str(sampled.get("value", ""))
-    if sampled.get("format") != SIGNED and len(value) <= readings.VALUE_MAX:
-        return None
-    try:
-        parts = orjson.loads(value)
-    except orjson.JSONDecodeError:
-        parts = None
-    if isinstance(parts, dict) and "signedMeterData" in parts:
-        return parts
-    return {"signedMeterData": value}
+def _out(one: signed_values.Signed) -> SignedReading:
+    fields = one._asdict()
+    return SignedReading(signed_data=fields.pop("data"), **fields)

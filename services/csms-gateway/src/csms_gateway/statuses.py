@@ -27,25 +27,27 @@ async def report(
     error_code: str | None = None,
     vendor_error_code: str | None = None,
     info: str | None = None,
-) -> None:
-    """Return when the status is durable. Connector 0 or EVSE 0: the EVSE or the station itself."""
+) -> StatusReport:
+    """Return what was told, once it is durable.
+
+    Connector 0 or EVSE 0: the EVSE or the station itself.
+    """
     received_at = now()
     at = received_at
     if timestamp is not None:
         at = clocks.settle(timestamp, received_at, charger.reachable_since).at
-    await charger.gateway.publisher.report(
-        StatusesReported,
-        StatusReport(
-            operator_id=charger.operator_id,
-            station_id=charger.station_id,
-            generation=charger.generation,
-            evse_id=evse_id,
-            connector_id=connector_id,
-            status=status,
-            error_code=short(error_code),
-            vendor_error_code=short(vendor_error_code),
-            info=short(info),
-            reported_at=at,
-            received_at=received_at,
-        ),
+    told = StatusReport(
+        operator_id=charger.operator_id,
+        station_id=charger.station_id,
+        generation=charger.generation,
+        evse_id=evse_id,
+        connector_id=connector_id,
+        status=status,
+        error_code=short(error_code),
+        vendor_error_code=short(vendor_error_code),
+        info=short(info),
+        reported_at=at,
+        received_at=received_at,
     )
+    await charger.gateway.publisher.report(StatusesReported, told)
+    return told

@@ -5,11 +5,12 @@ from typing import Any
 import orjson
 
 from common.authorize import Holder
+from csms_gateway import frames
 
 
 def as_json(value: Any) -> str:
     # PostgreSQL's jsonb cannot hold NUL; the message log has the frame as it was.
-    return orjson.dumps(value).decode().replace("\\u0000", "\\ufffd")
+    return frames.clean(orjson.dumps(value).decode())
 
 
 def holder_json(holder: Holder | None) -> str | None:

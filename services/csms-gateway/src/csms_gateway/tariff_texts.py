@@ -1,16 +1,20 @@
-"""Pure: a tariff of billing's in words, for the display of a station (OCPP 2.x, I01 and I06).
+"""Pure: a price of billing's in words, for the display of a station (OCPP 2.x, I01 and I06).
 
 A text that does not fit is none: a price that was cut off would be another price.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from uuid import UUID
 
-from common.money import plain
+from common import price_words
+from common.events import PriceLine, SessionPriceSet, TariffPrices
+from common.price_words import DEFAULT, LANGUAGES
+
+CONTENT_MAX: Final = 512  # characters (2.0.1, MessageContentType.content; 2.1 has more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,40 +28,49 @@ class Prices:
     energy_price: Decimal  # per kWh
     time_price: Decimal  # per minute
     start_fee: Decimal
+    definition: dict[str, Any] | None = None  # events.TariffPrices; the three are the highest in it
+    lines: tuple[PriceLine, ...] = ()  # (): the three prices say it all
+
+    def to_told(self) -> TariffPrices:
+        return TariffPrices.model_validate(self, from_attributes=True)
 
 
-class Words(NamedTuple):
-    point: str
-    between: str  # prices: German numbers have a comma of their own
-    session: str
-    included: str
-    excluded: str
-    tax: str
-
-
-# All of it is ASCII, for displays that know nothing else.
-LANGUAGES: Final = {
-    "en": Words(".", ", ", "per session", "incl.", "plus", "VAT"),
-    "de": Words(",", "; ", "je Ladevorgang", "inkl.", "zzgl.", "MwSt."),
-}
-DEFAULT: Final = "en"
+# By language: the whole text, then those that may stand for it where that is too long.
+Texts = Mapping[str, Sequence[str]]
 
 
 def describe(prices: Prices, language: str = DEFAULT) -> str:
     """For people, in AFIR's order: kWh, minute, session."""
-    words, money = LANGUAGES[language], prices.currency
-
-    def number(value: Decimal) -> str:
-        return plain(value).replace(".", words.point)
-
-    parts = [f"{number(prices.energy_price)} {money}/kWh"]
+    if prices.lines:
+        return _sentence(language, prices.lines)
+    money = prices.currency
+    parts = [price_words.kwh(prices.energy_price, money, language)]
     if prices.time_price:
-        parts.append(f"{number(prices.time_price)} {money}/min")
+        parts.append(price_words.minute(prices.time_price, money, language))
     if prices.start_fee:
-        parts.append(f"{number(prices.start_fee)} {money} {words.session}")
-    tax = words.included if prices.tax_included else words.excluded
-    parts.append(f"{tax} {number(prices.vat_percent)} % {words.tax}")
-    return words.between.join(parts)
+        parts.append(price_words.session(prices.start_fee, money, language))
+    parts.append(price_words.tax(prices.vat_percent, language, included=prices.tax_included))
+    return price_words.sentence(parts, language)
+
+
+def texts_of(prices: Prices) -> Texts:
+    return {language: (describe(prices, language),) for language in LANGUAGES}
+
+
+def texts_of_session(price: SessionPriceSet) -> Texts:
+    """Without its discounts if it does not fit: what is owed is then less than what was read."""
+    full = [line for line in price.lines if line.part != "discount"]
+    return {
+        language: (_sentence(language, price.lines), _sentence(language, full))
+        for language in LANGUAGES
+    }
+
+
+CHECKED: Final[Texts] = {language: (words.checked,) for language, words in LANGUAGES.items()}
+
+
+def _sentence(language: str, lines: Iterable[PriceLine]) -> str:
+    return price_words.sentence([line.texts[language] for line in lines], language)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +80,11 @@ class Display:
     text_format: str
     language: str
     characters_max: int | None
+    several: bool = False  # 1.6: it takes texts in more languages than its own
 
 
 def display(shows_cost: bool | None, told: Mapping[str, str | None]) -> Display | None:
-    """Of a station that supports tariffs or messages (I01.FR.02); None: of no other.
+    """Of a station that supports tariffs or messages (I01.FR.02), 1.6 too; None: of no other.
 
     shows_cost: what staff said of it; told: the values of its variables, by
     component.variable.instance in lower case.
@@ -84,7 +98,10 @@ def display(shows_cost: bool | None, told: Mapping[str, str | None]) -> Display 
     text_format = next((one for one in ("UTF8", "ASCII") if one in able), None)
     if text_format is None:
         return None
-    language = (told.get("displaymessagectrlr.language.") or DEFAULT).lower()[:2]
+    # 1.6 has keys without a component (costmsg.py).
+    language = told.get("displaymessagectrlr.language.") or told.get(".language.") or DEFAULT
+    language = language.lower()[:2]
+    several = (told.get(".custommultilanguagemessages.") or "").lower() == "true"
     limits = (
         told.get("displaymessagectrlr.personalmessagesize."),
         told.get("ocppcommctrlr.fieldlength.messagecontenttype.content"),
@@ -93,6 +110,7 @@ def display(shows_cost: bool | None, told: Mapping[str, str | None]) -> Display 
         text_format,
         language if language in LANGUAGES else DEFAULT,
         min((int(one) for one in limits if one and one.isdecimal()), default=None),
+        several,
     )
 
 
@@ -105,14 +123,14 @@ def _enabled(told: Mapping[str, str | None], component: str, instance: str) -> b
     return None
 
 
-def messages(prices: Prices, shown: Display) -> list[dict[str, Any]]:
+def messages(texts: Texts, shown: Display) -> list[dict[str, Any]]:
     """MessageContentType, one a language, the station's own first; none if that does not fit."""
     languages = sorted(LANGUAGES, key=lambda one: one != shown.language)
-    texts = [(one, describe(prices, one)) for one in languages]
-    most = shown.characters_max
+    limit = shown.characters_max
+    most = CONTENT_MAX if limit is None else min(limit, CONTENT_MAX)
     found = [
         {"format": shown.text_format, "language": language, "content": text}
-        for language, text in texts
-        if most is None or len(text) <= most
+        for language in languages
+        for text in [one for one in texts[language] if len(one) <= most][:1]
     ]
     return found if found and found[0]["language"] == shown.language else []

@@ -1,9 +1,9 @@
 """What charging costs, told to stations that show it (OCPP 2.x, I01 and I06).
 
-Billing prices a session by the operator's tariff at the moment it began, and tells every tariff by
-event; so the price is known here and nobody is asked while a driver waits. A price is told only if
-there is no other that billing could apply. When the session has begun there is just one, which the
-answer to its first event tells: it then corrects whatever the driver read before.
+Billing tells the operator's own tariffs by event, and of each session by what it is charged
+(session_prices.py); so nobody is asked while a driver waits. Before a session the operator's price
+is told only if there is no other that billing could apply. In a session it is that session's own,
+which billing tells some moments after its start: it corrects whatever the driver read before.
 """
 
 import asyncio
@@ -19,14 +19,27 @@ from uuid import UUID
 
 import asyncpg
 import orjson
+from nats.aio.client import Client
 
-from common.authorize import AuthorizeAnswer
+from common.authorize import AuthorizeAnswer, Holder
 from common.clock import now
 from common.database import STATEMENT_FAILED
+from common.events import PriceLine, SessionPriceSet
+from common.price_words import DEFAULT as DEFAULT_LANGUAGE
+from csms_gateway import session_prices
 from csms_gateway.admitted import Admitted
 from csms_gateway.clocks import TOLERANCE
 from csms_gateway.remembering import remember
-from csms_gateway.tariff_texts import Display, Prices, display, messages
+from csms_gateway.tariff_texts import (
+    CHECKED,
+    Display,
+    Prices,
+    Texts,
+    display,
+    messages,
+    texts_of,
+    texts_of_session,
+)
 from csms_gateway.transaction_fold import ACCEPTED, STOPS, Known
 
 log = logging.getLogger(__name__)
@@ -50,7 +63,10 @@ select s.shows_cost, (
     )
     from variable v
     where v.station_id = s.station_id and v.attribute = 'Actual' and v.evse_id = 0
-    and lower(v.component) in ('tariffcostctrlr', 'displaymessagectrlr', 'ocppcommctrlr')
+    and (
+        lower(v.component) in ('tariffcostctrlr', 'displaymessagectrlr', 'ocppcommctrlr')
+        or v.component = '' and lower(v.variable) in ('language', 'custommultilanguagemessages')
+    )
 ) as variables
 from station s where s.station_id = $1
 """
@@ -74,6 +90,17 @@ left join lateral (
 """
 
 
+OTHERS: Final = """
+select exists (
+    select from strategy_assignment
+    where operator_id = $1 and not removed
+    and (holder_kind = 'everybody' or (holder_kind, holder_id) in (
+        select 'user', $2::uuid union all select 'user_group', unnest($3::uuid[])
+    ))
+)
+"""
+
+
 @dataclass(slots=True)
 class _Told:
     """What the driver of a session was told last."""
@@ -90,15 +117,50 @@ class TariffsTold:
         self.check_s = CHECK_S
         self._displays: OrderedDict[str, tuple[float, Display | None]] = OrderedDict()
         self._sessions: OrderedDict[UUID, _Told] = OrderedDict()
+        self.prices = session_prices.Heard(pool)
+        # Called with each new price of a session; must not wait.
+        self.on_price: Callable[[SessionPriceSet], None] | None = None
+
+    async def listen(self, client: Client) -> None:
+        self.prices.on_price = self._hear
+        await self.prices.listen(client)
+
+    def _hear(self, price: SessionPriceSet) -> None:
+        if told := self._sessions.get(price.session_id):
+            told.again_at_s = 0.0  # at the next event
+        if self.on_price:
+            self.on_price(price)
 
     async def to_driver(
         self, station: Admitted, id_token: str, decision: AuthorizeAnswer
     ) -> dict[str, Any]:
         """Members of IdTokenInfoType, for a card of ours that may begin a session here."""
-        if decision.status != ACCEPTED or decision.card_id is None or decision.master_pass:
-            return {}
-        found = await self._in_time(station, partial(self._before, station, id_token))
+        found = await self.for_card(station, id_token, decision)
         return {"personalMessage": found[0]} if found else {}
+
+    async def for_card(
+        self, station: Admitted, id_token: str, decision: AuthorizeAnswer
+    ) -> list[dict[str, Any]]:
+        if decision.status != ACCEPTED or decision.card_id is None or decision.master_pass:
+            return []
+        return await self._in_time(station, partial(self._before, station, id_token, decision))
+
+    async def for_session(self, station: Admitted, price: SessionPriceSet) -> list[dict[str, Any]]:
+        return await self._shown(station, texts_of_session(price))
+
+    async def own(self, station: Admitted, prices: Prices) -> list[dict[str, Any]]:
+        return await self._shown(station, texts_of(prices))
+
+    async def that_it_is_checked(self, station: Admitted) -> list[dict[str, Any]]:
+        return await self._shown(station, CHECKED)
+
+    async def _shown(self, station: Admitted, texts: Texts) -> list[dict[str, Any]]:
+        shown = await self._display(station)
+        return _messages(texts, shown) if shown else []
+
+    async def language(self, station: Admitted) -> str:
+        shown = await self._display(station)
+        return shown.language if shown else DEFAULT_LANGUAGE
 
     async def _in_time(
         self, station: Admitted, texts: Callable[[Display], Awaitable[list[dict[str, Any]]]]
@@ -116,10 +178,21 @@ class TariffsTold:
             return []
 
     async def _before(
-        self, station: Admitted, id_token: str, shown: Display
+        self, station: Admitted, id_token: str, decision: AuthorizeAnswer, shown: Display
     ) -> list[dict[str, Any]]:
+        if not await self._own_only(station, decision.holder, decision.user_id):
+            return []
         prices = await self._only_one(station, id_token)
-        return messages(prices, shown) if prices else []
+        return _messages(texts_of(prices), shown) if prices else []
+
+    async def _own_only(
+        self, station: Admitted, holder: Holder | None, user_id: UUID | None
+    ) -> bool:
+        """Whether billing can price a card by the operator's own tariff alone."""
+        if holder and (holder.partner_id or holder.company_id or holder.accounting_strategy_id):
+            return False
+        groups = list(holder.user_group_ids) if holder else []
+        return not await self._pool.fetchval(OTHERS, station.operator_id, user_id, groups)
 
     async def _only_one(self, station: Admitted, id_token: str) -> Prices | None:
         at = now()
@@ -139,17 +212,20 @@ class TariffsTold:
         if payload.get("offline") or payload["triggerReason"] in STOPS:
             return {}  # nobody stands there, or nobody wants to know any more
         found = await self._in_time(station, partial(self._news, station, known, payload["seqNo"]))
-        if not found:
-            return {}
-        told: dict[str, Any] = {"updatedPersonalMessage": found[0]}
-        if schemas == "v21" and found[1:]:
-            told["updatedPersonalMessageExtra"] = found[1:]
-        return told
+        return _members(found, schemas)
+
+    async def checked(self, station: Admitted, schemas: str) -> dict[str, Any]:
+        """The same, instead of the final cost: somebody must decide about it first."""
+
+        async def texts(shown: Display) -> list[dict[str, Any]]:
+            return messages(CHECKED, shown)
+
+        return _members(await self._in_time(station, texts), schemas)
 
     async def _news(
         self, station: Admitted, known: Known, seq_no: int, shown: Display
     ) -> list[dict[str, Any]]:
-        """The session's tariff if its driver does not know it yet, or the answer was lost."""
+        """The session's price if its driver does not know it yet, or the answer was lost."""
         told = self._sessions.get(known.session_id)
         at_s = time.monotonic()
         if told and told.seq_no == seq_no:
@@ -157,8 +233,7 @@ class TariffsTold:
         if told and told.again_at_s > at_s:
             return []
         session_at = told.session_at if told else known.started_at
-        row = await self._pool.fetchrow(VALID, station.operator_id, session_at)
-        texts = messages(prices_of(row), shown) if row else []
+        texts = await self._of(station, known, session_at, shown)
         if told and (told.texts == texts or not texts):
             told.again_at_s = at_s + self.check_s
             return []
@@ -166,6 +241,18 @@ class TariffsTold:
             told = _Told(session_at, texts, seq_no, at_s + self.check_s)
             remember(self._sessions, known.session_id, told, REMEMBERED_MAX)
         return texts
+
+    async def _of(
+        self, station: Admitted, known: Known, session_at: datetime, shown: Display
+    ) -> list[dict[str, Any]]:
+        price = await self.prices.of(known.session_id)
+        if price:
+            return messages(texts_of_session(price), shown)
+        assert known.token is not None
+        if not await self._own_only(station, known.token.holder, known.token.user_id):
+            return []
+        row = await self._pool.fetchrow(VALID, station.operator_id, session_at)
+        return messages(texts_of(prices_of(row)), shown) if row else []
 
     def forget_display(self, station_id: str) -> None:
         """The station may have told something new of itself."""
@@ -183,5 +270,28 @@ class TariffsTold:
         return shown
 
 
+def _members(found: list[dict[str, Any]], schemas: str) -> dict[str, Any]:
+    """Of the answer to a TransactionEvent."""
+    if not found:
+        return {}
+    told: dict[str, Any] = {"updatedPersonalMessage": found[0]}
+    if schemas == "v21" and found[1:]:
+        told["updatedPersonalMessageExtra"] = found[1:]
+    return told
+
+
+def _messages(texts: Texts, shown: Display) -> list[dict[str, Any]]:
+    found = messages(texts, shown)
+    return found if shown.several else found[:1]
+
+
 def prices_of(row: asyncpg.Record) -> Prices:
-    return Prices(**{field.name: row[field.name] for field in fields(Prices)})
+    told = {field.name: row[field.name] for field in fields(Prices)}
+    definition = told["definition"]
+    return Prices(
+        **told
+        | {
+            "definition": None if definition is None else orjson.loads(definition),
+            "lines": tuple(map(PriceLine.model_validate, orjson.loads(told["lines"]))),
+        }
+    )

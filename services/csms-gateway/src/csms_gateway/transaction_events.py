@@ -40,7 +40,8 @@ NOBODY: Final = "NoAuthorization"
 GOING_ON: Final = {"charging_state", "details", "newest_seq_no"}
 UNWRITTEN: Final = {"newest_seq_no"}
 
-Readings = Callable[[Known], Awaitable[None]]
+# Makes what an event tells of its session durable; with the moment at which it happened.
+Readings = Callable[[Known, datetime], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ async def store(
     """Store an event and its readings, whatever it says; a repeat is stored once.
 
     Returns the transaction with the event, and whose the event's id token is. readings makes the
-    event's meter values durable; called at least once for each event.
+    event's meter values and state durable; called at least once for each event.
     """
     received_at = now()
     since = received_at if payload.get("offline") else charger.reachable_since
@@ -161,10 +162,10 @@ async def _stored(
     else:
         if before:
             # Before an end: its readings must not be missing from a session that has ended.
-            await readings(after)
+            await readings(after, arrived.settled.at)
         stored = await _write(charger, after, arrived, late)
         if stored and not before:
-            await readings(stored)
+            await readings(stored, arrived.settled.at)
     if stored is None:
         return None
     if late:
@@ -186,7 +187,7 @@ async def _gone_on(
     stored = charger.gateway.events.store(update)
     try:
         # Meanwhile. If they fail, the charger says all of it again, and this is a repeat then.
-        await readings(after)
+        await readings(after, arrived.settled.at)
     except BaseException:
         stored.cancel()
         raise
@@ -238,7 +239,7 @@ async def _repeated(
         incident = Incident(kind="seq_no_reused", detail=detail)
         await transactions.open_incident(charger, known.session_id, incident)
     # The first try may have failed after the event was stored; readings have keys of their own.
-    await readings(known)
+    await readings(known, arrived.settled.at)
     _remember(charger, known)
     return known
 

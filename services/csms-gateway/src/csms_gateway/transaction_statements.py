@@ -90,8 +90,16 @@ select session_id from transaction
 where station_id = $1 and evse_id = $2 and ended_at is null order by id desc limit 1
 """
 SIGNED = """
-insert into signed_message (
-    id, operator_id, station_id, evse_id, session_id, digest, payload, received_at
-) values ($1, $2, $3, $4, $5, $6, $7, $8)
-on conflict (station_id, digest) do nothing
+with kept as (
+    insert into signed_message (
+        id, operator_id, station_id, evse_id, session_id, digest, payload, received_at, told
+    ) values ($1, $2, $3, $4, $5, $6, $7, $8, true)
+    on conflict (station_id, digest) do nothing
+    returning id
+), told as (
+    insert into outbox (event_id, subject, body)
+    select (event->>0)::uuid, event->>1, event->>2
+    from kept, json_array_elements($9::json) as event
+)
+select id from kept
 """

@@ -44,6 +44,7 @@ class Started:
     token_status: str
     expires_at: datetime | None
     parent_id_token: str | None
+    started_at: datetime
     reserved: bool  # the station has or had a reservation that it may use
 
 
@@ -113,6 +114,7 @@ async def start(charger: Charger, report: StartReport) -> Started:
         row["token_status"],
         token.expires_at,
         token.parent_id_token,
+        settled.at,
         reserved,
     )
 

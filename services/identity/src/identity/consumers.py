@@ -7,6 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import station_groups
 from common.events import (
+    AccountingStrategyChanged,
+    AccountStandingChanged,
     AgreementChanged,
     ChangesNoted,
     ErasureReported,
@@ -16,13 +18,15 @@ from common.events import (
     StationChanged,
     StationGroupChanged,
     StationGroupMembersChanged,
+    StrategyAssignmentChanged,
     TariffChanged,
 )
 from common.inbox import Handlers
-from identity.access import access_rules
+from identity.access import access_rules, strategy_prices
 from identity.audit import chain
 from identity.privacy import gathering
 from identity.tables import (
+    AccountStanding,
     Agreement,
     CardMonth,
     RetentionReport,
@@ -89,8 +93,22 @@ async def keep_agreement(db: AsyncSession, event: AgreementChanged) -> None:
     await access_rules.revise(db, event.operator_id)
 
 
+async def keep_standing(db: AsyncSession, event: AccountStandingChanged) -> None:
+    told = ("operator_id", "version", "owner_kind", "owner_id", "may_charge", "reason")
+    new = insert(AccountStanding).values(event.model_dump(include={"account_id", *told}))
+    newer = new.on_conflict_do_update(
+        index_elements=[AccountStanding.account_id],
+        set_={name: new.excluded[name] for name in told},
+        where=AccountStanding.version < new.excluded.version,
+    )
+    await db.execute(newer)
+
+
 async def add_spent(db: AsyncSession, event: RecordClosed) -> None:
-    """For the cap of a card: by the month in which the session ended, where it was."""
+    """For the cap of a card: by the month in which the session ended, where it was.
+
+    What cancels a record takes its amount off again.
+    """
     if event.card_id is None:
         return
     local = event.ended_at.astimezone(ZoneInfo(event.time_zone)).date()
@@ -120,7 +138,10 @@ async def keep_retention(db: AsyncSession, event: RetentionReported) -> None:
 
 
 HANDLERS: Handlers = {
+    AccountStandingChanged: keep_standing,
     AgreementChanged: keep_agreement,
+    AccountingStrategyChanged: strategy_prices.keep_strategy,
+    StrategyAssignmentChanged: strategy_prices.keep_assignment,
     StationChanged: keep_station,
     StationGroupChanged: station_groups.keep_group,
     StationGroupMembersChanged: station_groups.keep_members,

@@ -10,14 +10,14 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.expression import cast
 
-from common import outbox, single
+from common import outbox, paging, single
 from common.auth import scoped
 from common.contacts import Email, Phone, Website
 from common.database import Db, set_operator
 from common.events import OperatorChanged
 from common.fields import Body, Line, Patch
 from common.ids import uuid7
-from common.money import Currency
+from common.money import CurrencyIn
 from common.paging import Cursor, Limit, Page, rows
 from common.problems import Problem
 from common.versions import Expected
@@ -63,7 +63,7 @@ FACTS: Final = frozenset(Facts.model_fields)
 class OperatorIn(Facts, Body):
     name: Line
     time_zone: TimeZone = "Europe/Berlin"
-    currency: Currency = "EUR"
+    currency: CurrencyIn = "EUR"
     active: bool = True
     languages: Languages = ["de", "en"]
     policies: Policies = Policies()
@@ -81,7 +81,7 @@ class SettingsPatch(Facts, Patch):
 
 
 class OperatorPatch(SettingsPatch):
-    currency: Currency | None = None
+    currency: CurrencyIn | None = None
     active: bool | None = None
 
 
@@ -121,7 +121,7 @@ async def list_operators(
     cursor: Cursor = None,
 ) -> Page[OperatorOut]:
     wanted = {Operator.name: name, Operator.active: active}
-    conditions = [column == value for column, value in wanted.items() if value is not None]
+    conditions = paging.given(wanted)
     query = select(Operator).where(*conditions)
     found, following = await rows(db, query, Operator.id, limit=limit, cursor=cursor)
     return Page(items=[OperatorOut.model_validate(row) for row in found], next_cursor=following)

@@ -20,6 +20,7 @@ from common import inbox
 from common.events import (
     BootsReported,
     ConnectionsReported,
+    DisplayPricesChanged,
     GatewayBeat,
     IncidentOpened,
     MeterValuesReported,
@@ -46,6 +47,7 @@ from registry.live.liveness import (
 )
 from registry.live.news import Upsert
 from registry.live.power import POWER_MAX_W, readings
+from registry.public_map.display_prices import keep_display_prices
 from registry.tables import GatewayReplica
 
 log = logging.getLogger(__name__)
@@ -289,4 +291,5 @@ HANDLERS: inbox.Handlers = {
     IncidentOpened: failures.note_incident,
     OperatorChanged: operators.keep_operator,
     TariffChanged: keep_tariff,
+    DisplayPricesChanged: keep_display_prices,
 }

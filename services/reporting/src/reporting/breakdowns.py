@@ -1,4 +1,4 @@
-"""Sums of closed records by month, station and more: for people, and as CSV for their sheets.
+"""Sums of final records by month, station and more: for people, and as CSV for their sheets.
 
 A session counts for the local day of its end, in the time zone its record carries. Rows are read
 page by page in the order of their keys; each page sums only what comes after the page before.
@@ -174,7 +174,7 @@ def _sums(dimensions: Sequence[Dimension], wanted: Wanted, operator_id: UUID | N
     columns: list[ColumnElement[Any]] = [
         *(key.label(field) for key, field in zip(keys, _key_fields(dimensions), strict=True)),
         *(func.max(d.name).label(d.name_field) for d in dimensions if d.name is not None),
-        func.count().label("sessions"),
+        func.sum(Fact.sessions).label("sessions"),
         func.sum(Fact.energy_wh).label("energy_wh"),
         func.sum(Fact.duration_s).label("duration_s"),
         func.sum(Fact.total_gross).label("total_gross"),
@@ -194,6 +194,7 @@ def _sums(dimensions: Sequence[Dimension], wanted: Wanted, operator_id: UUID | N
 
 
 def _conditions(wanted: Wanted, operator_id: UUID | None) -> Iterator[ColumnElement[bool]]:
+    yield Fact.review != "pending"
     # Row-level security limits it to the operator too; stated here so that the index is used.
     if operator_id is not None:
         yield Fact.operator_id == operator_id

@@ -6,7 +6,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
-from sqlalchemy import inspect
+from sqlalchemy import and_, inspect
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,6 +16,7 @@ from common.events import (
     CardState,
     LocationChanged,
     RecordClosed,
+    RecordReviewed,
     StationChanged,
     UserChanged,
     UsersImported,
@@ -29,13 +30,25 @@ FACTS: Final = {column.key for column in tables.Fact.__table__.columns}
 
 
 async def add_fact(db: AsyncSession, event: RecordClosed) -> None:
-    """Count a record once, for the local day on which the session ended."""
+    """Count a record once, for the local day on which the session ended.
+
+    One that is pending counts once its review is decided, which may be told before. What takes a
+    record back counts against it, so that a corrected session is still one and a void one none.
+    """
+    counts = -1 if event.kind == "cancellation" else 1
     row = event.model_dump(include=FACTS)
     row["ended_on"] = event.ended_at.astimezone(ZoneInfo(event.time_zone)).date()
     # Half up, as billing counts.
     elapsed = event.ended_at - event.started_at + timedelta(milliseconds=500)
-    row["duration_s"] = elapsed // timedelta(seconds=1)
-    await db.execute(insert(tables.Fact).values(row).on_conflict_do_nothing())
+    row["duration_s"] = counts * (elapsed // timedelta(seconds=1))
+    row["sessions"] = counts
+    new = insert(tables.Fact).values(row)
+    decided = new.on_conflict_do_update(
+        index_elements=[tables.Fact.record_id],
+        set_={"review": new.excluded.review},
+        where=and_(tables.Fact.review == "pending", new.excluded.review != "pending"),
+    )
+    await db.execute(decided)
 
 
 async def name_station(db: AsyncSession, event: StationChanged) -> None:
@@ -95,6 +108,7 @@ async def _keep(
 
 HANDLERS: Final[Handlers] = {
     RecordClosed: add_fact,
+    RecordReviewed: add_fact,
     StationChanged: name_station,
     LocationChanged: name_location,
     UserChanged: name_person,

@@ -1,6 +1,7 @@
 """Everything reporting stores: facts, one a business record, and the names of what they refer to.
 
-Names are the present ones; facts never change. All of it can be built anew from the events.
+Names are the present ones; facts never change but for their review, once. All of it can
+be built anew from the events.
 """
 
 from datetime import date, datetime
@@ -8,7 +9,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import BigInteger, DateTime, Index, Numeric, Text
+from sqlalchemy import BigInteger, DateTime, Index, Numeric, Text, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from common.database import new_metadata
@@ -45,12 +46,16 @@ class Fact(Table):
     ended_at: Mapped[datetime]
     time_zone: Mapped[str]
     ended_on: Mapped[date]
+    # 1; -1 of a cancellation, whose duration, energy and amounts are negative as well.
+    sessions: Mapped[int] = mapped_column(server_default=text("1"))
     duration_s: Mapped[int] = mapped_column(BigInteger)
     energy_wh: Mapped[int] = mapped_column(BigInteger)
     currency: Mapped[str]
     total_gross: Mapped[Decimal]
     total_net: Mapped[Decimal]
     vat: Mapped[Decimal]
+    # pending: not counted yet; common.events.ReviewState when it was told.
+    review: Mapped[str] = mapped_column(server_default=text("'none'"))
 
 
 class Station(Table):

@@ -107,6 +107,33 @@ class StatusesReported(Event):
     reports: tuple[StatusReport, ...]
 
 
+ChargingState = Literal["charging", "suspended_ev", "suspended_evse", "connected", "idle"]
+
+
+class ChargingStateReport(Part):
+    """Whether the car of a session took power from a moment on. Unique by session and moment."""
+
+    operator_id: UUID
+    station_id: StationId
+    evse_id: int = Field(ge=0, description="0: the charger has not said")
+    session_id: UUID
+    at: AwareDatetime = Field(
+        description="the charger's own time, settled; may be before the session"
+    )
+    received_at: AwareDatetime = Field(description="of two at one moment the later one counts")
+    state: ChargingState = Field(
+        description="suspended_ev: the car asks for none; suspended_evse: the station gives none"
+    )
+
+
+class ChargingStatesReported(Event):
+    """Charging states of running sessions as they changed, in batches of any size."""
+
+    subject = "csms.charging_state.reported.v1"
+
+    reports: tuple[ChargingStateReport, ...]
+
+
 class MeterSample(Part):
     """One reading. Unique by session, sampled_at, measurand, phase, location and context."""
 
@@ -138,11 +165,44 @@ class MeterValuesReported(Event):
     reports: tuple[MeterReport, ...]
 
 
+class SignedReading(Part):
+    """A reading as the meter signed it: evidence, told byte for byte."""
+
+    sampled_at: AwareDatetime = Field(description="the charger's own time, settled")
+    context: str = Field(examples=["Transaction.Begin"], description="empty: not said")
+    measurand: str = Field(description="empty: not said")
+    data: str = Field(
+        description="as the charger sent it: OCMF or another format, plain or encoded"
+    )
+    signing_method: str | None
+    encoding_method: str | None = Field(examples=["OCMF"])
+    public_key: str | None = Field(description="as the charger sent it; nothing is verified by it")
+
+
+class SignedReadingsReported(Event):
+    """Signed readings of one message, or some of them: one with more is told in several events.
+
+    A reading is unique by message and its place in it, counted from first.
+    """
+
+    subject = "csms.session.signed_readings_reported.v1"
+
+    station_id: StationId
+    evse_id: int
+    session_id: UUID
+    message_id: UUID
+    first: int = Field(ge=0, description="the place of the first of them in the message")
+    received_at: AwareDatetime
+    readings: tuple[SignedReading, ...]
+
+
 IncidentKind = Literal[
     "token_refused", "authorization_unavailable", "clock", "unknown_transaction",
     "stop_repeated", "stop_without_start", "stop_matched", "register_backwards",
     "implausible_energy", "start_while_open", "late_meter_values", "delivered_late", "no_tariff",
     "eternal_session", "missing_events", "meter_reading_missing", "seq_no_reused",
+    "energy_unknown",
+    "signature_invalid",
 ]  # fmt: skip
 
 

@@ -118,6 +118,7 @@ class CompanyChanged(Event):
     version: int
     name: str
     active: bool
+    vat_id: str | None = Field(default=None, description="for a reverse charge of the VAT")
 
 
 class CostCentreChanged(Event):

@@ -6,10 +6,12 @@ from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     DateTime,
     Numeric,
     Text,
+    Uuid,
     func,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -26,6 +28,8 @@ HolderJson = Annotated[
 ]
 
 
+# For arrays of ids: a statement takes 32,767 values.
+UUIDS = ARRAY(Uuid)
 SetNow = Annotated[datetime, mapped_column(server_default=func.now())]
 
 

@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from billing.tables.declarative import Table
@@ -17,6 +18,10 @@ class Operator(Table):
     version: Mapped[int]
     time_zone: Mapped[str]
     personal_data_days: Mapped[int | None]
+    # Where customers transfer money to; None: not known, or not told since an upgrade.
+    payee: Mapped[str | None]
+    iban: Mapped[str | None]
+    bic: Mapped[str | None]
 
 
 class Station(Table):
@@ -28,6 +33,19 @@ class Station(Table):
     operator_id: Mapped[UUID]
     version: Mapped[int]
     location_id: Mapped[UUID | None]
+    # What each EVSE can deliver at most, by its number; None: not told since this is kept.
+    power_w: Mapped[dict[str, int | None] | None] = mapped_column(JSONB(none_as_null=True))
+
+
+class Location(Table):
+    """By whose clock days and nights are where a station stands."""
+
+    __tablename__ = "location"
+
+    location_id: Mapped[UUID] = mapped_column(primary_key=True)
+    operator_id: Mapped[UUID]
+    version: Mapped[int]
+    time_zone: Mapped[str]
 
 
 class StationGroup(StationGroupColumns, Table):

@@ -20,9 +20,10 @@ from common.single import VersionedColumns
 
 
 class Tariff(Table):
-    """One immutable version; valid from its moment until the operator's next one's.
+    """One immutable version; valid from its moment until the next one's of its series.
 
-    One that is agreed only stands outside that row: it is valid where an agreement names it.
+    An operator's own series prices whoever has nothing else. One that is agreed only is valid where
+    a strategy or an agreement names it. With a definition the simple prices are the highest in it.
     """
 
     __tablename__ = "tariff"
@@ -36,10 +37,12 @@ class Tariff(Table):
             unique=True,
             postgresql_where=text("not agreed_only"),
         ),
+        Index(None, "series_id", "valid_from", unique=True),
     )
 
     id: Mapped[Key]
     operator_id: Mapped[UUID]
+    series_id: Mapped[UUID]
     name: Mapped[str]
     currency: Mapped[str]
     tax_included: Mapped[bool]
@@ -47,6 +50,8 @@ class Tariff(Table):
     energy_price: Mapped[Decimal]  # per kWh
     time_price: Mapped[Decimal]  # per minute
     start_fee: Mapped[Decimal]
+    # billing.definitions.Definition
+    definition: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     valid_from: Mapped[datetime]
     agreed_only: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     created_at: Mapped[SetNow]

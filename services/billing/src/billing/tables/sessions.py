@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -10,31 +10,72 @@ from sqlalchemy import (
     Computed,
     Identity,
     Index,
-    and_,
+    Text,
     case,
     exists,
+    func,
+    select,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from billing.tables.declarative import HolderJson, Key, SetNow, Table, Wh
+from billing.tables.reviews import Decision
+from billing.tables.signed import Verification
+from common import events
 
 
 def _of_holder(name: str) -> Any:
     return mapped_column(Computed(f"(holder->>'{name}')::uuid", persisted=True))
 
 
+def _of_terms(name: str) -> Any:
+    return mapped_column(Computed(f"(terms->>'{name}')::uuid", persisted=True))
+
+
+# billing.terms as they were when the session began; None: from before they were kept.
+Terms = Annotated[dict[str, Any] | None, mapped_column(JSONB(none_as_null=True), nullable=True)]
+
+
 class Incident(Table):
-    """A reason to look at a session before it is invoiced; may come before the session."""
+    """A reason to look at a session before it is invoiced; may come before the session.
+
+    It is open until somebody decided about the session; decided_at says when.
+    """
 
     __tablename__ = "incident"
+    __table_args__ = (
+        # The queue of reviews.
+        Index(
+            "ix_incident_open",
+            "operator_id",
+            "session_id",
+            postgresql_where=text("decided_at is null"),
+        ),
+    )
 
     session_id: Mapped[UUID] = mapped_column(primary_key=True)
     kind: Mapped[str] = mapped_column(primary_key=True)
     operator_id: Mapped[UUID]
     detail: Mapped[str]
     opened_at: Mapped[datetime]
+    decided_at: Mapped[datetime | None]
+
+
+def _review_of(session_id: Any) -> Any:
+    """Pending while an incident is open, else the newest verdict; none: nobody ever doubted."""
+    is_open = (Incident.session_id == session_id, Incident.decided_at.is_(None))
+    open_ = exists().where(*is_open).correlate_except(Incident)
+    verdict = (
+        select(Decision.verdict)
+        .where(Decision.session_id == session_id)
+        .order_by(Decision.id.desc())
+        .limit(1)
+        .correlate_except(Decision)
+        .scalar_subquery()
+    )
+    return column_property(case((open_, "pending"), else_=func.coalesce(verdict, "none")))
 
 
 class Session(Table):
@@ -43,7 +84,12 @@ class Session(Table):
     __tablename__ = "session"
     __table_args__ = (
         Index(None, "operator_id", "id"),
-        Index(None, "operator_id", "station_id", "id"),
+        Index(None, "operator_id", "station_id", "started_at", "id"),
+        # What costs more by the minute is looked for each minute.
+        Index("ix_session_running", "id", postgresql_where=text("state = 'running'")),
+        Index(None, "operator_id", "started_at", "id"),
+        Index(None, "user_id", "id", postgresql_where=text("user_id is not null")),
+        Index(None, "company_id", "id", postgresql_where=text("company_id is not null")),
         # For the first tariff, which closes the sessions that wait for one.
         Index(
             "ix_session_waiting",
@@ -53,7 +99,9 @@ class Session(Table):
         ),
         # What is kept of a person.
         Index(None, "card_id", postgresql_where=text("card_id is not null")),
-        Index(None, "partner_id", "id", postgresql_where=text("partner_id is not null")),
+        Index(
+            None, "partner_id", "started_at", "id", postgresql_where=text("partner_id is not null")
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -69,6 +117,7 @@ class Session(Table):
     holder: Mapped[HolderJson]
     partner_id: Mapped[UUID | None] = _of_holder("partner_id")
     company_id: Mapped[UUID | None] = _of_holder("company_id")
+    cost_centre_id: Mapped[UUID | None] = _of_holder("cost_centre_id")
     token_status: Mapped[str]
     started_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
@@ -79,14 +128,11 @@ class Session(Table):
     stop_reason: Mapped[str | None]
     tariff_id: Mapped[UUID | None]
     agreement_id: Mapped[UUID | None]
+    terms: Mapped[Terms]
+    account_id: Mapped[UUID | None] = _of_terms("account_id")
+    strategy_id: Mapped[UUID | None] = _of_terms("strategy_id")
 
-    review: Mapped[str] = column_property(
-        case(
-            (exists().where(Incident.session_id == id), "pending"),  # noqa: A003 - the column
-            (and_(state == "ended", energy_wh.is_(None)), "pending"),
-            else_="none",
-        )
-    )
+    review: Mapped[str] = _review_of(id)  # noqa: A003 - the column
 
 
 class Register(Table):
@@ -142,21 +188,54 @@ class MeterSample(Table):
     unit: Mapped[str]
 
 
+class ChargingState(Table):
+    """Whether a session's car took power from a moment on; may come before the session."""
+
+    __tablename__ = "charging_state"
+
+    session_id: Mapped[UUID] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(primary_key=True)
+    operator_id: Mapped[UUID]
+    station_id: Mapped[str]
+    evse_id: Mapped[int]
+    received_at: Mapped[datetime]
+    state: Mapped[events.ChargingState] = mapped_column(Text)
+
+
 class Record(Table):
     """A closed, priced session with all that its price rests on; never changed."""
 
     __tablename__ = "record"
     __table_args__ = (
         Index(None, "operator_id", "id"),
-        Index(None, "operator_id", "ended_at"),
+        # Sorted by when they began or ended.
+        Index(None, "operator_id", "started_at", "id"),
+        Index(None, "operator_id", "ended_at", "id"),
         Index(None, "operator_id", "station_id", "id"),
+        # Looked for by what stands on the card or in the charger's log.
+        Index(None, "operator_id", "transaction_id"),
+        Index("ix_record_token", "operator_id", text("upper(id_token)")),
+        Index(
+            "ix_record_user_groups", text("(holder -> 'user_group_ids')"), postgresql_using="gin"
+        ),
+        Index(None, "user_id", "id", postgresql_where=text("user_id is not null")),
+        Index(None, "company_id", "id", postgresql_where=text("company_id is not null")),
         Index(None, "card_id", postgresql_where=text("card_id is not null")),
         Index(None, "partner_id", "id", postgresql_where=text("partner_id is not null")),
+        Index(None, "account_id", "id", postgresql_where=text("account_id is not null")),
+        # One record a session; what corrects it is further records that refer to it.
+        Index(None, "session_id", unique=True, postgresql_where=text("refers_to is null")),
+        # A record is cancelled once, and corrected once.
+        Index(
+            None, "refers_to", "kind", unique=True, postgresql_where=text("refers_to is not null")
+        ),
     )
 
     id: Mapped[Key]
     operator_id: Mapped[UUID]
-    session_id: Mapped[UUID] = mapped_column(unique=True)
+    kind: Mapped[str] = mapped_column(server_default="session")  # common.events.RecordKind
+    refers_to: Mapped[UUID | None]  # the record that a cancellation or a correction is of
+    session_id: Mapped[UUID] = mapped_column()
     transaction_id: Mapped[str]
     station_id: Mapped[str]
     evse_id: Mapped[int]
@@ -167,6 +246,7 @@ class Record(Table):
     holder: Mapped[HolderJson]
     partner_id: Mapped[UUID | None] = _of_holder("partner_id")
     company_id: Mapped[UUID | None] = _of_holder("company_id")
+    cost_centre_id: Mapped[UUID | None] = _of_holder("cost_centre_id")
     token_status: Mapped[str]
     started_at: Mapped[datetime]
     ended_at: Mapped[datetime]
@@ -179,13 +259,27 @@ class Record(Table):
     agreement_id: Mapped[UUID | None]
     currency: Mapped[str]
     tax_included: Mapped[bool]
-    vat_percent: Mapped[Decimal]
+    vat_percent: Mapped[Decimal | None]  # None: several rates, or no VAT applies
+    terms: Mapped[Terms]
+    account_id: Mapped[UUID | None] = _of_terms("account_id")
+    strategy_id: Mapped[UUID | None] = _of_terms("strategy_id")
     lines: Mapped[list[dict[str, str]]] = mapped_column(JSONB)  # decimals as strings
+    # By rate: vat_percent, net, vat, gross; decimals as strings. None: one rate, from before.
+    taxes: Mapped[list[dict[str, str | None]] | None] = mapped_column(JSONB(none_as_null=True))
     total_net: Mapped[Decimal]
     vat: Mapped[Decimal]
     total_gross: Mapped[Decimal]
     closed_at: Mapped[SetNow]
+    # Closed in a later month than it ended in, when that one may have been invoiced.
+    late: Mapped[bool] = mapped_column(server_default=text("false"))
 
-    review: Mapped[str] = column_property(
-        case((exists().where(Incident.session_id == session_id), "pending"), else_="none")
+    review: Mapped[str] = _review_of(session_id)
+    # billing.signed.judging.Signature
+    signature: Mapped[str] = column_property(
+        func.coalesce(
+            select(func.coalesce(Verification.verdict, "pending"))
+            .where(Verification.session_id == session_id)
+            .scalar_subquery(),
+            "none",
+        )
     )

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.auth import Caller, Principal, scoped
 from common.clock import now
+from common.idempotency import IdempotencyKeyReused
 from common.problems import NotFound, Problem
 from common.sealing import Sealer
 from csms_gateway import connections, masking, schemas, secrets_in, tables
@@ -46,11 +47,6 @@ class UnknownStation(NotFound):
 class NoOpenSession(Problem):
     status = 409
     title = "No such open session"
-
-
-class IdempotencyKeyReused(Problem):
-    status = 422
-    title = "Idempotency key already used for something else"
 
 
 class NotInThisVersion(Problem):

@@ -12,7 +12,7 @@ from csms_gateway.tables.command import CHANGE, REQUEST_ID, Command
 from csms_gateway.tables.declarative import TRANSACTION_ID_MAX, Table
 from csms_gateway.tables.local_list import LocalList
 from csms_gateway.tables.message import Message, Notification
-from csms_gateway.tables.ocpp21 import DynamicSchedule, EventStream, Tariff
+from csms_gateway.tables.ocpp21 import DynamicSchedule, EventStream, StrategyAssignment, Tariff
 from csms_gateway.tables.reservation import Reservation
 from csms_gateway.tables.station import Connection, GatewayReplica, Station
 from csms_gateway.tables.transaction import (
@@ -46,6 +46,7 @@ __all__ = [
     "Reservation",
     "SignedMessage",
     "Station",
+    "StrategyAssignment",
     "Table",
     "Tariff",
     "Tombstone",

@@ -4,6 +4,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import Index, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from common.tariffs import TariffColumns
@@ -38,3 +40,24 @@ class DynamicSchedule(Table):
 
 class Tariff(TariffColumns, Table):
     """Our copy of billing's tariffs."""
+
+    definition: Mapped[dict[str, Any] | None] = mapped_column(
+        JSONB(none_as_null=True), comment="events.TariffPrices.definition"
+    )
+    lines: Mapped[list[dict[str, Any]]] = mapped_column(
+        server_default=text("'[]'"), comment="events.PriceLine"
+    )
+
+
+class StrategyAssignment(Table):
+    """Our copy of billing's: whom it may charge by other tariffs than the operator's own."""
+
+    __tablename__ = "strategy_assignment"
+    __table_args__ = (Index(None, "operator_id"),)
+
+    assignment_id: Mapped[UUID] = mapped_column(primary_key=True)
+    operator_id: Mapped[UUID]
+    version: Mapped[int]
+    holder_kind: Mapped[str]
+    holder_id: Mapped[UUID | None]
+    removed: Mapped[bool]

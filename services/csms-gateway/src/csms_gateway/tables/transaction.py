@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, Index, Integer, Sequence, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from common.ids import uuid7
@@ -102,6 +103,9 @@ class Transaction(Table):
         comment="ended, but events are missing: told as it is at this time"
     )
     revision: Mapped[int] = mapped_column(default=0, server_default="0")
+    price: Mapped[dict[str, Any] | None] = mapped_column(
+        JSONB(none_as_null=True), comment="by what billing charges it: events.SessionPriceSet"
+    )
 
     @property
     def state(self) -> str:
@@ -141,7 +145,15 @@ class SignedMessage(Table):
     """A message with signed readings (OCMF and others), whole: evidence for the driver's bill."""
 
     __tablename__ = "signed_message"
-    __table_args__ = (UniqueConstraint("station_id", "digest"),)
+    __table_args__ = (
+        UniqueConstraint("station_id", "digest"),
+        # What an older release has kept and not told.
+        Index(
+            "ix_signed_message_untold",
+            "id",
+            postgresql_where=text("not told and session_id is not null"),
+        ),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     operator_id: Mapped[UUID] = mapped_column(index=True)
@@ -151,6 +163,7 @@ class SignedMessage(Table):
     digest: Mapped[str]
     payload: Mapped[dict[str, Any]]
     received_at: Mapped[datetime]
+    told: Mapped[bool] = mapped_column(server_default=text("false"))
 
 
 class Tombstone(TombstoneColumns, Table):

@@ -8,7 +8,6 @@ from csms_gateway import (
     installed_certificates,
     kept_messages,
     reservations,
-    variables,
 )
 from csms_gateway.charger import Answered, Charger, Refused, Translation, Version, sends
 from csms_gateway.v16 import (
@@ -92,10 +91,10 @@ COMMANDS: dict[str, Translation] = {
 ANSWERED: dict[str, Answered] = {
     "CancelReservation": reservations.cancelled,
     "CertificateSigned": certificates.handed_over,
-    "ChangeConfiguration": variables.configuration_changed,
+    "ChangeConfiguration": change_configuration.answered,
     "ClearChargingProfile": clear_charging_profile.answered,
     "DeleteCertificate": installed_certificates.deleted,
-    "GetConfiguration": variables.configuration_got,
+    "GetConfiguration": get_configuration.answered,
     "GetInstalledCertificateIds": get_installed_certificate_ids.answered,
     "GetLocalListVersion": get_local_list_version.answered,
     "InstallCertificate": installed_certificates.installed,

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from csms_gateway import cost_messages
 from csms_gateway.charger import Charger
 from csms_gateway.v16.id_tag import id_tag_info
 
@@ -11,6 +12,7 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
     decision = await charger.gateway.authorizer.decide(
         charger.operator_id, charger.station_id, None, payload["idTag"]
     )
+    cost_messages.authorized(charger, payload["idTag"], decision)
     return {
         "idTagInfo": id_tag_info(decision.status, decision.expires_at, decision.parent_id_token)
     }

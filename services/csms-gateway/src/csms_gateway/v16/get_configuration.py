@@ -1,8 +1,9 @@
 """GetConfiguration (OCPP 1.6, 5.8)."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from csms_gateway import variables
+from csms_gateway import cost_updates, variables
 from csms_gateway.charger import Call, Charger, Unsupported
 from csms_gateway.commands.kinds import GetVariables, VariableName
 from csms_gateway.device_model import ACTUAL
@@ -29,3 +30,9 @@ async def calls(charger: Charger, command: GetVariables) -> list[Call]:
         outgoing.call("GetConfiguration", {"key": names[first : first + most]})
         for first in range(0, len(names), most)
     ]
+
+
+async def answered(charger: Charger, payload: dict[str, Any], answer: dict[str, Any]) -> None:
+    await variables.configuration_got(charger, payload, answer)
+    told = [(one["key"], one.get("value")) for one in answer.get("configurationKey", [])]
+    await cost_updates.from_configuration(charger, told)

@@ -19,7 +19,8 @@ def id_tag(id_token: str) -> str:
 def id_tag_info(
     status: str, expires_at: datetime | None = None, parent: str | None = None
 ) -> dict[str, Any]:
-    info: dict[str, Any] = {"status": status}
+    # The only one of 2.x's words that identity uses and 1.6 lacks.
+    info: dict[str, Any] = {"status": "Blocked" if status == "NoCredit" else status}
     if expires_at:
         info["expiryDate"] = wire_time(expires_at)
     # A longer one is left out, not cut: two groups could then look like one, and a card of either

@@ -1,16 +1,15 @@
 """MeterValues (OCPP 1.6, 4.7)."""
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from common.clock import now
 from csms_gateway import clocks, kept_messages, readings, transactions
 from csms_gateway.charger import Charger
 from csms_gateway.publishing import UNREADABLE
+from csms_gateway.signed_values import SIGNED
 from csms_gateway.v16.status_notification import connector
-
-SIGNED: Final = "SignedData"
 
 
 async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
@@ -29,11 +28,15 @@ async def store(
     payload: dict[str, Any],
 ) -> None:
     """Return when the readings are durable."""
-    if _any_signed(meter_values):
-        await kept_messages.keep_signed(charger, evse_id, session_id, payload)
     received_at = now()
     message = payload.get("timestamp")  # of a StopTransaction
     since = charger.reachable_since
+
+    def settle(raw: str) -> datetime:
+        return clocks.settle_reading(raw, message, received_at, since)
+
+    if _any_signed(meter_values):
+        await kept_messages.keep_signed(charger, evse_id, session_id, payload, settle)
     report = {
         "operator_id": str(charger.operator_id),
         "station_id": charger.station_id,
@@ -41,11 +44,7 @@ async def store(
         "session_id": session_id and str(session_id),
         "received_at": received_at,
         "samples": [
-            sample
-            for one in meter_values
-            for sample in samples(
-                one, clocks.settle_reading(one["timestamp"], message, received_at, since)
-            )
+            sample for one in meter_values for sample in samples(one, settle(one["timestamp"]))
         ],
     }
     if report["samples"]:

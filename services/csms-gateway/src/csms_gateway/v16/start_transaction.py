@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
-from csms_gateway import reservations, transactions
+from csms_gateway import charging_states, reservations, transactions
 from csms_gateway.charger import Charger
 from csms_gateway.readings import REGISTER_MAX, number
 from csms_gateway.schemas import Violation
@@ -41,6 +41,7 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
             payload=payload,
         ),
     )
+    await charging_states.before_start(charger, evse_id, started.session_id, started.started_at)
     if started.reserved or "reservationId" in payload:
         await reservations.used(
             charger,

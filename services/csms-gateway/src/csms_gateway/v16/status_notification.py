@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from common.events import ConnectorStatus
-from csms_gateway import statuses
+from csms_gateway import charging_states, statuses
 from csms_gateway.charger import Charger
 
 NEUTRAL: Final[dict[str, ConnectorStatus]] = {
@@ -26,8 +26,11 @@ def connector(payload: dict[str, Any], *, least: int = 0) -> int:
 
 async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
     number = connector(payload)
+    charger.idle.discard(number)
+    if payload["status"] == "SuspendedEV":
+        charger.idle.add(number)
     error = payload["errorCode"]
-    await statuses.report(
+    told = await statuses.report(
         charger,
         number,
         1 if number else 0,
@@ -37,4 +40,5 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
         vendor_error_code=payload.get("vendorErrorCode"),
         info=payload.get("info"),
     )
+    await charging_states.of_connector(charger, told)
     return {}

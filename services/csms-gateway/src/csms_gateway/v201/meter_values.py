@@ -25,19 +25,17 @@ async def store(
     payload: dict[str, Any],
 ) -> None:
     """Return when the readings are durable."""
-    if any("signedMeterValue" in sampled for one in meter_values for sampled in _sampled(one)):
-        await kept_messages.keep_signed(charger, evse_id, session_id, payload)
     received_at = now()
     # What waited offline is old by right, not by a clock that is behind.
     since = received_at if payload.get("offline") else charger.reachable_since
     message = payload.get("timestamp")  # of a TransactionEvent
-    found = [
-        sample
-        for one in meter_values
-        for sample in samples(
-            one, clocks.settle_reading(one["timestamp"], message, received_at, since)
-        )
-    ]
+
+    def settle(raw: str) -> datetime:
+        return clocks.settle_reading(raw, message, received_at, since)
+
+    if any("signedMeterValue" in sampled for one in meter_values for sampled in _sampled(one)):
+        await kept_messages.keep_signed(charger, evse_id, session_id, payload, settle)
+    found = [sample for one in meter_values for sample in samples(one, settle(one["timestamp"]))]
     if found:
         report = {
             "operator_id": str(charger.operator_id),

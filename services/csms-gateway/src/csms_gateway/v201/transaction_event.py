@@ -1,8 +1,9 @@
 """TransactionEvent (OCPP 2.0.1, E01 to E15)."""
 
+from datetime import datetime
 from typing import Any
 
-from csms_gateway import reservations, statuses, transaction_events
+from csms_gateway import charging_states, reservations, statuses, transaction_events
 from csms_gateway.charger import Charger
 from csms_gateway.commands import ours
 from csms_gateway.transaction_fold import Known, begins, waits
@@ -21,12 +22,13 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
 
     where = evse_id
 
-    async def readings(session: Known) -> None:
+    async def readings(session: Known, at: datetime) -> None:
         nonlocal where
         # Many stations name the EVSE in their first event alone.
         where = session.evse_id or evse_id
         if found:
             await meter_values.store(charger, where, session.session_id, found, payload)
+        await charging_states.of_event(charger, session, payload, at)
 
     known, token = await transaction_events.store(charger, payload, readings)
     told = "reservationId" in payload or ("idToken" in payload and known.reserved)
@@ -46,6 +48,9 @@ async def answer(charger: Charger, payload: dict[str, Any]) -> dict[str, Any]:
         # A station that was offline then has nobody left to show it to (2.0.1, I03.FR.03).
         wait = known.end_told and not payload.get("offline")
         cost = await costs.final(known.session_id, wait=wait)
+        if wait and costs.is_checked(known.session_id):
+            schemas = charger.version.schemas
+            reply |= await charger.gateway.tariffs.checked(charger.station, schemas)
         if waits(known):
             # E14: numbers are missing before the end; the answer says whether they still come.
             await ours.queue(

@@ -12,7 +12,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import single
+from common import paging, single
 from common.auth import Caller, Principal, scoped
 from common.database import Db
 from common.fields import Body, Line, Patch
@@ -142,7 +142,7 @@ async def list_rules(
     db: Db, caller: Caller, name: Line | None = None, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[AccessRuleOut]:
     wanted = {AccessRule.operator_id: caller.operator_id, AccessRule.name: name}
-    conditions = [column == value for column, value in wanted.items() if value is not None]
+    conditions = paging.given(wanted)
     query = select(AccessRule).where(*conditions)
     found, following = await rows(db, query, AccessRule.id, limit=limit, cursor=cursor)
     return Page(items=await _shown(db, found), next_cursor=following)

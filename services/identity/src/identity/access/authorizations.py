@@ -27,6 +27,7 @@ from common.clock import Moment, now
 from common.database import OPERATOR_SETTING, PLATFORM, server_settings
 from common.fields import Body, Line
 from common.places import names_of
+from identity.access import strategy_prices
 from identity.access.access_rules import compiled
 from identity.access.decision import Decision, Facts, Step, decide
 from identity.access.rules import Judgement, Names, RuleBook, judge
@@ -67,6 +68,15 @@ select
         select m.spent from card_month m where m.card_id = c.id
             and m.month = date_trunc('month', $4 at time zone o.time_zone)::date
     ), 0) as spent,
+    (
+        -- Of who pays; one that has accounts in several currencies may if one of them may.
+        select case when not bool_or(s.may_charge) then min(s.reason) end
+        from account_standing s where s.operator_id = $1 and (s.owner_kind, s.owner_id) = (
+            case when c.company_id is not null then 'company'
+                when c.accounting_strategy_id is not null then 'card' else 'user' end,
+            case when c.company_id is not null then c.company_id
+                when c.accounting_strategy_id is not null then c.id else c.user_id end)
+    ) as unpaid,
     (select r.revision from access_revision r where r.operator_id = $1) as revision
 from {cards} c
 join operator o on o.id = c.operator_id
@@ -179,7 +189,13 @@ class Decider:
         self, question: AuthorizeQuestion, row: asyncpg.Record, at: datetime
     ) -> Answered:
         judgement = await self._judged(question, row, at)
-        facts = Facts(**{name: row[name] for name in OF_CARD}, judgement=judgement)
+        found = {name: row[name] for name in OF_CARD}
+        if not row["has_tariff"]:
+            here = _place(question, row)
+            found["has_tariff"] = await strategy_prices.has_price(
+                self._pool, question.operator_id, row, here, at
+            )
+        facts = Facts(**found, judgement=judgement)
         decided = decide(facts, at)
         answer = AuthorizeAnswer(
             status=decided.status,
@@ -221,8 +237,7 @@ class Decider:
     ) -> Judgement:
         rules = await self._rules(question.operator_id, row["revision"])
         local = at.astimezone(ZoneInfo(row["time_zone"]))
-        place = names_of(question.station_id, row["location_id"], row["station_group_ids"])
-        return judge(rules, _holder(row), place, local)
+        return judge(rules, _holder(row), _place(question, row), local)
 
     async def _rules(self, operator_id: UUID, revision: int | None) -> RuleBook:
         if revision is None:
@@ -241,6 +256,11 @@ class Decider:
 def _unknown(at: datetime) -> Answered:
     decided = decide(None, at)
     return Answered(AuthorizeAnswer(status=decided.status, why=decided.why), decided)
+
+
+def _place(question: AuthorizeQuestion, row: asyncpg.Record) -> Names:
+    """Under what names a rule or a strategy may mean the station."""
+    return names_of(question.station_id, row["location_id"], row["station_group_ids"])
 
 
 def _holder(row: asyncpg.Record) -> Names:

@@ -1,9 +1,9 @@
 """Pure: may this card charge now?
 
 A card is refused for the first reason that holds, in the order in which staff would look: is it
-known, is it or its holder blocked, is it valid today, do the rules let it, is there a price. A
-session that already runs is not asked about again: a card blocked meanwhile only loses its next
-start.
+known, is it or its holder blocked, is it valid today, do the rules let it, is there money, is there
+a price. A session that already runs is not asked about again: a card blocked meanwhile only loses
+its next start.
 
 A card that is charging somewhere may start again elsewhere (OCPP's ConcurrentTx is never answered):
 companies hand one card to several drivers, and a start refused because another's stop was lost
@@ -22,6 +22,12 @@ from identity.access.rules import Judgement
 
 MOMENT = "%Y-%m-%d %H:%M %Z"
 NOTHING: Final = "Nothing against it."
+UNPAID: Final = {
+    "no_credit": "The account that pays has no credit left.",
+    "blocked": "The account that pays is blocked.",
+    "chargeback": "The account that pays is blocked: a payment was charged back.",
+    "closed": "The account that pays is closed.",
+}
 ALLOWED: Final = Judgement(allowed=True, why="No rule is against it.")
 
 
@@ -44,6 +50,7 @@ class Facts:
     partner_active: bool | None = None  # None: no partner issued it
     monthly_cap: Decimal | None = None
     spent: Decimal = Decimal(0)  # in this month, gross
+    unpaid: str | None = None  # why the account that pays may not; one of UNPAID
     judgement: Judgement = ALLOWED
 
 
@@ -95,6 +102,7 @@ def _steps(facts: Facts, now: datetime) -> Iterator[Step]:
     within = facts.monthly_cap is None or facts.spent < facts.monthly_cap
     cap = f"The card has spent {facts.spent} of the {facts.monthly_cap} it may in a month."
     yield _step("cap", within, cap)
+    yield _account(facts)
     no_price = "The operator has no valid tariff, so a session has no price."
     yield _step("tariff", facts.has_tariff, no_price)
 
@@ -106,6 +114,14 @@ def _validity(facts: Facts, now: datetime) -> Step:
         until = f"The card was valid until {facts.valid_until:{MOMENT}}."
         return Step("validity", "Expired", until)
     return Step("validity", "Accepted", NOTHING)
+
+
+def _account(facts: Facts) -> Step:
+    if facts.unpaid is None:
+        return Step("account", "Accepted", NOTHING)
+    # OCPP has a word for want of money; the others are blocked for a reason of staff.
+    status: AuthorizeStatus = "NoCredit" if facts.unpaid == "no_credit" else "Blocked"
+    return Step("account", status, UNPAID.get(facts.unpaid, "The account that pays may not."))
 
 
 def _step(check: str, passed: bool, detail: str) -> Step:

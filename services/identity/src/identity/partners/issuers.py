@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import outbound, outbox, sealed, single
+from common import outbound, outbox, paging, sealed, single
 from common.auth import Caller, scoped
 from common.contacts import Email
 from common.database import Db
@@ -130,7 +130,7 @@ async def list_partners(
         Partner.active: active,
         Partner.mode: mode,
     }
-    conditions = [column == value for column, value in wanted.items() if value is not None]
+    conditions = paging.given(wanted)
     query = select(Partner).where(*conditions)
     found, following = await rows(db, query, Partner.id, limit=limit, cursor=cursor)
     return Page(items=[PartnerOut.model_validate(row) for row in found], next_cursor=following)

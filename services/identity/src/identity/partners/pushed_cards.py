@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import single
+from common import paging, single
 from common.auth import Caller, Principal, scoped
 from common.clock import AnyMoment, now
 from common.database import Db
@@ -106,7 +106,7 @@ async def list_partner_cards(
     cursor: Cursor = None,
 ) -> Page[PartnerCardOut]:
     wanted = {Card.uid: uid, Card.active: active, Card.kind: kind}
-    conditions = [column == value for column, value in wanted.items() if value is not None]
+    conditions = paging.given(wanted)
     query = select(Card).where(*_of(partner), *conditions)
     found, following = await rows(db, query, Card.id, limit=limit, cursor=cursor)
     return Page(items=[PartnerCardOut.model_validate(row) for row in found], next_cursor=following)

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import outbox, single
+from common import outbox, paging, single
 from common.auth import Caller, scoped
 from common.clock import AnyMoment
 from common.database import Db
@@ -22,6 +22,7 @@ from common.refusals import refusing
 from common.versions import Expected
 from identity import uids
 from identity.fields import Label
+from identity.people.carried import check_strategy
 from identity.people.users import UnknownUser
 from identity.refusals import UnknownOperator
 from identity.tables import Card
@@ -257,7 +258,7 @@ def _chosen(
         Card.cost_centre_id: cost_centre_id,
         Card.partner_id: partner_id,
     }
-    conditions = [column == value for column, value in wanted.items() if value is not None]
+    conditions = paging.given(wanted)
     if q is not None:
         texts = (Card.uid, Card.label)
         conditions.append(or_(*(text.icontains(q, autoescape=True) for text in texts)))
@@ -292,6 +293,7 @@ async def read_card(card_id: UUID, db: Db, response: Response) -> CardOut:
 @router.post("", status_code=201, summary="Make a card", dependencies=[writes])
 async def make_card(body: CardIn, db: Db, caller: Caller, response: Response) -> CardOut:
     check_uid(body.kind, body.uid)
+    await check_strategy(db, caller.tenant(), body.accounting_strategy_id)
     row = Card(operator_id=caller.tenant(), **body.model_dump())
     db.add(row)
     with refusing_card(body.uid):
@@ -312,6 +314,8 @@ async def change_card(
     if body.model_fields_set & {"uid", "kind"}:
         check_uid(body.kind or now.kind, body.uid or now.uid)
     changes = body.changes()
+    if body.accounting_strategy_id != now.accounting_strategy_id:
+        await check_strategy(db, now.operator_id, body.accounting_strategy_id)
     if body.active is not None:
         changes["held"] = not body.active
     if body.model_fields_set & {"active", "user_id"}:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import outbox, single
+from common import outbox, paging, single
 from common.auth import Caller, scoped
 from common.contacts import Email
 from common.database import Db
@@ -102,7 +102,7 @@ async def list_companies(
         Company.external_id: external_id,
         Company.active: active,
     }
-    conditions = [column == value for column, value in wanted.items() if value is not None]
+    conditions = paging.given(wanted)
     query = select(Company).where(*conditions)
     found, following = await rows(db, query, Company.id, limit=limit, cursor=cursor)
     return Page(items=[CompanyOut.model_validate(row) for row in found], next_cursor=following)
@@ -164,5 +164,6 @@ async def _tell(db: AsyncSession, row: Company) -> None:
         version=row.version,
         name=row.name,
         active=row.active,
+        vat_id=row.vat_id,
     )
     await outbox.emit(db, event)

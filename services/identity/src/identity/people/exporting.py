@@ -31,7 +31,7 @@ async def export_users(
     format: Format = "csv",  # noqa: A002 - as the parameter is called
     separator: Separator = ";",
 ) -> StreamingResponse:
-    """The filters are those of the list. In a spreadsheet 200,000 rows at most."""
+    """The filters are those of the list. In a spreadsheet 1,048,575 rows at most."""
     query = select(
         User.id,
         User.external_id,
@@ -65,7 +65,7 @@ async def export_cards(
     format: Format = "csv",  # noqa: A002 - as the parameter is called
     separator: Separator = ";",
 ) -> StreamingResponse:
-    """The filters are those of the list. In a spreadsheet 200,000 rows at most."""
+    """The filters are those of the list. In a spreadsheet 1,048,575 rows at most."""
     query = _cards_with_users().where(*chosen).order_by(Card.id)
     return await exports.answer(
         request, caller, query, name="cards", format=format, separator=separator

@@ -11,7 +11,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import outbox, single
+from common import outbox, paging, single
 from common.auth import Caller, scoped
 from common.database import Db
 from common.events import UserGroupChanged
@@ -70,7 +70,7 @@ async def list_groups(
     db: Db, caller: Caller, name: Line | None = None, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[UserGroupOut]:
     wanted = {UserGroup.operator_id: caller.operator_id, UserGroup.name: name}
-    conditions = [column == value for column, value in wanted.items() if value is not None]
+    conditions = paging.given(wanted)
     query = select(UserGroup).where(*conditions)
     found, following = await rows(db, query, UserGroup.id, limit=limit, cursor=cursor)
     return Page(items=[UserGroupOut.model_validate(row) for row in found], next_cursor=following)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import outbox, single
+from common import outbox, paging, single
 from common.auth import Caller, scoped
 from common.clock import AnyMoment
 from common.contacts import Email
@@ -94,7 +94,7 @@ def _chosen(
         User.external_id: external_id,
         User.active: active,
     }
-    conditions = [column == value for column, value in wanted.items() if value is not None]
+    conditions = paging.given(wanted)
     if group_id is not None:
         of_it = select(UserGroupMember.user_id).where(UserGroupMember.group_id == group_id)
         conditions.append(User.id.in_(of_it))

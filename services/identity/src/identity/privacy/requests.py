@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import privacy
+from common import paging, privacy
 from common.auth import Caller, Principal, scoped
 from common.clock import AnyMoment, now
 from common.database import PLATFORM, Connections, Db
@@ -149,9 +149,7 @@ async def list_requests(
         PrivacyRequest.user_id: user_id,
         PrivacyRequest.kind: kind,
     }
-    query = select(PrivacyRequest).where(
-        *(column == value for column, value in wanted.items() if value is not None)
-    )
+    query = select(PrivacyRequest).where(*paging.given(wanted))
     found, following = await rows(db, query, PrivacyRequest.id, limit=limit, cursor=cursor)
     items = [PrivacyRequestOut.model_validate(row) for row in found]
     return Page(items=items, next_cursor=following)

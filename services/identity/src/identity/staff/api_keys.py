@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import audit, client, single
+from common import audit, client, paging, single
 from common.auth import Caller, Principal, scoped
 from common.clock import AnyMoment, now
 from common.database import PLATFORM, Connections, Db
@@ -111,7 +111,7 @@ async def list_keys(
     cursor: Cursor = None,
 ) -> Page[ApiKeyOut]:
     wanted = {ApiKey.operator_id: caller.operator_id, ApiKey.partner_id: partner_id}
-    conditions = [column == value for column, value in wanted.items() if value is not None]
+    conditions = paging.given(wanted)
     query = select(ApiKey).where(*conditions)
     found, following = await rows(db, query, ApiKey.id, limit=limit, cursor=cursor)
     return Page(items=[ApiKeyOut.model_validate(row) for row in found], next_cursor=following)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common import single
+from common import paging, single
 from common.auth import Caller, Principal, scoped
 from common.clock import AnyMoment, now
 from common.contacts import Email
@@ -152,7 +152,7 @@ async def list_invitations(
 ) -> Page[InvitationOut]:
     """Those that are over are kept for three months."""
     wanted = {Invitation.operator_id: caller.operator_id, Invitation.email: email}
-    conditions = [column == value for column, value in wanted.items() if value is not None]
+    conditions = paging.given(wanted)
     if state is not None:
         conditions.append(_in_state(state, now()))
     query = select(Invitation).where(*conditions)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 
-from common import single
+from common import paging, single
 from common.auth import Caller, Principal, scoped
 from common.clock import AnyMoment
 from common.contacts import Email
@@ -121,7 +121,7 @@ async def list_logins(
         Login.role: role,
         Login.active: active,
     }
-    conditions = [column == value for column, value in wanted.items() if value is not None]
+    conditions = paging.given(wanted)
     query = select(Login).where(*conditions)
     found, following = await rows(db, query, Login.id, limit=limit, cursor=cursor)
     return Page(items=[LoginOut.model_validate(row) for row in found], next_cursor=following)

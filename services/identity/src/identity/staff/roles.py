@@ -18,7 +18,10 @@ WRITABLE: Final = (
     "operators", "settings", "logins", "api-keys", "users", "user-groups", "companies", "cards",
     "partners", "access-rules", "privacy", "stations", "station-groups", "locations", "commands",
     "sessions", "records", "tariffs", "agreements", "webhooks", "alerts", "signing-keys",
+    "accounting-strategies", "price-events", "discounts", "accounts", "payments",
 )  # fmt: skip
+PRICES: Final = ("accounting-strategies", "price-events", "discounts")
+MONEY: Final = ("accounts", "payments")
 # Facts that come from chargers or are computed: nobody writes them through REST.
 READ_ONLY: Final = ("audit", "authorizations", "status", "messages", "breakdowns")
 
@@ -52,9 +55,9 @@ SCOPES: Final[dict[Role, frozenset[str]]] = {
     "billing-clerk": ACCOUNT
     | _scopes(
         "read", "records", "sessions", "tariffs", "breakdowns", "users", "user-groups",
-        "companies", "cards", "settings", "partners", "agreements",
+        "companies", "cards", "settings", "partners", "agreements", *PRICES, *MONEY,
     )
-    | _scopes("write", "tariffs", "agreements"),
+    | _scopes("write", "tariffs", "agreements", "records", *PRICES, *MONEY),
     "read-only": ACCOUNT | READING - {"logins:read"},
     "partner": _scopes("read", "partner-cards", "partner-sessions")
     | _scopes("write", "partner-cards")

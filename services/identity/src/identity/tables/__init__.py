@@ -3,11 +3,14 @@
 from identity.tables.access import (
     AccessRevision,
     AccessRule,
+    AccountingStrategy,
+    AccountStanding,
     Agreement,
     CardMonth,
     Station,
     StationGroup,
     StationGroupMember,
+    StrategyAssignment,
     Tariff,
 )
 from identity.tables.audit import AuditEntry, AuditPersonal
@@ -33,6 +36,8 @@ from identity.tables.staff import (
 __all__ = [
     "AccessRevision",
     "AccessRule",
+    "AccountStanding",
+    "AccountingStrategy",
     "Agreement",
     "ApiKey",
     "AuditEntry",
@@ -71,6 +76,7 @@ __all__ = [
     "Station",
     "StationGroup",
     "StationGroupMember",
+    "StrategyAssignment",
     "Table",
     "Tariff",
     "Totp",

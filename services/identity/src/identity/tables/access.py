@@ -24,6 +24,34 @@ class Tariff(Table):
     told_at: Mapped[datetime]  # occurred_at of the event that this row comes from
 
 
+class AccountingStrategy(Table):
+    """Told by billing: where it gives a card a price that the operator's own tariff does not."""
+
+    __tablename__ = "accounting_strategy"
+
+    strategy_id: Mapped[UUID] = mapped_column(primary_key=True)
+    operator_id: Mapped[UUID]
+    version: Mapped[int]
+    active: Mapped[bool]
+    tariffs: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)  # events.StrategyPlace
+
+
+class StrategyAssignment(Table):
+    """Told by billing. One that was taken away stays as its version."""
+
+    __tablename__ = "strategy_assignment"
+    __table_args__ = (Index(None, "operator_id", "holder_kind", "holder_id"),)
+
+    assignment_id: Mapped[UUID] = mapped_column(primary_key=True)
+    operator_id: Mapped[UUID]
+    version: Mapped[int]
+    strategy_id: Mapped[UUID]
+    holder_kind: Mapped[str]
+    holder_id: Mapped[UUID | None]
+    priority: Mapped[int]
+    removed: Mapped[bool]
+
+
 class Station(Table):
     """Told by registry: where it stands, for rules of locations."""
 
@@ -87,6 +115,21 @@ class AccessRevision(Table):
 
     operator_id: Mapped[UUID] = mapped_column(primary_key=True)
     revision: Mapped[int] = mapped_column(BigInteger)
+
+
+class AccountStanding(Table):
+    """Told by billing: whether an account of a user, company or card may pay for a session."""
+
+    __tablename__ = "account_standing"
+    __table_args__ = (Index(None, "operator_id", "owner_kind", "owner_id"),)
+
+    account_id: Mapped[UUID] = mapped_column(primary_key=True)
+    operator_id: Mapped[UUID]
+    version: Mapped[int]
+    owner_kind: Mapped[str]
+    owner_id: Mapped[UUID]
+    may_charge: Mapped[bool]
+    reason: Mapped[str | None]  # no_credit, blocked, chargeback, closed
 
 
 class CardMonth(Table):

@@ -90,7 +90,7 @@ def _chosen(
         Alert.rule_id: rule_id,
         Alert.station_id: station_id,
     }
-    found = [column == value for column, value in same.items() if value is not None]
+    found = paging.given(same)
     if state is not None:
         found += _in_state(state)
     if location_id is not None:
@@ -131,7 +131,7 @@ async def export_alerts(
     format: Format = "csv",  # noqa: A002 - as the parameter is called
     separator: Separator = ";",
 ) -> StreamingResponse:
-    """The filters are those of the list. In a spreadsheet 200,000 rows at most."""
+    """The filters are those of the list. In a spreadsheet 1,048,575 rows at most."""
     names = [name for name in AlertOut.model_fields if name not in {"operator_id", "version"}]
     query = select(*(getattr(Alert, name) for name in names)).where(*chosen).order_by(Alert.id)
     return await exports.answer(

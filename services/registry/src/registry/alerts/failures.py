@@ -21,6 +21,21 @@ KEPT: Final = timedelta(days=8)  # a rule looks back for a week at most
 OF_THE_STATION: Final = frozenset(
     {"register_backwards", "implausible_energy", "meter_reading_missing"}
 )
+# What billing charges nothing for, as a faulty contact or a car that never charged (its rating).
+ENERGY_MIN_WH: Final = 50
+LENGTH_MIN: Final = timedelta(seconds=60)
+# OCPP 2.0.1 and 2.1, ReasonEnumType: car or driver had all that was wanted, or a limit that was
+# theirs was reached. Not StoppedByEV: so ends what a car does not understand of a charger, too.
+HAD_ENOUGH: Final = frozenset(
+    {
+        "CostLimitReached",
+        "EnergyLimitReached",
+        "LocalOutOfCredit",
+        "MasterPass",
+        "SOCLimitReached",
+        "TimeLimitReached",
+    }
+)
 
 # Of stations that registry does not know nothing is kept.
 _NOTE: Final = text(
@@ -42,10 +57,21 @@ _PRUNE: Final = text("delete from station_failure where at < :oldest")
 
 
 async def note_end(db: AsyncSession, event: SessionEnded) -> None:
-    """A session that gave nothing, though its card was good, or whose energy cannot be right."""
-    nothing = event.token_status == "Accepted" and not event.energy_wh  # noqa: S105 - no secret
+    """A session that was next to none, though its card was good, or whose energy is not right."""
+    nothing = event.token_status == "Accepted" and _next_to_none(event)  # noqa: S105 - no secret
     if nothing or any(_of_the_station(incident) for incident in event.incidents):
         await _note(db, event.operator_id, event.station_id, event.session_id, event.ended_at)
+
+
+def _next_to_none(event: SessionEnded) -> bool:
+    """Too little or too short to be charged for, and not because that was enough."""
+    if event.energy_wh is None:
+        return True
+    if event.stop_reason in HAD_ENOUGH:
+        return False
+    # One that ends before it begins tells of a clock only.
+    short = timedelta(0) <= event.ended_at - event.started_at < LENGTH_MIN
+    return event.energy_wh < ENERGY_MIN_WH or short
 
 
 async def note_incident(db: AsyncSession, event: IncidentOpened) -> None:

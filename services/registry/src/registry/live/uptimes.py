@@ -318,7 +318,7 @@ async def export_uptimes(
     format: Format = "csv",  # noqa: A002 - as the parameter is called
     separator: Separator = ";",
 ) -> StreamingResponse:
-    """A row a connector. In a spreadsheet 200,000 rows at most."""
+    """A row a connector. In a spreadsheet 1,048,575 rows at most."""
     batches = _rows(request, caller, _chosen(location_id, group_id), month)
     return await exports.written(
         HEADER, batches, name=f"uptimes-{month}", format=format, separator=separator

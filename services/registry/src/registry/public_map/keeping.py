@@ -33,6 +33,9 @@ AT_ONCE: Final = 200  # stations a statement; 5 ms of this process, in which nob
 KEPT: Final = timedelta(hours=1)
 MISSED_S: Final = 1800.0
 PRUNE_EVERY_S: Final = 300.0
+# A price that the clock has changed is followed by the next one within seconds; when it is not,
+# nobody knows what holds, and an old one would be wrong.
+LATE: Final = timedelta(minutes=1)
 STALE_S: Final = 30.0  # an old answer sends people to stations that are taken
 
 STATIONS = prometheus_client.Gauge("registry_map_stations", "Stations on the public map")
@@ -70,6 +73,8 @@ class PublicMap:
         self._connections = connections
         self._index = Index()
         self._prices: dict[UUID, list[tuple[datetime, dict[str, Any]]]] = {}
+        # Only of stations whose price billing told by itself.
+        self._displayed: dict[str, published.Displayed] = {}
         self._seen = ""  # the snapshot that it is of
         self._whole = False
         self._fresh_s = -MISSED_S
@@ -85,10 +90,14 @@ class PublicMap:
     def told(self, slot: int, **more: Any) -> dict[str, Any]:
         """As published.PublicStation has it."""
         known = self._index.shown(slot)
-        return published.told(known, self._price(known[1]), **more)
+        return published.told(known, self._price(known[0], known[1]), **more)
 
-    def _price(self, operator_id: UUID) -> dict[str, Any] | None:
-        """The one that holds now."""
+    def _price(self, station_id: str, operator_id: UUID) -> dict[str, Any] | None:
+        """What the station shows now, or else the operator's own tariff."""
+        shown = self._displayed.get(station_id)
+        if shown is not None:
+            over = shown.until is not None and shown.until + LATE < clock.now()
+            return None if over else shown.price
         known = self._prices.get(operator_id, ())
         begun = bisect_right(known, clock.now(), key=lambda one: one[0])
         return known[begun - 1][1] if begun else None
@@ -110,6 +119,7 @@ class PublicMap:
         """Whatever is committed while it reads is read again by the next look."""
         began = time.monotonic()
         index = Index()
+        shown: dict[str, published.Displayed] = {}
         async with self._connections.begin(PLATFORM) as db:
             seen = str(await db.scalar(SNAPSHOT))
         after = ""
@@ -119,6 +129,8 @@ class PublicMap:
                 rows = (await db.execute(published.FROM_HERE, page)).all()
             for row in rows:
                 index.put(published.entry(row))
+                if row.displayed:
+                    shown[row.id] = published.displayed(row.display)
             if len(rows) < AT_ONCE:
                 break
             after = rows[-1].id
@@ -126,6 +138,7 @@ class PublicMap:
             self._prices = {}
             await self._read_prices(db, None)
         self._index, self._seen, self._whole = index, seen, True
+        self._displayed = shown
         if len(index) >= MANY:
             gc.freeze()
         took_s = time.monotonic() - began
@@ -160,8 +173,11 @@ class PublicMap:
             gone = set(some) - {row.id for row in rows}
             for row in rows:
                 self._index.put(published.entry(row))
+                if row.displayed:
+                    self._displayed[row.id] = published.displayed(row.display)
             for station_id in gone:
                 self._index.remove(station_id)
+                self._displayed.pop(station_id, None)
 
     async def _read_prices(self, db: AsyncSession, operators: list[UUID] | None) -> None:
         asked = {"now": clock.now(), "every": operators is None, "operators": operators or []}

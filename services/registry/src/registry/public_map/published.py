@@ -5,15 +5,17 @@ number, no error codes, no sessions, and nothing that anybody is.
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final, Literal
+from functools import lru_cache
+from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
 import orjson
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy import Row, text
 
-from common.events import ConnectorStatus
+from common.events import ConnectorStatus, DisplayPrice, PriceLine
 from common.money import Currency, Exact, plain
 from registry.hardware.models import PowerType, Standard
 from registry.public_map.index import BIT, Entry, Offer
@@ -47,12 +49,14 @@ STATIONS: Final = f"""
 select s.id, s.operator_id, s.name, l.name as location_name, l.street, l.postal_code, l.city,
     l.country, l.latitude::float8 as latitude, l.longitude::float8 as longitude,
     case when v.connected then v.replica end as replica, own.status as own_status,
+    d.station_id is not null as displayed, d.shown::text as display,
     ({EVSES}) as evses
 from station s
 join location l on l.operator_id = s.operator_id and l.id = s.location_id
 left join station_live v on v.operator_id = s.operator_id and v.station_id = s.id
 left join connector_live own on own.operator_id = s.operator_id and own.station_id = s.id
     and own.evse_id = 0 and own.connector_id = 0
+left join display_price d on d.operator_id = s.operator_id and d.station_id = s.id
 where {PUBLIC}
 """  # noqa: S608
 THESE: Final = text(f"{STATIONS} and s.id = any(cast(:ids as text[]))")
@@ -103,15 +107,21 @@ class PublicLocation(Published):
 
 
 class PublicPrice(Published):
-    """The operator's own, as billing published it; a contract may say another."""
+    """Of whoever has no contract, as it is now; a contract may say another."""
 
     currency: Currency
     tax_included: bool = Field(description="true: the prices are gross")
-    vat_percent: Exact
-    energy_price: Exact = Field(description="per kWh")
+    vat_percent: Exact | None = Field(description="null: none applies, or there are several")
+    energy_price: Exact = Field(description="per kWh, at this time of day")
     time_price: Exact = Field(description="per minute")
     start_fee: Exact = Field(description="once a session")
+    free_of_charge: bool
+    lines: list[PriceLine] = Field(
+        description="all of it in words, in the order kWh, minute, session, other; then discounts "
+        "and tax; empty: the prices say all"
+    )
     valid_from: AwareDatetime
+    valid_until: AwareDatetime | None = Field(description="when the clock changes it next")
 
 
 class PublicStation(Published):
@@ -189,10 +199,28 @@ def told(
     }
 
 
+class Displayed(NamedTuple):
+    """What a station shows. price: as PublicPrice has it; None: it has none."""
+
+    price: dict[str, Any] | None
+    until: datetime | None
+
+
+@lru_cache(maxsize=4096)  # most stations show the same, which is then there once
+def displayed(text: str | None) -> Displayed:
+    """text: common.events.DisplayPrice as JSON."""
+    if text is None:
+        return Displayed(None, None)
+    shown = DisplayPrice.model_validate_json(text)
+    told = shown.model_dump(mode="json", exclude={"tariff_id"})
+    return Displayed(told, shown.valid_until)
+
+
 def price(row: Row[Any]) -> dict[str, Any]:
-    """As PublicPrice has it."""
+    """Of the operator's own tariff, as PublicPrice has it."""
     found = row._asdict()
     del found["operator_id"]
-    return {
+    told = {
         name: plain(value) if isinstance(value, Decimal) else value for name, value in found.items()
     }
+    return told | {"free_of_charge": False, "lines": [], "valid_until": None}

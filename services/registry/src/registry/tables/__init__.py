@@ -35,7 +35,7 @@ from registry.tables.places import (
     Station,
     StationTemplate,
 )
-from registry.tables.public_map import MapChange, Tariff
+from registry.tables.public_map import DisplayPrice, MapChange, Tariff
 from registry.tables.qr import QrLogo, QrRevision, QrSettings
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "Connector",
     "ConnectorLive",
     "ConnectorStanding",
+    "DisplayPrice",
     "Evse",
     "EvseMeter",
     "EvseSession",

@@ -1,9 +1,11 @@
 """What the public map needs beside the stations: prices, and what of it may have changed."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, Identity, Index, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from common.tariffs import TariffColumns
@@ -11,7 +13,19 @@ from registry.tables.declarative import Table
 
 
 class Tariff(TariffColumns, Table):
-    """Our copy of billing's tariffs."""
+    """Our copy of billing's tariffs: of an operator whose stations' own prices are not told yet."""
+
+
+class DisplayPrice(Table):
+    """What a station shows whoever has no contract, told by billing, maybe before the station."""
+
+    __tablename__ = "display_price"
+
+    station_id: Mapped[str] = mapped_column(primary_key=True)
+    operator_id: Mapped[UUID]
+    version: Mapped[int]
+    # common.events.DisplayPrice; None: it has no price.
+    shown: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
 
 
 class MapChange(Table):
