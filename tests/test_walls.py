@@ -67,6 +67,7 @@ OWNER_GETS: Final[dict[Key, tuple[int, str]]] = {
     ("post", "/v1/accounts/{account_id}/reopen"): (409, "it is not closed"),
     ("post", "/v1/privacy-requests/{request_id}/approve"): (409, "nobody asked for an erasure"),
     ("delete", "/v1/partner/lists/{list_id}"): (409, "it was applied before"),
+    ("delete", "/v1/tariffs/{tariff_id}"): (409, "it is valid"),
     ("post", "/v1/invitations/{invitation_id}/send-again"): (429, "it was sent a moment ago"),
     ("post", "/v1/partners/{partner_id}/try"): (409, "it is not asked in real time"),
     ("post", "/v1/alert-rules/{rule_id}/secret"): (409, "it has no webhook"),

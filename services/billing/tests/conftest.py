@@ -82,6 +82,10 @@ class Billing(Running):
         tariff: dict[str, Any] = answer.json()
         return tariff
 
+    async def withdraw(self, tariff_id: object) -> httpx.Response:
+        headers = self.issuer.headers(self.operator_id, *WRITE)
+        return await self.http.delete(f"/v1/tariffs/{tariff_id}", headers=headers)
+
     @property
     def here(self) -> UUID:
         """A location of the operator's; told of by `opened`."""

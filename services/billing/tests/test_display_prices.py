@@ -161,16 +161,16 @@ async def test_a_station_shows_the_operators_own_price_and_is_told_of_each_chang
     await billing.tariff(energy_price="0.59", valid_from=None)
     await shows(place, "0.59")
     soon = now() + timedelta(hours=3)
+    mistaken = await billing.tariff(valid_from=(soon - timedelta(hours=1)).isoformat())
+    await billing.withdraw(mistaken["id"])
     await billing.tariff(energy_price="0.69", valid_from=soon.isoformat())
 
     async def ends() -> bool:
         last = (await told(place))[-1][2]
-        return bool(last and last["valid_until"])
+        until = last and last["valid_until"]
+        return bool(until and datetime.fromisoformat(until) == soon)
 
     await eventually(ends, 15)
-    last = (await told(place))[-1][2]
-    assert last is not None
-    assert datetime.fromisoformat(last["valid_until"]) == soon
     # When that moment has come the next one is told, without anything else happening.
     async with billing.app.state.connections.begin(place.operator_id) as db:
         await display.look_at(db, place.operator_id, soon)

@@ -12,7 +12,7 @@ from stack import Running, eventually
 
 from common import authorize, bus
 from common.authorize import AuthorizeAnswer, AuthorizeQuestion, Holder
-from common.clock import now
+from common.clock import LATEST, now
 from common.events import TariffChanged
 from identity.consumers import note_tariff
 from identity.tables import Tariff
@@ -195,6 +195,22 @@ async def test_older_news_of_a_tariff_changes_nothing(identity: Running, operato
             await note_tariff(db, told)
         row = await db.get(Tariff, (operator, old.tariff_id))
         assert row is not None and row.valid_from == new.valid_from
+
+
+async def test_a_withdrawn_tariff_is_never_valid_in_whatever_order_it_is_told(
+    identity: Running, operator: UUID
+) -> None:
+    begun = tariff(operator)
+    gone = begun.model_copy(
+        update={"occurred_at": begun.occurred_at + timedelta(seconds=1), "withdrawn": True}
+    )
+    for order in ((begun, gone), (gone, begun)):
+        async with identity.app.state.connections.begin(operator) as db:
+            for told in order:
+                await note_tariff(db, told)
+            row = await db.get(Tariff, (operator, begun.tariff_id))
+            assert row is not None and row.valid_from == LATEST
+            await db.delete(row)
 
 
 async def test_a_question_that_does_not_parse_stops_nothing(gateway: Client, priced: UUID) -> None:

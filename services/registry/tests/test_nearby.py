@@ -14,6 +14,7 @@ from stack import Running, eventually
 from common.clock import now
 from common.events import TariffChanged, TariffPrices
 from common.ids import uuid7
+from common.tariffs import keep_tariff
 from registry.public_map.nearby import NearbyPage
 from services.registry.tests.conftest import Operator
 from services.registry.tests.mapped import (
@@ -233,6 +234,26 @@ async def test_the_price_is_the_operators_own_that_holds_now(
     assert not await turned()
     await eventually(turned)
     assert (await price())["energy_price"] == "0.55"
+
+
+async def test_a_withdrawn_tariff_is_no_price_in_whatever_order_it_is_told(
+    operator: Operator, registry: Running
+) -> None:
+    at = somewhere()
+    station = await placed(operator, at)
+    await until_there(registry.http, at, station)
+    stays, first, last = (
+        tariff(operator, price, begins_s=-3600) for price in ("0.1", "0.2", "0.3")
+    )
+    gone = [one.model_copy(update={"id": uuid7(), "withdrawn": True}) for one in (first, last)]
+    async with registry.app.state.connections.begin(operator.id) as db:
+        for told in (stays, first, *gone, last):
+            await keep_tariff(db, told)
+
+    async def price() -> Any:
+        return (await nearby(registry.http, at))["items"][0]["price"]
+
+    assert (await eventually(price))["energy_price"] == "0.1"
 
 
 async def test_only_my_contract_is_the_operator_of_the_token(

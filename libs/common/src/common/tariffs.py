@@ -14,6 +14,7 @@ from sqlalchemy import Index, Numeric, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
+from common.clock import LATEST as NEVER
 from common.events import TariffChanged, TariffPrices
 
 
@@ -43,7 +44,10 @@ _PRICES: Final = tuple(name for name in TariffPrices.model_fields if name != "de
 _COLUMNS: Final = ("tariff_id", "operator_id", "name", "valid_from", *_PRICES)
 KEEP: Final = text(
     f"insert into tariff ({', '.join(_COLUMNS)}) "  # noqa: S608
-    f"values ({', '.join(f':{name}' for name in _COLUMNS)}) on conflict do nothing"
+    f"values ({', '.join(f':{name}' for name in _COLUMNS)}) "
+    # In whatever order it is told: what is withdrawn stays so.
+    "on conflict (tariff_id) do update "
+    "set valid_from = greatest(tariff.valid_from, excluded.valid_from)"
 )
 
 
@@ -52,4 +56,6 @@ async def keep_tariff(db: AsyncSession, event: TariffChanged) -> None:
     if event.prices is None or event.agreed_only:
         return
     told = event.model_dump(include=set(_COLUMNS)) | event.prices.model_dump(include=set(_PRICES))
+    if event.withdrawn:
+        told["valid_from"] = NEVER
     await db.execute(KEEP, told)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from billing import tables
+from billing import tables, tariffs
 from billing.places import check_places
 from common import outbox, paging, single
 from common.auth import Caller, Principal, scoped
@@ -175,11 +175,14 @@ async def _check(db: AsyncSession, operator_id: UUID, body: AgreementIn | Agreem
     await check_places(db, operator_id, body.places or ())
     if body.tariff_id is None:
         return
+    await tariffs.keep_valid(db, [body.tariff_id])
     tariff = await db.get(tables.Tariff, body.tariff_id)
     if tariff is None or tariff.operator_id != operator_id:
         raise TariffNotForAgreements(f"there is no tariff with the id {body.tariff_id}")
     if not tariff.agreed_only:
         raise TariffNotForAgreements("make a tariff with agreed_only true")
+    if tariff.withdrawn_at is not None:
+        raise TariffNotForAgreements(f"{tariff.name!r} has been withdrawn")
 
 
 def _refusing(name: str | None) -> AbstractContextManager[None]:

@@ -14,6 +14,7 @@ from billing import (
     privacy,
     readings,
     sessions,
+    tariff_withdrawal,
     tariffs,
     webhooks,
 )
@@ -46,6 +47,7 @@ class Beside:
 
 ROUTERS: Final[list[APIRouter]] = [
     tariffs.router,
+    tariff_withdrawal.router,
     agreements.router,
     discounts.router,
     price_events.router,

@@ -43,6 +43,7 @@ VALID: Final = (
         tables.Tariff.operator_id == bindparam("operator_id"),
         tables.Tariff.valid_from <= bindparam("at"),
         tables.Tariff.agreed_only.is_(False),
+        tables.Tariff.withdrawn_at.is_(None),
     )
     .order_by(tables.Tariff.valid_from.desc())
     .limit(1)
@@ -58,6 +59,7 @@ OF_SERIES: Final = (
         .where(NAMED.id == bindparam("tariff_id"), NAMED.operator_id == bindparam("operator_id"))
         .scalar_subquery(),
         tables.Tariff.valid_from <= bindparam("at"),
+        tables.Tariff.withdrawn_at.is_(None),
     )
     .order_by(tables.Tariff.valid_from.desc())
     .limit(1)
@@ -166,6 +168,7 @@ class TariffOut(BaseModel):
     valid_from: AwareDatetime
     agreed_only: bool
     created_at: AwareDatetime
+    withdrawn_at: AwareDatetime | None = Field(description="it never was valid")
 
 
 @router.post(
@@ -181,7 +184,7 @@ async def create_tariff(body: TariffIn, db: Db, caller: Caller) -> TariffOut:
     of its series.
     """
     operator_id = caller.tenant()
-    await db.execute(select(func.pg_advisory_xact_lock(_lock_key(operator_id))))
+    await lock(db, operator_id)
     series_id, begins = await _series(db, operator_id, body)
     if not body.agreed_only:
         await _check_strategies(db, operator_id, body.currency)
@@ -190,22 +193,26 @@ async def create_tariff(body: TariffIn, db: Db, caller: Caller) -> TariffOut:
         **body.columns(), operator_id=operator_id, series_id=series_id, valid_from=valid_from
     )
     tariff = (await db.scalars(new.returning(tables.Tariff))).one()
-    prices = TariffPrices.model_validate(tariff, from_attributes=True)
-    changed = TariffChanged(
-        operator_id=operator_id,
-        tariff_id=tariff.id,
-        name=tariff.name,
-        valid_from=valid_from,
-        agreed_only=tariff.agreed_only,
-        prices=prices,
-        lines=price_words.lines(costs.tariff_of(tariff)),
-    )
-    await outbox.emit(db, changed)
+    await tell(db, tariff)
     if not tariff.agreed_only:
         await _serve_waiting(
             db, tariff, min((one for one in begins if one > valid_from), default=None)
         )
     return TariffOut.model_validate(tariff)
+
+
+async def tell(db: AsyncSession, tariff: tables.Tariff) -> None:
+    changed = TariffChanged(
+        operator_id=tariff.operator_id,
+        tariff_id=tariff.id,
+        name=tariff.name,
+        valid_from=tariff.valid_from,
+        agreed_only=tariff.agreed_only,
+        prices=TariffPrices.model_validate(tariff, from_attributes=True),
+        lines=price_words.lines(costs.tariff_of(tariff)),
+        withdrawn=tariff.withdrawn_at is not None,
+    )
+    await outbox.emit(db, changed)
 
 
 async def _series(
@@ -215,7 +222,7 @@ async def _series(
     SeriesInOtherCurrency.
     """
     tariff = tables.Tariff
-    of_it = select(tariff).where(tariff.operator_id == operator_id)
+    of_it = select(tariff).where(tariff.operator_id == operator_id, tariff.withdrawn_at.is_(None))
     if body.series_id is not None:
         of_it = of_it.where(tariff.series_id == body.series_id, tariff.agreed_only)
     elif body.agreed_only:
@@ -302,6 +309,19 @@ async def get_tariff(tariff_id: UUID, db: Db) -> TariffOut:
     return TariffOut.model_validate(tariff)
 
 
+async def lock(db: AsyncSession, operator_id: UUID) -> None:
+    """Let nobody else set or withdraw one of the operator's, until the transaction ends."""
+    await db.execute(select(func.pg_advisory_xact_lock(_lock_key(operator_id))))
+
+
+async def keep_valid(db: AsyncSession, tariff_ids: Collection[UUID]) -> None:
+    """Let no version of their series be withdrawn until the transaction ends: they are named."""
+    tariff = tables.Tariff
+    series = select(NAMED.series_id).where(NAMED.id.in_(tariff_ids))
+    versions = select(tariff.id).where(tariff.series_id.in_(series)).order_by(tariff.id)
+    await db.execute(versions.with_for_update(read=True, of=tariff))
+
+
 def _lock_key(operator_id: UUID) -> Any:
     return func.hashtextextended(f"tariffs of {operator_id}", 0)
 
@@ -324,7 +344,11 @@ async def own_currency(db: AsyncSession, operator_id: UUID) -> str | None:
     tariff = tables.Tariff
     newest = (
         select(tariff.currency)
-        .where(tariff.operator_id == operator_id, tariff.agreed_only.is_(False))
+        .where(
+            tariff.operator_id == operator_id,
+            tariff.agreed_only.is_(False),
+            tariff.withdrawn_at.is_(None),
+        )
         .order_by(tariff.valid_from.desc())
         .limit(1)
     )

@@ -6,6 +6,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common import station_groups
+from common.clock import LATEST as NEVER
 from common.events import (
     AccountingStrategyChanged,
     AccountStandingChanged,
@@ -42,7 +43,7 @@ async def note_tariff(db: AsyncSession, event: TariffChanged) -> None:
     values = {
         "operator_id": event.operator_id,
         "tariff_id": event.tariff_id,
-        "valid_from": event.valid_from,
+        "valid_from": NEVER if event.withdrawn else event.valid_from,
         "told_at": event.occurred_at,
     }
     note = insert(Tariff).values(values)

@@ -34,7 +34,9 @@ class TariffPrices(Part):
 
 
 class TariffChanged(Event):
-    """An operator has a tariff from this moment on; before it none of its cards can charge."""
+    """An operator has a tariff from this moment on; before its first none of its cards can charge.
+    Told again when it is withdrawn: it will never be valid.
+    """
 
     subject = "csms.tariff.changed.v1"
 
@@ -46,6 +48,7 @@ class TariffChanged(Event):
         default=False, description="for agreements; not one of the operator's own"
     )
     lines: tuple[PriceLine, ...] = Field(default=(), description="(): told before it had them")
+    withdrawn: bool = False
 
 
 class AgreedPlace(Part):

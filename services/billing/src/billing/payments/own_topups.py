@@ -98,7 +98,9 @@ async def _account(db: AsyncSession, operator_id: UUID, user_id: UUID, body: MyT
     if body.account_id is None:
         currency, tariff = body.amount.currency, tables.Tariff
         sold_in = select(tariff.id).where(
-            tariff.operator_id == operator_id, tariff.currency == currency
+            tariff.operator_id == operator_id,
+            tariff.currency == currency,
+            tariff.withdrawn_at.is_(None),
         )
         if await db.scalar(sold_in.limit(1)) is None:
             raise CurrencyMismatch(f"nothing costs {currency} here")

@@ -114,7 +114,9 @@ OFFERS: Final = (
     .order_by(tables.Discount.id)
 )
 NEXT_VERSIONS: Final = select(tables.Tariff.series_id, tables.Tariff.valid_from).where(
-    tables.Tariff.operator_id == bindparam("operator"), tables.Tariff.valid_from > bindparam("at")
+    tables.Tariff.operator_id == bindparam("operator"),
+    tables.Tariff.valid_from > bindparam("at"),
+    tables.Tariff.withdrawn_at.is_(None),
 )
 
 
@@ -209,6 +211,7 @@ async def _know(db: AsyncSession, operator_id: UUID, at: datetime) -> Knowing:
     first = select(func.min(tables.Tariff.valid_from)).where(
         tables.Tariff.operator_id == operator_id,
         tables.Tariff.agreed_only.is_(False),
+        tables.Tariff.withdrawn_at.is_(None),
         tables.Tariff.valid_from > at,
     )
     soon = await db.scalar(first)

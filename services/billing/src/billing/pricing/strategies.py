@@ -48,7 +48,7 @@ TOLD: Final = ("operator_id", "version", "name", "active", "method")
 _VERSION: Final = aliased(tables.Tariff)
 SINCE: Final = (
     select(func.min(_VERSION.valid_from))
-    .where(_VERSION.series_id == tables.Tariff.series_id)
+    .where(_VERSION.series_id == tables.Tariff.series_id, _VERSION.withdrawn_at.is_(None))
     .scalar_subquery()
 )
 
@@ -312,6 +312,7 @@ async def _check_tariffs(
 ) -> Priced:
     """One that is named stands for its series: which version counts is decided each time."""
     wanted = {one.tariff_id for one in there if one.tariff_id is not None}
+    await tariffs.keep_valid(db, wanted)
     query = select(tables.Tariff, SINCE).where(
         tables.Tariff.operator_id == row.operator_id, tables.Tariff.id.in_(wanted)
     )
@@ -328,8 +329,12 @@ async def _check_tariffs(
             raise TariffInAnotherCurrency(f"{tariff.name!r} is in {tariff.currency}")
     zone = await _time_zone(db, row.operator_id)
     for one in there:
-        if one.tariff_id is not None and since[one.tariff_id] > _begins(one, zone):
-            raise TariffNotYetValid(f"{one.tariff_id} is valid from {since[one.tariff_id]}")
+        if one.tariff_id is None:
+            continue
+        if (first := since[one.tariff_id]) is None:
+            raise TariffNotForStrategies(f"{one.tariff_id} has been withdrawn")
+        if first > _begins(one, zone):
+            raise TariffNotYetValid(f"{one.tariff_id} is valid from {first}")
     return since
 
 

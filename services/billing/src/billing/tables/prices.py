@@ -20,7 +20,8 @@ from common.single import VersionedColumns
 
 
 class Tariff(Table):
-    """One immutable version; valid from its moment until the next one's of its series.
+    """One version; valid from its moment until the next one's of its series. It does not change,
+    but may be withdrawn before it is valid.
 
     An operator's own series prices whoever has nothing else. One that is agreed only is valid where
     a strategy or an agreement names it. With a definition the simple prices are the highest in it.
@@ -35,9 +36,15 @@ class Tariff(Table):
             "operator_id",
             "valid_from",
             unique=True,
-            postgresql_where=text("not agreed_only"),
+            postgresql_where=text("not agreed_only and withdrawn_at is null"),
         ),
-        Index(None, "series_id", "valid_from", unique=True),
+        Index(
+            None,
+            "series_id",
+            "valid_from",
+            unique=True,
+            postgresql_where=text("withdrawn_at is null"),
+        ),
     )
 
     id: Mapped[Key]
@@ -55,6 +62,7 @@ class Tariff(Table):
     valid_from: Mapped[datetime]
     agreed_only: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     created_at: Mapped[SetNow]
+    withdrawn_at: Mapped[datetime | None]
 
 
 class Agreement(VersionedColumns, Table):
