@@ -1,8 +1,7 @@
 """One running billing for all of its tests, and events as the gateway sends them."""
 
-import contextlib
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
@@ -11,9 +10,11 @@ import asyncpg
 import httpx
 import nats
 import pytest
-from stack import Issuer, Running, Servers, one_service
+from stack import WAIT_S, Issuer, Running, Servers, eventually, one_service
 
-from common import inbox
+from billing.ledger import prepaid
+from billing.signed import keeping
+from common import inbox, privacy
 from common.clock import now
 from common.events import (
     Event,
@@ -50,15 +51,28 @@ class Billing(Running):
         )
 
     async def told(self, kind: type[Event]) -> list[dict[str, Any]]:
-        """What was published of this operator, oldest first."""
+        """What was published of this operator, oldest first: all that is committed by now."""
+        await eventually(self._nothing_to_send)
         client = await nats.connect(self.nats_url)
-        source = await client.jetstream().subscribe(kind.subject, ordered_consumer=True)
+        stream = client.jetstream()
+        name = await stream.find_stream_name_by_subject(kind.subject)
+        state = (await stream.stream_info(name, kind.subject)).state
         found = []
-        with contextlib.suppress(TimeoutError):
-            while True:
-                found.append(json.loads((await source.next_msg(timeout=0.2)).data))
+        if state.subjects:
+            source = await stream.subscribe(kind.subject, ordered_consumer=True)
+            pending = 1
+            while pending:
+                message = await source.next_msg(timeout=WAIT_S)
+                pending = message.metadata.num_pending
+                found.append(json.loads(message.data))
         await client.close()
         return [body for body in found if body["operator_id"] == str(self.operator_id)]
+
+    async def _nothing_to_send(self) -> bool:
+        """Others' events may always be on their way. A row is gone once its event has arrived."""
+        mine = "dead_at is null and cast(body as jsonb)->>'operator_id' = $1"
+        waiting = await self.stored(f"select from outbox where {mine}", str(self.operator_id))
+        return not waiting
 
     async def stored(self, query: str, *values: Any) -> list[dict[str, Any]]:
         """Rows of any operator's, as the owner of the tables sees them."""
@@ -168,8 +182,23 @@ class Billing(Running):
         )
 
 
+NEVER_S = 86_400.0
+
+
 @pytest.fixture(scope="session")
-async def service(servers: Servers, issuer: Issuer) -> AsyncIterator[Running]:
+def no_sweeps() -> Iterator[None]:
+    """What the service looks for every half minute or hour it would do amid whichever test runs
+    then. Tests look by themselves.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prepaid, "EXPIRED_EVERY_S", NEVER_S)
+        patch.setattr(keeping, "LOOK_S", NEVER_S)
+        patch.setattr(privacy, "SWEEP_EVERY_S", NEVER_S)
+        yield
+
+
+@pytest.fixture(scope="session")
+async def service(no_sweeps: None, servers: Servers, issuer: Issuer) -> AsyncIterator[Running]:
     settings = {
         "running_cost_every_s": 0.3,
         "cost_clock_s": 0.3,
