@@ -99,11 +99,13 @@ order by min(p.id) filter (where p.purse = 'bonus') over (partition by j.id) nul
 HELD = """
 select coalesce(s.transaction_id, h.key) as key, h.account_id::text, h.amount,
     h.expires_at < now() as due
-from hold h left join session s on s.id = h.session_id where h.state = 'held'
+from hold h left join session s on s.id = h.session_id where h.state = 'held' order by h.expires_at
 """
 SESSIONS = """
 select s.transaction_id as key, s.state,
     exists (select from incident i where i.session_id = s.id and i.decided_at is null) as doubted,
+    coalesce((select d.verdict = 'void' from decision d where d.session_id = s.id
+        order by d.id desc limit 1), false) as void,
     array(select total_gross from record r where r.session_id = s.id order by r.id) as records
 from session s
 """
@@ -114,8 +116,9 @@ class Seen(NamedTuple):
 
     balances: dict[str, tuple[Decimal, Decimal, Decimal, str]]  # money, bonus, held, state
     journals: dict[str, Postings]  # in the order of booking
-    holds: dict[str, tuple[str, Decimal, bool]]  # of whom, how much, is it over
-    sessions: dict[str, tuple[str, bool, list[Decimal]]]  # state, doubted, its records' gross
+    holds: dict[str, tuple[str, Decimal, bool]]  # of whom, how much, is it over; the first first
+    # State, doubted, found void at last, its records' gross.
+    sessions: dict[str, tuple[str, bool, bool, list[Decimal]]]
 
 
 class World:
@@ -373,7 +376,7 @@ class World:
                 for row in await db.execute(text(HELD))
             }
             sessions = {
-                row.key: (row.state, row.doubted, row.records)
+                row.key: (row.state, row.doubted, row.void, row.records)
                 for row in await db.execute(text(SESSIONS))
             }
         return Seen(balances, dict(journals), held, sessions)
