@@ -180,10 +180,12 @@ async def test_each_user_has_a_quota_a_month_by_the_operators_clock(billing: Bil
 async def test_a_card_without_a_user_has_a_quota_of_its_own(billing: Billing) -> None:
     await active(billing, **FREE, quota=MONTH_KWH)
     card = uuid7()
-    session = await begun(billing, await found_by(billing, card_id=card), card_id=card)
+    at = now() + timedelta(minutes=1)  # of one month, whenever it is
+    found = await found_by(billing, at=at, card_id=card)
+    session = await begun(billing, found, card_id=card, started_at=at)
     await closed(billing, session, 30_000)
-    assert await found_by(billing, card_id=card) == ()
-    assert len(await found_by(billing, card_id=uuid7())) == 1
+    assert await found_by(billing, at=at, card_id=card) == ()
+    assert len(await found_by(billing, at=at, card_id=uuid7())) == 1
 
 
 async def test_a_quota_of_each_session_is_there_for_each(billing: Billing) -> None:
