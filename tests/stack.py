@@ -20,16 +20,18 @@ import uvicorn
 from fastapi import FastAPI
 from joserfc import jwt
 from joserfc.jwk import KeySet, OKPKey
+from nats.js.errors import NotFoundError
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from common import auth, ids, migrate
+from common import auth, bus, ids, migrate
 from common.events import Event
 from common.run import KEEP_ALIVE_S
 from local_stack.servers import Nats, Postgres, free_port
 
-WAIT_S = 10.0
+# Of what takes a tenth of a second. A loaded machine may stop a process for seconds on end.
+WAIT_S = 30.0
 
 
 async def eventually(check: Callable[[], Awaitable[Any]], timeout_s: float = WAIT_S) -> Any:
@@ -41,6 +43,30 @@ async def eventually(check: Callable[[], Awaitable[Any]], timeout_s: float = WAI
             return value
         assert time.monotonic() < deadline, f"still {value!r} after {timeout_s} s"
         await asyncio.sleep(0.03)
+
+
+async def published(nats_url: str, subject: str) -> list[bytes]:
+    """All that was published of a subject until now, oldest first, however long reading it takes.
+
+    What the outbox still holds is not: ask by eventually.
+    """
+    client = await nats.connect(nats_url)
+    try:
+        stream, name = client.jetstream(), bus.stream_of(subject)
+        try:
+            last = (await stream.get_last_msg(name, subject)).seq or 0
+        except NotFoundError:
+            return []
+        found: list[bytes] = []
+        number = 0
+        reading = await stream.subscribe(subject, stream=name, ordered_consumer=True)
+        while number < last:
+            message = await reading.next_msg(timeout=WAIT_S)
+            number = message.metadata.sequence.stream
+            found.append(message.data)
+        return found
+    finally:
+        await client.close()
 
 
 class Servers:

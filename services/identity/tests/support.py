@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-from sqlalchemy import select
+from sqlalchemy import select, text
 from stack import Running, eventually
 
 from common.database import PLATFORM
@@ -16,6 +16,8 @@ BOSS = "boss@platform.example"
 BOSS_PASSWORD = "correct horse battery"
 ALL = ("users:read", "users:write", "cards:read", "cards:write", "authorizations:read")
 PROBLEM = "urn:openlade:problem:"
+# What a gateway waits for a decision is a test of its own; the machine may be busy.
+ANSWERED_S = 30.0
 
 
 def problem(response: httpx.Response, status: int, name: str) -> None:
@@ -56,3 +58,14 @@ async def told_strategy(
             return found
 
     return str(await eventually(known))
+
+
+async def nothing_queued(identity: Running) -> None:
+    """Wait until no note and no event of identity's waits to be sent."""
+    queued = text("select (select count(*) from change_note) + (select count(*) from outbox)")
+
+    async def idle() -> bool:
+        async with identity.app.state.connections.begin(PLATFORM) as db:
+            return int(await db.scalar(queued) or 0) == 0
+
+    await eventually(idle)

@@ -17,7 +17,7 @@ from common.events import TariffChanged
 from identity.consumers import note_tariff
 from identity.tables import Tariff
 
-from .support import ALL, made, new_operator
+from .support import ALL, ANSWERED_S, made, new_operator
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ async def gateway(identity: Running) -> AsyncIterator[Client]:
 
 async def ask(gateway: Client, operator: UUID, id_token: str) -> AuthorizeAnswer:
     question = AuthorizeQuestion(operator_id=operator, station_id="CP-1", id_token=id_token)
-    reply = await bus.ask(gateway, authorize.SUBJECT, question, authorize.TIMEOUT_S)
+    reply = await bus.ask(gateway, authorize.SUBJECT, question, ANSWERED_S)
     return AuthorizeAnswer.model_validate_json(reply)
 
 

@@ -5,10 +5,9 @@ import json
 from typing import Any
 from uuid import UUID, uuid4
 
-import nats
 import pytest
 from sqlalchemy import text
-from stack import Running, eventually
+from stack import Running, eventually, published
 
 from common.events import CardChanged, Event, OperatorChanged, UserChanged
 
@@ -16,20 +15,20 @@ from .support import ALL, made, new_operator, problem
 
 
 async def events(identity: Running, kind: type[Event], key: str, value: object) -> list[Any]:
-    """The events of one entity so far, in the order of the stream."""
-    client = await nats.connect(identity.nats_url)
-    puller = await client.jetstream().subscribe(kind.subject, ordered_consumer=True)
-    found = []
-    try:
-        while True:
-            message = await puller.next_msg(timeout=0.3)
-            event = kind.model_validate_json(message.data)
-            if getattr(event, key) == value:
-                found.append(event)
-    except nats.errors.TimeoutError:
-        return found
-    finally:
-        await client.close()
+    """The events of one entity so far, in the order of the stream: fewer until the relay ran."""
+    bodies = await published(identity.nats_url, kind.subject)
+    found = [kind.model_validate_json(body) for body in bodies]
+    return [event for event in found if getattr(event, key) == value]
+
+
+async def told(identity: Running, kind: type[Event], key: str, value: object, count: int) -> Any:
+    """The events of one entity, once there are so many."""
+
+    async def all_there() -> list[Any]:
+        found = await events(identity, kind, key, value)
+        return found if len(found) >= count else []
+
+    return await eventually(all_there)
 
 
 async def test_an_operator_is_made_changed_and_told_of(identity: Running) -> None:
@@ -44,11 +43,8 @@ async def test_an_operator_is_made_changed_and_told_of(identity: Running) -> Non
         read = await client.get(path)
         assert (read.headers["etag"], read.json()) == ('"2"', changed.json())
 
-    async def told() -> list[Any]:
-        found = await events(identity, OperatorChanged, "operator_id", UUID(operator["id"]))
-        return found if len(found) == 2 else []
-
-    assert [(e.version, e.time_zone) for e in await eventually(told)] == [
+    found = await told(identity, OperatorChanged, "operator_id", UUID(operator["id"]), 2)
+    assert [(e.version, e.time_zone) for e in found] == [
         (1, "Europe/Berlin"),
         (2, "Europe/Vienna"),
     ]
@@ -101,13 +97,10 @@ async def test_a_user_and_a_card_are_made_changed_and_told_of(
         again = await client.patch(path, json={"active": True}, headers={"If-Match": '"2"'})
         assert again.json() == card | {"version": 3}
 
-    async def told() -> list[Any]:
-        found = await events(identity, CardChanged, "card_id", UUID(card["id"]))
-        return found if len(found) == 3 else []
-
-    states = [(e.version, e.active, e.uid) for e in await eventually(told)]
+    found = await told(identity, CardChanged, "card_id", UUID(card["id"]), 3)
+    states = [(e.version, e.active, e.uid) for e in found]
     assert states == [(1, True, "04A2B3C4"), (2, False, "04A2B3C4"), (3, True, "04A2B3C4")]
-    people = await events(identity, UserChanged, "user_id", UUID(user["id"]))
+    people = await told(identity, UserChanged, "user_id", UUID(user["id"]), 1)
     assert [(e.version, e.name, e.operator_id) for e in people] == [(1, "Ada", operator)]
 
 

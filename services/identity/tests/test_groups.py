@@ -13,7 +13,7 @@ from common import authorize, bus
 from common.authorize import AuthorizeAnswer, AuthorizeQuestion
 from common.events import CardChanged
 
-from .support import ALL, made, problem
+from .support import ALL, ANSWERED_S, made, problem
 from .test_entities import events
 
 
@@ -26,7 +26,7 @@ async def gateway(identity: Running) -> AsyncIterator[Client]:
 
 async def ask(gateway: Client, operator: UUID, id_token: str) -> AuthorizeAnswer:
     question = AuthorizeQuestion(operator_id=operator, station_id="CP-1", id_token=id_token)
-    reply = await bus.ask(gateway, authorize.SUBJECT, question, authorize.TIMEOUT_S)
+    reply = await bus.ask(gateway, authorize.SUBJECT, question, ANSWERED_S)
     return AuthorizeAnswer.model_validate_json(reply)
 
 

@@ -196,7 +196,7 @@ async def test_a_server_that_hangs_or_is_away_stops_nobody(
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     async with server:
-        await asyncio.wait_for(send_all(quiet, way(port)), 5)
+        await asyncio.wait_for(send_all(quiet, way(port)), 25)  # of two it would be 40
     await as_if_later(quiet, first, timedelta(minutes=2))
     await send_all(quiet, way(port))  # nobody listens there now
     for to, tries in ((first, 2), (second, 1)):

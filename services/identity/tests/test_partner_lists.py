@@ -6,9 +6,8 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-import nats
 from sqlalchemy import text
-from stack import Running, eventually
+from stack import Running, eventually, published
 
 from common.clock import now
 from common.database import PLATFORM
@@ -39,19 +38,14 @@ async def shown(client: httpx.AsyncClient, **wanted: Any) -> dict[str, Any]:
 
 async def told(identity: Running, operator: UUID) -> list[tuple[str, bool, int]]:
     """Each card of each import so far, in the order of their uids."""
-    client = await nats.connect(identity.nats_url)
-    puller = await client.jetstream().subscribe(CardsImported.subject, ordered_consumer=True)
-    found = []
-    try:
-        while True:
-            message = await puller.next_msg(timeout=0.3)
-            event = CardsImported.model_validate_json(message.data)
-            if event.operator_id == operator:
-                found += [(card.uid, card.active, card.version) for card in event.cards]
-    except nats.errors.TimeoutError:
-        return sorted(found)
-    finally:
-        await client.close()
+    bodies = await published(identity.nats_url, CardsImported.subject)
+    events = [CardsImported.model_validate_json(body) for body in bodies]
+    return sorted(
+        (card.uid, card.active, card.version)
+        for event in events
+        if event.operator_id == operator
+        for card in event.cards
+    )
 
 
 async def count(identity: Running, query: str, **values: Any) -> int:

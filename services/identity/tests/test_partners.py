@@ -14,8 +14,8 @@ from common.database import PLATFORM
 from common.events import PartnerChanged
 from identity.tables import Card, Partner
 
-from .support import made, new_operator, problem
-from .test_entities import events
+from .support import ANSWERED_S, made, new_operator, problem
+from .test_entities import told
 
 STAFF = ("partners:read", "partners:write", "cards:read", "cards:write")
 MATCH = {"If-Match": "*"}
@@ -29,7 +29,7 @@ async def asked(identity: Running, operator: UUID, uid: str) -> AuthorizeAnswer:
     client = await nats.connect(identity.nats_url)
     try:
         question = AuthorizeQuestion(operator_id=operator, station_id="CP-1", id_token=uid)
-        reply = await bus.ask(client, authorize.SUBJECT, question, 5)
+        reply = await bus.ask(client, authorize.SUBJECT, question, ANSWERED_S)
     finally:
         await client.close()
     return AuthorizeAnswer.model_validate_json(reply)
@@ -53,8 +53,8 @@ async def test_a_partner_is_made_changed_listed_and_told(identity: Running, oper
         assert (await staff.get("/v1/partners", params={"active": True})).json()["items"] == []
         found = (await staff.get("/v1/partners", params={"mode": "list"})).json()["items"]
         assert [one["id"] for one in found] == [row["id"]]
-    told = await events(identity, PartnerChanged, "partner_id", UUID(row["id"]))
-    assert [(one.version, one.active) for one in told] == [(1, True), (2, False)]
+    events = await told(identity, PartnerChanged, "partner_id", UUID(row["id"]), 2)
+    assert [(one.version, one.active) for one in events] == [(1, True), (2, False)]
 
 
 async def test_real_time_needs_an_endpoint_and_a_secret_that_is_shown_once_and_sealed(

@@ -19,11 +19,12 @@ from common.authorize import AuthorizeAnswer, AuthorizeQuestion
 from common.breaker import FAILURES_MAX
 from common.clock import now
 from common.events import CardChanged, TariffChanged
+from identity.partners import real_time
 from identity.partners.real_time import AT_ONCE_MAX, LIMIT_S
 
 from .partnership import as_partner
-from .support import ALL, made, new_operator, problem
-from .test_entities import events
+from .support import ALL, ANSWERED_S, made, new_operator, problem
+from .test_entities import told
 
 MATCH = {"If-Match": "*"}
 STAFF = (*ALL, "partners:read", "partners:write", "access-rules:read", "access-rules:write")
@@ -43,7 +44,7 @@ class Scene:
             operator_id=self.operator, station_id="CP-1", evse_id=2, id_token=uid
         )
         # How long it takes is a test of its own; the machine may be busy.
-        reply = await bus.ask(self.gateway, authorize.SUBJECT, question, 10)
+        reply = await bus.ask(self.gateway, authorize.SUBJECT, question, ANSWERED_S)
         return AuthorizeAnswer.model_validate_json(reply)
 
     async def change(self, **values: Any) -> None:
@@ -58,7 +59,9 @@ class Scene:
 
 
 @pytest.fixture
-async def scene(identity: Running) -> AsyncIterator[Scene]:
+async def scene(identity: Running, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
+    # An endpoint that means to answer has the time; where it hangs, the test sets the limit back.
+    monkeypatch.setattr(real_time, "LIMIT_S", ANSWERED_S - 1)
     operator = await new_operator(identity)
     gateway = await nats.connect(identity.nats_url)
     tariff = TariffChanged(
@@ -90,11 +93,11 @@ async def test_an_unknown_token_is_asked_about_and_becomes_a_card(scene: Scene) 
     assert first.holder.partner_id == scene.partner
     (headers, body), asked = scene.endpoint.raw[0], scene.endpoint.asked[0]
     assert signing.is_signed(scene.secret, body, headers)
-    assert abs(int(headers["openlade-timestamp"]) - time.time()) < 10
+    assert abs(int(headers["openlade-timestamp"]) - time.time()) < ANSWERED_S
     named = {name: asked[name] for name in ("id_token", "station_id", "evse_id", "trial")}
     assert named == {"id_token": "cam0001", "station_id": "CP-1", "evse_id": 2, "trial": False}
-    told = await events(scene.identity, CardChanged, "card_id", first.card_id)
-    assert [(one.partner_id, one.active) for one in told] == [(scene.partner, True)]
+    made_of_it = await told(scene.identity, CardChanged, "card_id", first.card_id, 1)
+    assert [(one.partner_id, one.active) for one in made_of_it] == [(scene.partner, True)]
     # It is the same card the next time, and asked about again.
     assert (await scene.tap("CAM0001")).card_id == first.card_id
     assert len(scene.endpoint.asked) == 2
@@ -185,9 +188,14 @@ async def test_a_lie_is_no_answer_and_the_fallback_decides(scene: Scene, lie: st
     assert (await scene.tap("CAM6")).status == "Invalid"
 
 
-async def test_an_endpoint_that_hangs_costs_a_driver_1500_ms_and_then_nobody(scene: Scene) -> None:
+async def test_an_endpoint_that_hangs_costs_a_driver_1500_ms_and_then_nobody(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert LIMIT_S < authorize.TIMEOUT_S, "the gateway waits for it"
+    monkeypatch.setattr(real_time, "LIMIT_S", LIMIT_S)
+
     async def hanging(asked: dict[str, Any]) -> bytes:
-        await asyncio.sleep(20)
+        await asyncio.sleep(2 * ANSWERED_S)
         return http({"id": asked["id"], "status": "Accepted"})
 
     scene.endpoint.answer = hanging
@@ -197,7 +205,8 @@ async def test_an_endpoint_that_hangs_costs_a_driver_1500_ms_and_then_nobody(sce
         begun = time.monotonic()
         answer = await scene.tap("CAM8")
         took.append(time.monotonic() - begun)
-    assert LIMIT_S <= min(took) < authorize.TIMEOUT_S
+    # Above it is what a busy machine adds; without the limit it would be the whole minute.
+    assert LIMIT_S <= min(took) < 3 * LIMIT_S
     assert answer.status == "Accepted"
     assert "did not answer within 1.5 s" in answer.why
     assert answer.card_id is not None
@@ -205,17 +214,20 @@ async def test_an_endpoint_that_hangs_costs_a_driver_1500_ms_and_then_nobody(sce
     begun = time.monotonic()
     crowd = await asyncio.gather(*(scene.tap("CAM8") for _ in range(40)))
     assert {one.status for one in crowd} == {"Accepted"}
-    assert time.monotonic() - begun < 10 * LIMIT_S
-    assert len(scene.endpoint.asked) <= 3 + AT_ONCE_MAX
+    assert time.monotonic() - begun < 20 * LIMIT_S  # one after the other it would be 40
+    # Those that were asked before enough had failed: as one fails, another may take its place.
+    assert len(scene.endpoint.asked) <= 3 + AT_ONCE_MAX + FAILURES_MAX - 3
     assert 3 + AT_ONCE_MAX > FAILURES_MAX
-    begun = time.monotonic()
+    before = len(scene.endpoint.asked)
     assert "not asked for half a minute" in (await scene.tap("CAM8")).why
-    assert time.monotonic() - begun < LIMIT_S
+    assert len(scene.endpoint.asked) == before
 
 
 async def test_a_slow_partner_does_not_hold_up_the_cards_of_others(scene: Scene) -> None:
+    others_served = asyncio.Event()
+
     async def slow(asked: dict[str, Any]) -> bytes:
-        await asyncio.sleep(1)
+        await others_served.wait()
         return http({"id": asked["id"], "status": "Accepted"})
 
     scene.endpoint.answer = slow
@@ -223,10 +235,14 @@ async def test_a_slow_partner_does_not_hold_up_the_cards_of_others(scene: Scene)
     async with scene.identity.as_(scene.operator, *STAFF) as staff:
         await made(staff, "/v1/cards", uid="MINE")
     slow_ones = [asyncio.create_task(scene.tap(f"CAM9{n}")) for n in range(60)]
-    await asyncio.sleep(0.2)
-    begun = time.monotonic()
+
+    async def all_there_may_be_at_once() -> bool:
+        return len(scene.endpoint.asked) == AT_ONCE_MAX
+
+    await eventually(all_there_may_be_at_once)
     assert (await scene.tap("MINE")).status == "Accepted"
-    assert time.monotonic() - begun < LIMIT_S
+    assert sum(not one.done() for one in slow_ones) >= AT_ONCE_MAX, "they are asked still"
+    others_served.set()
     assert {one.status for one in await asyncio.gather(*slow_ones)} == {"Accepted"}
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+from collections import defaultdict
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -179,20 +180,20 @@ async def test_nobody_learns_from_the_answer_or_its_time_who_is_registered(
 ) -> None:
     known, stranger = mailbox(), mailbox()
     await registered(identity, open_to_all, postbox, known)
-    answers, took = set(), {}
-    for email in (known, stranger):
-        tries = []
-        for _ in range(3):
-            started = time.perf_counter()
-            answer = await register(identity, open_to_all, email)
-            tries.append(time.perf_counter() - started)
-            answers.add((answer.status_code, answer.text))
-        took[email] = min(tries)
+    answers, tries, hashing = set(), defaultdict(list), []
+    # In turns: a machine that is busy for a while is so for each of them, and for the hash.
+    for email in (known, stranger) * 4:
+        started = time.perf_counter()
+        answer = await register(identity, open_to_all, email)
+        tries[email].append(time.perf_counter() - started)
+        answers.add((answer.status_code, answer.text))
+        started = time.perf_counter()
+        await identity.app.state.hasher.hash(PASSWORD)
+        hashing.append(time.perf_counter() - started)
+    took = {email: min(found) for email, found in tries.items()}
+    hashed_s = min(*hashing, 0.25)
     assert answers == {(202, '{"valid_s":86400}')}
-    # Both are hashed and padded; the machine may be busy.
-    started = time.perf_counter()
-    await identity.app.state.hasher.hash(PASSWORD)
-    hashed_s = min(time.perf_counter() - started, 0.25)
+    # Both are hashed and padded.
     assert min(took.values()) > asking.ANSWERED_AFTER_S + 0.5 * hashed_s, took
     assert max(took.values()) < 3 * min(took.values()), took
     told = await postbox.next_to(known, 4)

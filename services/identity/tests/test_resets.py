@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import defaultdict
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -82,20 +83,19 @@ async def test_nobody_learns_from_the_answer_or_its_time_who_has_a_login(
 ) -> None:
     known = await make_login(identity, operator, email=mailbox())
     off = await make_login(identity, operator, email=mailbox(), active=False)
-    answers, took = set(), {}
-    for email in (known["email"], off["email"], mailbox()):
-        tries = []
-        for _ in range(3):
-            started = time.perf_counter()
-            answer = await ask(identity, email)
-            tries.append(time.perf_counter() - started)
-            answers.add((answer.status_code, answer.text))
-        took[email] = min(tries)
+    answers, tries = set(), defaultdict(list)
+    # In turns: a machine that is busy for a while is so for each of them.
+    for email in (known["email"], off["email"], mailbox()) * 5:
+        started = time.perf_counter()
+        answer = await ask(identity, email)
+        tries[email].append(time.perf_counter() - started)
+        answers.add((answer.status_code, answer.text))
+    took = {email: min(found) for email, found in tries.items()}
     assert answers == {(202, '{"valid_s":3600}')}
     # Without the padding those without a mail take some milliseconds; the machine may be busy.
     assert min(took.values()) >= asking.ANSWERED_AFTER_S
     assert max(took.values()) < 3 * min(took.values()), took
-    await postbox.next_to(known["email"], 3)
+    await postbox.next_to(known["email"], 5)
     assert await mails_to(identity, off["email"]) == 0
 
 

@@ -83,7 +83,7 @@ async def test_a_login_becomes_a_token_that_the_published_keys_verify(
     assert decoded.header["kid"] != "test"  # a key that no service has fetched yet signs nothing
     claims = decoded.claims
     issued_at = claims["iat"]
-    assert abs(issued_at - time.time()) < 5
+    assert abs(issued_at - time.time()) < 60
     assert claims == {
         "iss": ISSUER,
         "sub": login["id"],

@@ -21,7 +21,7 @@ from common.events import (
     StrategyPlace,
 )
 from common.ids import uuid7
-from services.identity.tests.support import ALL, made, new_operator
+from services.identity.tests.support import ALL, ANSWERED_S, made, new_operator
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ class Untariffed:
         question = AuthorizeQuestion(
             operator_id=self.operator, station_id=station or self.station, id_token=id_token
         )
-        reply = await bus.ask(self.gateway, authorize.SUBJECT, question, authorize.TIMEOUT_S)
+        reply = await bus.ask(self.gateway, authorize.SUBJECT, question, ANSWERED_S)
         answer = AuthorizeAnswer.model_validate_json(reply)
         return answer.status, answer.why
 

@@ -6,11 +6,9 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-import nats
 import pytest
-from nats.js.api import ConsumerConfig, DeliverPolicy
 from sqlalchemy import select
-from stack import Issuer, Running, Servers, one_service
+from stack import Issuer, Running, Servers, one_service, published
 
 from common.database import PLATFORM
 from common.events import Event
@@ -60,20 +58,8 @@ class Operator:
 
     async def told(self, kind: type[Event]) -> list[dict[str, Any]]:
         """What was published of this operator, oldest first."""
-        client = await nats.connect(self.registry.nats_url)
-        found = []
-        config = ConsumerConfig(deliver_policy=DeliverPolicy.ALL)
-        stream = client.jetstream()
-        inbox = await stream.subscribe(kind.subject, ordered_consumer=True, config=config)
-        pending = ((await inbox.consumer_info()).num_pending or 0) + inbox.pending_msgs
-        while pending:
-            message = await inbox.next_msg(timeout=2)
-            body = json.loads(message.data)
-            if body["operator_id"] == str(self.id):
-                found.append(body)
-            pending = message.metadata.num_pending
-        await client.close()
-        return found
+        bodies = map(json.loads, await published(self.registry.nats_url, kind.subject))
+        return [body for body in bodies if body["operator_id"] == str(self.id)]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from openpyxl import Workbook
 from stack import Running, eventually
 
 from common import credentials
-from common.events import LocationChanged, StationChanged, StationCredentialSet
+from common.events import Event, LocationChanged, StationChanged, StationCredentialSet
 from common.exports import XLSX
 from registry.station_imports.columns import ALIASES
 
@@ -116,10 +116,9 @@ async def test_a_file_is_shown_done_and_the_second_time_changes_nothing(
     told = await eventually(lambda: all_told(operator, 2))
     [changed] = [event for event in told if event["station_id"] == one]
     assert [evse["connectors"] for evse in changed["evses"]] == [1, 2]
-    assert len(await operator.told(LocationChanged)) == 1
-    hashes = {
-        c["station_id"]: c["password_hash"] for c in await operator.told(StationCredentialSet)
-    }
+    assert len(await eventually(lambda: operator.told(LocationChanged))) == 1
+    passwords = await eventually(lambda: all_told(operator, 2, StationCredentialSet))
+    hashes = {one["station_id"]: one["password_hash"] for one in passwords}
     assert credentials.matches(answer[0]["password"], hashes[one])
     assert credentials.matches(answer[1]["password"], hashes[two])
 
@@ -130,8 +129,8 @@ async def test_a_file_is_shown_done_and_the_second_time_changes_nothing(
     assert len(await operator.told(StationChanged)) == 2
 
 
-async def all_told(operator: Operator, count: int) -> Any:
-    found = await operator.told(StationChanged)
+async def all_told(operator: Operator, count: int, kind: type[Event] = StationChanged) -> Any:
+    found = await operator.told(kind)
     return found if len(found) == count else None
 
 
