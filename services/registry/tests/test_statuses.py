@@ -5,6 +5,7 @@ from uuid import UUID
 
 from stack import eventually
 
+from common.bus import EVENTS_STREAM
 from common.clock import now
 from common.events import (
     BootReport,
@@ -56,6 +57,13 @@ async def handled(operator: Operator, *events: Event) -> None:
         return (await operator.status(marker))["boot"]
 
     await eventually(seen)
+    stream = operator.registry.app.state.parts.stream
+
+    async def nothing_comes_again() -> bool:  # as what met another transaction does, a second later
+        known = await stream.consumer_info(EVENTS_STREAM, "registry")
+        return bool(known.num_pending == known.num_ack_pending == 0)
+
+    await eventually(nothing_comes_again)
 
 
 def connection(

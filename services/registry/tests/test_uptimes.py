@@ -109,14 +109,14 @@ async def test_news_late_and_twice_in_any_order_give_the_same_month(operator: Op
 
 async def test_a_dead_gateways_station_is_offline_since_the_last_beat(operator: Operator) -> None:
     station_id, replica = await operator.station(), uuid7()
-    # Minutes: the beginning of a month may be in between, and then it is another one's.
     opened, last_beat = now() - timedelta(minutes=3), now() - timedelta(minutes=2)
     await handled(
         operator,
         connection(operator, station_id, 1, connected=True, replica=replica, at=opened),
         GatewayBeat(replica=replica, occurred_at=last_beat),
     )
-    month = f"{opened.astimezone(ZoneInfo('Europe/Berlin')):%Y-%m}"
+    # A month may begin between the two, or since: the downtime begins in that of the last beat.
+    month = f"{last_beat.astimezone(ZoneInfo('Europe/Berlin')):%Y-%m}"
     params = {"month": month}
     answer = await operator.http.get(f"/v1/stations/{station_id}/uptime", params=params)
     [down] = answer.json()["downtimes"]
