@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 import pytest
+from stack import eventually
 
 from common.tasks import Tasks
 
@@ -44,7 +45,11 @@ async def test_a_loop_that_fails_is_started_again(
 
     with caplog.at_level(logging.WARNING):
         tasks.forever(failing, "a loop")
-        await asyncio.sleep(0.2)
+
+        async def thrice() -> bool:
+            return runs >= 3
+
+        await eventually(thrice)
     assert runs == 3
     assert "a loop stopped (ValueError: once more)" in caplog.text
     await tasks.stop()
@@ -57,6 +62,9 @@ async def test_a_task_that_fails_is_logged(caplog: pytest.LogCaptureFixture) -> 
         raise ValueError("nobody waits for me")
 
     tasks.spawn(failing(), "lonely")
-    await asyncio.sleep(0.01)
-    assert "task lonely failed" in caplog.text
+
+    async def logged() -> bool:
+        return "task lonely failed" in caplog.text
+
+    await eventually(logged)
     await tasks.stop()
