@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from gateway_wire import OPERATOR, Gateway, Wire
-from stack import eventually
+from stack import WAIT_S, eventually
 from websockets.asyncio.client import ClientConnection
 
 SCOPES = (
@@ -25,7 +25,7 @@ class Station(Wire):
     async def called(self, answer: dict[str, Any] | str) -> Called:
         """The next call, answered so; a text is the code of a CALLERROR."""
         while True:
-            frame = json.loads(await asyncio.wait_for(self.socket.recv(), 10))
+            frame = json.loads(await asyncio.wait_for(self.socket.recv(), WAIT_S))
             if frame[0] == 2:
                 break
         if isinstance(answer, str):

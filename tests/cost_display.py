@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 from gateway_wire import Wire
-from stack import eventually
+from stack import WAIT_S, eventually
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
@@ -28,7 +28,7 @@ class Display(Wire):
         message_id = message_id or uuid4().hex
         self.answers[message_id] = asyncio.get_running_loop().create_future()
         await self.socket.send(json.dumps([2, message_id, action, payload]))
-        return await asyncio.wait_for(self.answers[message_id], 10)
+        return await asyncio.wait_for(self.answers[message_id], WAIT_S)
 
     async def read(self) -> None:
         while True:

@@ -27,7 +27,9 @@ from local_stack.servers import Nats, free_port
 
 OPERATOR = uuid4()
 PASSWORD = credentials.new_secret()
-BEAT_S = 0.5
+# Three missed and a replica is taken for dead: no shorter than a busy machine may stop it, or its
+# database, for.
+BEAT_S = 2.0
 
 
 class Replica:
@@ -66,7 +68,7 @@ class Replica:
         async def there() -> bool:
             return await self.readiness() == 200
 
-        await eventually(there, 40)
+        await eventually(there, 120)
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import nats
 import pytest
 from sqlalchemy import select, text
-from stack import Issuer, Running, Servers, eventually, one_service
+from stack import WAIT_S, Issuer, Running, Servers, eventually, one_service
 from websockets.asyncio.client import ClientConnection, connect
 
 from common import bus, credentials
@@ -174,7 +174,7 @@ class Wire:
         message_id = message_id or f"m{self._count}"
         await self.socket.send(json.dumps([2, message_id, action, payload]))
         while True:
-            frame = json.loads(await asyncio.wait_for(self.socket.recv(), 10))
+            frame = json.loads(await asyncio.wait_for(self.socket.recv(), WAIT_S))
             if frame[0] in (3, 4) and frame[1] == message_id:
                 return frame[2] if frame[0] == 3 else frame[2:4]
 
@@ -231,7 +231,7 @@ async def accepted(
     async with gateway.service.as_(operator, "commands:write") as api:
         sent = await api.post(f"/v1/stations/{station}/commands", json=command)
     assert sent.status_code == 202, sent.text
-    call = json.loads(await asyncio.wait_for(socket.recv(), 5))
+    call = json.loads(await asyncio.wait_for(socket.recv(), WAIT_S))
     await socket.send(json.dumps([3, call[1], {"status": "Accepted"}]))
     return call[3]
 

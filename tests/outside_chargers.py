@@ -23,8 +23,8 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
 NODE_CHARGER = Path(__file__).parent / "third_party"
-ANSWER_S = 10
-NPM_S = 60
+ANSWER_S = 20
+NPM_S = 180
 # npm's codes for a registry that it cannot reach; a lock that does not fit is another code.
 UNREACHABLE = {
     "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "EHOSTUNREACH", "ENETUNREACH", "ENOTCACHED",
@@ -121,7 +121,7 @@ async def record_of_transaction(suite: Suite, station_id: str, transaction_id: s
         records = await suite.records(station_id=station_id)
         return [record for record in records if record["transaction_id"] == transaction_id]
 
-    (record,) = await eventually(closed, 20)
+    (record,) = await eventually(closed)
     return record
 
 

@@ -26,7 +26,8 @@ from local_stack.servers import Nats, Postgres, free_port
 
 ADMIN = "admin@openlade.localhost"
 PASSWORD = "correct-horse-battery"
-READY_S = 90.0  # five processes that start at once, beside another worker's tests
+READY_S = 180.0  # five processes that start at once, beside another worker's tests
+STOP_S = 60.0  # a service takes a second or two
 
 TOKEN_KEPT_S = 300  # it is good for three times that
 
@@ -160,7 +161,7 @@ class Suite:
         async def found() -> Any:
             return await self.records(session_id=session_id)
 
-        items: list[dict[str, Any]] = await eventually(found, 20)
+        items: list[dict[str, Any]] = await eventually(found)
         assert len(items) == 1
         return items[0]
 
@@ -171,11 +172,13 @@ class Suite:
     def stop(self) -> None:
         for process in self.processes.values():
             process.terminate()
-        for process in self.processes.values():
-            process.wait(20)
-        self.nats.stop()
-        self.postgres.stop()
-        self.mails.stop()
+        try:
+            for process in self.processes.values():
+                process.wait(STOP_S)
+        finally:
+            self.nats.stop()
+            self.postgres.stop()
+            self.mails.stop()
 
 
 # The unprivileged user that runs Postgres passes through these folders.

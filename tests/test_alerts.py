@@ -48,7 +48,7 @@ async def test_a_charger_that_drops_is_told_and_its_return_as_well() -> None:
                     return items if items and items[0]["state"] == state else None
 
                 async with charger(suite, 0) as one:
-                    await one.wait_ready(10)
+                    await one.wait_ready()
                 [alert] = await eventually(lambda: in_state("open"), WITHIN_S)
                 assert (alert["station_id"], alert["kind"]) == (station, "offline")
 
@@ -60,15 +60,15 @@ async def test_a_charger_that_drops_is_told_and_its_return_as_well() -> None:
                 done = await staff.post(path, json={"note": "on my way"})
                 assert done.json()["state"] == "acknowledged"
                 async with charger(suite, 0) as one:
-                    await one.wait_ready(10)
+                    await one.wait_ready()
                     [alert] = await eventually(lambda: in_state("resolved"), WITHIN_S)
 
                     async def told_again() -> Any:
                         return len(letters(suite)) == len(endpoint.asked) == 2
 
                     await eventually(told_again, WITHIN_S)
+                    gone, back = letters(suite)  # before it goes once more, and is told of
                 secret = made.json()["webhook_secret"].encode()
-            gone, back = letters(suite)
             assert gone["Subject"] == f"Kritisch: {station} offline"
             assert back["Subject"] == f"Kritisch: {station} offline behoben"
             for headers_, body in endpoint.raw:

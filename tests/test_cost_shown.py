@@ -14,6 +14,12 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
+# The answer of a station of 1.6 to what its display can do, once it is stored.
+WHAT_IT_SHOWS = """
+select count(*) from csms_gateway.station join csms_gateway.variable using (station_id)
+where station_id = $1 and shows_cost and component = '' and variable = 'Language' and value = 'en'
+"""
+
 
 def reading(value: int, context: str, at: str) -> list[dict[str, Any]]:
     return [{"timestamp": at, "sampledValue": [{"value": value, "context": context}]}]
@@ -80,7 +86,7 @@ async def test_TC_I_01_and_02_running_and_final_cost_are_shown(
             answer = await shown()
             return bool(answer.get("totalCost") == so_far)
 
-        await eventually(running, 20)
+        await eventually(running)
         answer = await wire.event(
             "Ended",
             seq_no + 1,
@@ -151,10 +157,9 @@ async def test_a_display_of_1_6_shows_price_running_and_final_cost(suite: Suite)
         await display.boot("of the display")
 
         async def asked() -> bool:
-            return "GetConfiguration" in [action for action, _ in display.heard]
+            return await suite.count(WHAT_IT_SHOWS, station["id"]) == 1
 
         await eventually(asked)
-        await asyncio.sleep(0.5)  # until its answer is stored
         await display.send("Authorize", {"idTag": card})
         told = {
             "idToken": card,

@@ -41,7 +41,7 @@ async def test_a_person_is_told_everything_and_then_forgotten(suite: Suite) -> N
         user = await staff.made("/v1/users", name="Ada Lovelace", email="ada@example.org")
         card = await staff.made("/v1/cards", uid=UID, user_id=user["id"], label="Ada's")
         async with charger(suite, 2) as one:
-            await one.wait_ready(10)
+            await one.wait_ready()
             result = await one.charge(1, UID, energy_wh=7_000, duration_s=900, backdate=True)
             await one.drain()
         assert result.status == "Accepted"
@@ -49,7 +49,7 @@ async def test_a_person_is_told_everything_and_then_forgotten(suite: Suite) -> N
         async def priced() -> Any:
             return [r for r in await suite.records() if r["card_id"] == card["id"]]
 
-        (record,) = await eventually(priced, 20)
+        (record,) = await eventually(priced)
 
         async def logged() -> Any:
             query = "select count(*) from csms_gateway.message where strpos(frame, $1) > 0"

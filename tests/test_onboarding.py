@@ -65,7 +65,7 @@ async def test_a_charger_that_nobody_knew_charges_within_a_minute(
             return [one for one in items if one["id"] == station]
 
         # 2. Staff see it call in.
-        (pending,) = await eventually(waits, 20)
+        (pending,) = await eventually(waits)
         assert (pending["vendor"], pending["model"]) == ("OpenLade", f"Fleet {ocpp}")
         # 3. They adopt it. It is given its password where it waits, and comes back with it.
         adopt = {"name": "Level 1, right", "operator_id": suite.demo["operator_id"]}
@@ -83,7 +83,7 @@ async def test_a_charger_that_nobody_knew_charges_within_a_minute(
     async def priced() -> Any:
         return await suite.records(station_id=station)
 
-    (record,) = await eventually(priced, 20)
+    (record,) = await eventually(priced)
     assert record["energy_wh"] == 100
     status = await suite.get("registry", f"stations/{station}/status")
     assert status["boot"]["model"] == f"Fleet {ocpp}"

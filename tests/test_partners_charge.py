@@ -61,7 +61,7 @@ async def test_a_partners_card_charges_where_and_for_what_was_agreed(
         assert why == f"The rule “{uid}” allows other places or times."
         assert (await tried(here))["status"] == "Accepted"
     async with charger(suite, 1, ocpp=ocpp) as one:
-        await one.wait_ready(10)
+        await one.wait_ready()
         result = await one.charge(1, uid, energy_wh=10_000, duration_s=3600, backdate=True)
         await one.drain()
     assert result.status == "Accepted"
@@ -69,7 +69,7 @@ async def test_a_partners_card_charges_where_and_for_what_was_agreed(
     async def priced() -> Any:
         return await suite.records(partner_id=partner)
 
-    (record,) = await eventually(priced, 20)
+    (record,) = await eventually(priced)
     assert record["agreement_id"] == agreement["id"]
     assert record["total_gross"]["amount"] == "2.00"
     assert record["holder"]["partner_id"] == partner

@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
 import httpx
-from gateway_wire import EVSE, stamp
-from stack import eventually
+from gateway_wire import EVSE
+from stack import WAIT_S, eventually
 from suite import Suite
 from test_cost_shown import connected, reading
 from websockets.asyncio.client import ClientConnection
@@ -22,20 +23,22 @@ class Station:
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
         self.stops: list[str] = []  # transactions that were to be stopped
+        # When the session ends by its clock, an hour after it began, however long this takes.
+        self.ends_at: datetime | None = None
 
     async def call(self, action: str, payload: dict[str, Any]) -> Any:
         message_id = uuid4().hex
         await self.socket.send(json.dumps([2, message_id, action, payload]))
         while True:
-            frame = await self._frame(10)
+            frame = await self._frame(WAIT_S)
             if frame[0] in (3, 4) and frame[1] == message_id:
                 return frame[2]
 
     async def stopped(self) -> list[str]:
         """Once it was told to."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_S):
             while not self.stops:
-                await self._frame(20)
+                await self._frame(WAIT_S)
         return self.stops
 
     async def _frame(self, timeout_s: float) -> Any:
@@ -56,14 +59,16 @@ class Station:
     async def event(self, kind: str, seq_no: int, transaction: str, wh: int, **more: Any) -> Any:
         context = {"Started": "Transaction.Begin", "Ended": "Transaction.End"}
         ago_s = {0: 3600, 1: 900}.get(seq_no, 0)
-        at = stamp(ago_s)
+        self.ends_at = self.ends_at or datetime.now(UTC)
+        at = self.ends_at - timedelta(seconds=ago_s)
         payload = {
             "eventType": kind,
-            "timestamp": at,
+            "timestamp": at.isoformat(),
             "seqNo": seq_no,
-            "offline": ago_s > 0,
+            # What is told late was kept: its time counts, and the clock is not thought wrong.
+            "offline": datetime.now(UTC) - at > timedelta(seconds=30),
             "transactionInfo": {"transactionId": transaction} | more.pop("info", {}),
-            "meterValue": reading(wh, context.get(kind, "Sample.Periodic"), at),
+            "meterValue": reading(wh, context.get(kind, "Sample.Periodic"), at.isoformat()),
         }
         return await self.call("TransactionEvent", payload | more)
 
@@ -110,11 +115,11 @@ async def test_a_prepaid_driver_is_refused_topped_up_and_stopped_when_it_is_used
                 await asyncio.sleep(0.5)  # the gateway remembers an answer for a moment
                 return await station.authorize(uid) == status
 
-            await eventually(lambda: answered("NoCredit"), 20)
+            await eventually(lambda: answered("NoCredit"))
             top_up = {"way": "cash", "account_id": (await account())["id"], "receipt": "17"}
             amount = {"amount": "10.00", "currency": "EUR"}
             await made(api, f"{billing}/topups", **top_up, amount=amount, reason="at the desk")
-            await eventually(lambda: answered("Accepted"), 20)
+            await eventually(lambda: answered("Accepted"))
             token = {"idToken": uid, "type": "ISO14443"}
             begin = {"triggerReason": "Authorized", "idToken": token, "evse": EVSE}
             answer = await station.event("Started", 0, transaction, 5_000, **begin)
@@ -123,7 +128,7 @@ async def test_a_prepaid_driver_is_refused_topped_up_and_stopped_when_it_is_used
             async def held() -> bool:
                 return bool((await account())["held"]["amount"] == "5.00")
 
-            await eventually(held, 20)
+            await eventually(held)
             periodic = {"triggerReason": "MeterValuePeriodic"}
             # 9.31 for 19 kWh, 0.35 and 0.45: more than 10.00 before long.
             await station.event("Updated", 1, transaction, 24_000, **periodic)
@@ -139,8 +144,8 @@ async def test_a_prepaid_driver_is_refused_topped_up_and_stopped_when_it_is_used
                 found = await account()
                 return found if Decimal(found["held"]["amount"]) == 0 else None
 
-            after = await eventually(settled, 20)
+            after = await eventually(settled)
             # 20 kWh at 0.49, an hour at 0.01 a minute, 0.35: 10.75.
             assert record["total_gross"]["amount"] == "10.75"
             assert after["balance"]["amount"] == "-0.75"
-            await eventually(lambda: answered("NoCredit"), 20)
+            await eventually(lambda: answered("NoCredit"))

@@ -19,7 +19,7 @@ DEFAULT_PORTS = {
     "csms-gateway": 8001, "registry": 8002, "identity": 8003, "billing": 8004, "reporting": 8005,
     "ocpp": 9000,
 }  # fmt: skip
-UP_S = 90
+UP_S = 240  # a tenth of it, if nothing else is to be done
 
 
 def session() -> list[tuple[str, list[str]]]:
@@ -60,6 +60,7 @@ async def run_and_read(
     return process, process.stdout
 
 
+@pytest.mark.timeout(900)
 async def test_the_first_screen_of_the_readme_does_what_it_shows(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -80,7 +81,7 @@ async def test_the_first_screen_of_the_readme_does_what_it_shows(
         await follow(commands[1:], environment)
     finally:
         os.killpg(stack.pid, signal.SIGINT)
-        await asyncio.wait_for(stack.wait(), 30)
+        await asyncio.wait_for(stack.wait(), 120)
 
 
 async def follow(commands: list[tuple[str, list[str]]], environment: dict[str, str]) -> None:

@@ -198,7 +198,7 @@ class Whole:
         async def priced() -> bool:
             return len((await self.send("billing", "GET", "records"))["items"]) == 2
 
-        await eventually(priced, 20)
+        await eventually(priced)
         await self._doubted()
         await self.seed(SEED, passkey=str(uuid7()), delivery=str(uuid7()), **self.ids)
 
@@ -314,7 +314,7 @@ class Whole:
         async def raised() -> bool:
             return len((await self.send("registry", "GET", "alerts"))["items"]) == 2
 
-        await eventually(raised, 20)
+        await eventually(raised)
 
     async def station(self, number: int, station: str) -> None:
         """With a location, a session and everything that hangs on a station."""
@@ -333,7 +333,7 @@ class Whole:
 
         await eventually(known)
         async with Charger(self.suite.urls["ocpp"], station, made["password"]) as charger:
-            await charger.wait_ready(10)
+            await charger.wait_ready()
             result = await charger.charge(1, UID, energy_wh=5_000, duration_s=600, backdate=True)
             await charger.drain()
             command = {"type": "clear_cache"}
@@ -383,7 +383,7 @@ class Whole:
             await asyncio.sleep(0.7)
             return before == last
 
-        await eventually(still, 30)
+        await eventually(still, 60)
         return last
 
     async def paths(self, route: Route, about: str | None = None) -> list[str]:

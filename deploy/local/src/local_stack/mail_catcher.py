@@ -7,7 +7,7 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 
-from local_stack.servers import free_port
+from local_stack.servers import START_TIMEOUT_S, free_port
 
 
 class MailCatcher:
@@ -16,7 +16,9 @@ class MailCatcher:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._count = 0
-        self._controller = Controller(self, hostname="127.0.0.1", port=free_port())
+        self._controller = Controller(
+            self, hostname="127.0.0.1", port=free_port(), ready_timeout=START_TIMEOUT_S
+        )
 
     @property
     def url(self) -> str:
