@@ -106,7 +106,7 @@ def servers() -> Iterator[Servers]:
     yield servers
     servers.postgres.stop()
     servers.nats.stop()
-    shutil.rmtree(home)
+    shutil.rmtree(home, ignore_errors=True)  # the watcher removes what is written meanwhile
 
 
 @asynccontextmanager

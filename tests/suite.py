@@ -187,7 +187,7 @@ PASSABLE = 0o755
 
 @asynccontextmanager
 async def running_suite(**settings: str) -> AsyncIterator[Suite]:
-    with tempfile.TemporaryDirectory(prefix="csms-suite-") as folder:
+    with tempfile.TemporaryDirectory(prefix="csms-suite-", ignore_cleanup_errors=True) as folder:
         suite = Suite(Path(folder), **settings)
         aftermath.perishable(suite.home)
         os.chmod(folder, PASSABLE)  # noqa: PTH101
