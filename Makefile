@@ -35,8 +35,11 @@ charger: .venv/ready ## one simulated charger charges once: make charger TAG=04A
 test: .venv/ready ## run every test, WORKERS (2) at a time on servers of their own
 	@$(PY) -m pytest -n $(WORKERS)
 
-fuzz: .venv/ready ## whatever a charger sends or answers, a request says, a ledger is told: at length
-	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-200} $(PY) -m pytest services/csms-gateway/tests/test_fuzz.py tests/test_openapi_fuzz.py services/billing/tests/test_ledger_state.py
+FUZZED := services/csms-gateway/tests/test_fuzz.py tests/test_openapi_fuzz.py services/billing/tests/test_ledger_state.py
+fuzz: export FUZZ_EXAMPLES ?= 200
+fuzz: .venv/ready ## chargers, requests and the ledger at length, then every property with new examples
+	@$(PY) -m pytest $(FUZZED)
+	@$(PY) -m pytest -n $(WORKERS) -m hypothesis $(addprefix --ignore=,$(FUZZED))
 
 lint: .venv/ready ## ruff and mypy --strict
 	@.venv/bin/ruff check .
