@@ -1,13 +1,18 @@
 """OCPP 2.1: sessions that a reboot interrupts and the station takes up again."""
 
+import asyncio
+import json
 from typing import Any
 
 import pytest
 from gateway_commands import ACCEPTED, V21, Staffed, staffed
-from gateway_wire import EVSE, Gateway, kinds
+from gateway_wire import EVSE, Gateway, kinds, stamp
 from stack import eventually
 
 from common.events import BootsReported, SessionEnded
+from csms_gateway import transaction_limits
+from csms_gateway.charger import Charger
+from csms_gateway.commands.records import deliver_soon
 from csms_gateway.tables import InstalledChargingProfile
 
 TX = {"transaction": "tx-1"}
@@ -99,6 +104,32 @@ async def test_E17_FR_15_a_session_that_a_power_cut_interrupted_goes_on_by_its_p
         else:
             assert await staff.asked() == ("SetChargingProfile", profile)
         await ended(gateway, staff, 2)
+
+
+async def test_K15_FR_17_what_follows_from_an_event_is_sent_after_its_answer(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the answer takes: a station would refuse a profile that comes before it."""
+    held = gateway.service.app.state.beside
+
+    async def slowly(charger: Charger, *_: Any) -> dict[str, Any]:
+        deliver_soon(held.gateway, charger)  # as the sweep does, at any moment
+        await asyncio.sleep(0.5)
+        return {}
+
+    async with staffed(gateway, V21) as staff:
+        profile = await limited(staff)
+        with monkeypatch.context() as patched:
+            patched.setattr(transaction_limits, "to_tell", slowly)
+            info = {"transactionId": "tx-1", "chargingState": "Charging"}
+            event = {
+                "eventType": "Updated", "timestamp": stamp(), "triggerReason": "TxResumed",
+                "seqNo": 1, "transactionInfo": info,
+            }  # fmt: skip
+            await staff.wire.socket.send(json.dumps([2, "resumed", "TransactionEvent", event]))
+            answer = json.loads(await asyncio.wait_for(staff.wire.socket.recv(), 10))
+        assert answer == [3, "resumed", {}]
+        assert await staff.asked() == ("SetChargingProfile", profile)
 
 
 async def test_E17_a_dynamic_profile_comes_again_with_its_last_limits(gateway: Gateway) -> None:

@@ -10,17 +10,15 @@ import orjson
 from common.clock import now
 from common.ids import uuid7
 from csms_gateway.charger import Charger
-from csms_gateway.commands.records import deliver_soon
+from csms_gateway.commands.records import BY, deliver_soon
 
-BY: Final = "csms-gateway"
 QUEUE: Final = """
 insert into command (
     id, operator_id, station_id, idempotency_key, type, parameters, requested_by, requested_at,
     deadline_at
 ) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 """
-# After the answer to the charger's own call, which is on its way by then: stations refuse a profile
-# that comes before it (2.0.1, K15.FR.17).
+# Whoever has asked may note first what it is for.
 SOON_S: Final = 0.1
 
 
@@ -30,7 +28,9 @@ async def queue(
     parameters: dict[str, Any],
     deadline_s: float,
 ) -> UUID:
-    """Return when it is stored; it is sent soon after."""
+    """Return when it is stored; it is sent soon after, behind the answer to the charger's own call
+    that it follows from: stations refuse a profile that comes before it (2.0.1, K15.FR.17).
+    """
     at: datetime = now()
     command_id = uuid7()
     await charger.gateway.pool.execute(

@@ -7,7 +7,7 @@ lost notice delays it to the next sweep and a station that is away gets it when 
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import asyncpg
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+BY: Final = "csms-gateway"  # who has asked for a command, when nobody did
+
 SWEEP_S = 5.0
 FINISH_RETRY_S = 1.0
 
@@ -39,7 +41,7 @@ where id = (
     and exists (select from connection where station_id = $1 and generation = $3)
     order by id limit 1 for update skip locked
 )
-returning id, station_id, type, parameters, secrets
+returning id, station_id, type, parameters, secrets, requested_by
 """
 ASKS_FOR_START = """
 update command set start_id_token = $2, start_evse_id = $3, remote_start_id = $4 where id = $1
@@ -93,6 +95,10 @@ async def _deliver(charger: Charger) -> None:
             )
         ):
             await _tell(gateway, row, "sent")
+            if row["requested_by"] == BY:
+                # It may follow from what the charger is saying, and stations refuse a profile that
+                # comes before the answer to that (2.0.1, K15.FR.17).
+                await charger.answered()
             sent: list[dict[str, Any]] = []
             state, result = await _carried_out(charger, row, sent)
             parts = (result, sent, orjson.loads(row["parameters"]))
