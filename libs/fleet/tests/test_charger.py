@@ -1,5 +1,6 @@
 import asyncio
 import random
+import time
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -11,7 +12,7 @@ from websockets.http11 import Request, Response
 
 from fleet import Charger, NotReady, Vehicle
 
-from .fake_csms import FakeCsms
+from .fake_csms import LONGEST_S, FakeCsms
 
 
 async def test_a_whole_session_while_simulated_time_runs(csms: FakeCsms, charger: Charger) -> None:
@@ -57,7 +58,7 @@ async def test_a_backdated_hour_takes_no_time_and_ends_now(
         await charger.wait_ready()
         result = await charger.charge(1, "04A2B3C4", energy_wh=11_000, backdate=True)
     now = datetime.now(UTC)
-    assert now - began < timedelta(seconds=2)
+    assert now - began < timedelta(minutes=1)
     assert began - timedelta(seconds=1) <= result.ended_at <= now
     assert timedelta(hours=1) < result.ended_at - result.started_at < timedelta(hours=1, minutes=1)
     assert result.energy_wh == 11_000
@@ -99,7 +100,8 @@ async def test_a_retry_has_a_new_message_id_and_the_same_payload(
 ) -> None:
     # Silences are waited for, so two; whatever else is asked has the same time to be answered in.
     times = {"fails": 4, "silences": 2}[plan]
-    charger = Charger(csms.url, "DEMO-1", delay_s=0.01, call_timeout_s=1.5)
+    timeout_s = {"fails": 30, "silences": 2.5}[plan]
+    charger = Charger(csms.url, "DEMO-1", delay_s=0.01, call_timeout_s=timeout_s)
     getattr(csms, plan)[action] = times
     async with charger:
         await charger.wait_ready()
@@ -120,7 +122,7 @@ async def test_every_session_arrives_once_through_a_bad_connection(csms: FakeCsm
         csms.url,
         "DEMO-1",
         delay_s=0.005,
-        call_timeout_s=0.05,
+        call_timeout_s=0.5,  # enough for an answer on a busy machine, or none would ever come
         reconnect_min_s=0.005,
         reconnect_max_s=0.02,
         allow_offline=True,
@@ -172,19 +174,21 @@ async def test_a_session_of_an_offline_charger_is_delivered_later_with_its_own_t
         await charger.wait_ready()
         await charger.go_offline()
         await charger.plug_in(1, Vehicle())
+        began = [charger.clock()]
         assert await charger.tap(1, "04A2B3C4") == "Accepted"
-        began_at = charger.clock()
+        began.append(charger.clock())
         await asyncio.sleep(0.3)
+        ended = [charger.clock()]
         await charger.unplug(1)
-        ended_at = charger.clock()
+        ended.append(charger.clock())
         assert csms.sent("StartTransaction", "Authorize") == []
         await asyncio.sleep(0.4)
         await charger.go_online()
         await charger.drain()
     start, stop = csms.payloads("StartTransaction")[0], csms.payloads("StopTransaction")[0]
-    leeway = timedelta(minutes=3)  # 150 ms
-    assert abs(datetime.fromisoformat(start["timestamp"]) - began_at) < leeway
-    assert abs(datetime.fromisoformat(stop["timestamp"]) - ended_at) < leeway
+    for message, (earliest, latest) in ((start, began), (stop, ended)):
+        at = datetime.fromisoformat(message["timestamp"])  # in whole milliseconds
+        assert earliest - timedelta(milliseconds=1) <= at <= latest
     assert stop["reason"] == "EVDisconnected"
     assert stop["transactionId"] == 1
     assert len(csms.payloads("MeterValues")) >= 4
@@ -244,15 +248,23 @@ async def test_after_the_server_drops_it_a_charger_reports_status_and_does_not_b
 
 async def test_a_charger_is_silent_until_its_boot_is_accepted(csms: FakeCsms) -> None:
     csms.boots = ["Pending"]
-    async with Charger(csms.url, "DEMO-1", allow_offline=True) as charger:
+    csms.boot_again_s = 300
+    told = asyncio.Event()
+
+    def say(line: str) -> None:
+        if "the server says Pending" in line:
+            told.set()
+
+    async with Charger(csms.url, "DEMO-1", allow_offline=True, on_event=say) as charger:
         await charger.plug_in(1, Vehicle())
         assert await charger.tap(1, "04A2B3C4") == "Accepted"
+        await asyncio.wait_for(told.wait(), LONGEST_S)
         with pytest.raises(NotReady, match="Pending"):
             await charger.wait_ready(0.3)
         assert [frame.action for frame in csms.frames] == ["BootNotification"]
         trigger = call.TriggerMessage(requested_message="BootNotification")
         assert (await csms.command(trigger)).status == "Accepted"
-        await charger.wait_ready(0.5)  # without the rest of the second it was told to wait
+        await charger.wait_ready()  # without the rest of the time it was told to wait
         await charger.drain()
     assert len(csms.sent("BootNotification")) == 2
     assert len(csms.sent("StartTransaction")) == 1
@@ -285,10 +297,11 @@ async def test_a_tag_refused_at_the_start_stops_the_transaction(
     csms.started["LATEBAD"] = "ConcurrentTx"
     async with charger:
         await charger.wait_ready()
-        result = await charger.charge(1, "LATEBAD", energy_wh=5_000, backdate=backdate)
+        # More than it could take before the answer is there, 14 s of ours.
+        result = await charger.charge(1, "LATEBAD", energy_wh=50_000, backdate=backdate)
     assert (result.status, result.transaction_id) == ("ConcurrentTx", 1)
     assert csms.payloads("StopTransaction")[0]["reason"] == "DeAuthorized"
-    assert result.energy_wh < 5_000
+    assert result.energy_wh < 50_000
 
 
 async def test_the_same_card_again_stops_whatever_its_case(
@@ -334,19 +347,25 @@ async def test_it_logs_in_with_basic_authentication_and_an_encoded_station_id(
 
 
 async def test_a_server_that_refuses_is_named_and_asked_ever_less_often() -> None:
-    asked = []
+    asked_s: list[float] = []
+    often = asyncio.Event()
 
     def refuse(_socket: object, request: Request) -> Response:
-        asked.append(request)
+        asked_s.append(time.monotonic())
+        if len(asked_s) == 5:
+            often.set()
         return Response(401, "Unauthorized", request.headers.__class__())
 
     lines: list[str] = []
     async with serve(lambda _socket: asyncio.sleep(0), "127.0.0.1", 0, process_request=refuse) as s:
         url = f"ws://127.0.0.1:{next(iter(s.sockets)).getsockname()[1]}/ocpp"
         async with Charger(url, "X", reconnect_min_s=0.05, on_event=lines.append) as charger:
+            await asyncio.wait_for(often.wait(), LONGEST_S)
             with pytest.raises(NotReady, match="HTTP 401"):
-                await charger.wait_ready(0.7)
-    assert 3 <= len(asked) <= 6
+                await charger.wait_ready(0.1)
+    gaps_s = [later - one for one, later in pairwise(asked_s)]
+    # Doubling, with half of it left to chance; nobody can be late so that they are shorter.
+    assert all(gap_s >= 0.05 * 2**n / 2 for n, gap_s in enumerate(gaps_s)), gaps_s
     assert lines == ["X: the server refuses the connection: HTTP 401"]
 
 

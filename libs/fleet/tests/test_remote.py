@@ -6,7 +6,7 @@ from ocpp.v16 import call  # type: ignore[import-untyped, unused-ignore]
 
 from fleet import Charger, Vehicle
 
-from .fake_csms import FakeCsms
+from .fake_csms import LONGEST_S, FakeCsms
 
 
 async def test_a_remote_start_and_stop_are_obeyed(csms: FakeCsms, charger: Charger) -> None:
@@ -47,14 +47,22 @@ async def test_a_remote_start_asks_first_if_so_configured(csms: FakeCsms, charge
 async def test_a_remote_start_without_a_car_waits_for_one_and_not_for_ever(
     csms: FakeCsms, charger: Charger
 ) -> None:
+    async def waits(simulated_s: int) -> None:
+        key = call.ChangeConfiguration(key="ConnectionTimeOut", value=str(simulated_s))
+        assert (await csms.command(key)).status == "Accepted"
+
     async with charger:
         await charger.wait_ready()
+        await waits(86_400)  # over a minute of ours, which the car does not need
         await csms.command(call.RemoteStartTransaction(id_tag="APP1"))
         await charger.plug_in(1, Vehicle())
         await csms.until("StartTransaction")
         await charger.unplug(1)
+        await charger.drain()
+        told = len(csms.statuses(1))
+        await waits(60)
         await csms.command(call.RemoteStartTransaction(id_tag="APP2"))
-        await asyncio.sleep(0.2)  # two simulated minutes
+        await csms.heard(lambda: csms.statuses(1)[told:] == ["Preparing", "Available"])
         await charger.plug_in(1, Vehicle())
         await charger.drain()
     assert len(csms.sent("StartTransaction")) == 1
@@ -155,7 +163,7 @@ async def test_a_command_is_answered_while_an_own_call_waits(
         csms.silences["Authorize"] = 1
         tap = asyncio.ensure_future(charger.tap(1, "04A2B3C4"))
         await csms.until("Authorize")
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(10):  # of the thirty seconds that its own may take
             assert (await csms.command(call.ClearCache())).status == "Accepted"
         assert not tap.done()
         tap.cancel()
@@ -179,7 +187,7 @@ async def test_malformed_frames_of_the_server_are_counted_and_refused(
         peer.route_message = keep
         for raw in ("{", "[2]", "17", '[9,"a",{}]', '[2,"m1","Reset",{}]', '[2,"m2","../x",{}]'):
             await peer._connection.send(raw)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(LONGEST_S):
             await both.wait()
         assert charger.online
     assert [(answer[1], answer[2]) for answer in answers] == [

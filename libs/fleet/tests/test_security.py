@@ -15,7 +15,7 @@ from fleet import Charger, Faults, NotReady
 from fleet.certificates import hash_data
 
 from .authority import Root, new_key
-from .fake_csms import FakeCsms
+from .fake_csms import LONGEST_S, FakeCsms
 
 CALL_1, CALL_2 = ocpp.v16.call, ocpp.v201.call
 
@@ -75,9 +75,12 @@ async def test_profile_2_trusts_the_given_root_and_no_other(tls_csms: FakeCsms, 
         await charger.wait_ready()
         assert charger.security_profile == 2
         assert authorization(tls_csms) == "DEMO-3:a-long-password-1"
+    failed = asyncio.Event()
+    options["on_event"] = lambda _: failed.set()  # its connection does, and nothing else happens
     async with charger_of(tls_csms, authorities=Root().pem, **options) as charger:
+        await asyncio.wait_for(failed.wait(), LONGEST_S)
         with pytest.raises(NotReady, match="CERTIFICATE_VERIFY_FAILED"):
-            await charger.wait_ready(0.5)
+            await charger.wait_ready(0.1)
 
 
 async def test_profile_3_shows_a_certificate_and_is_refused_without(

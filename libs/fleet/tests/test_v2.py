@@ -1,7 +1,7 @@
 """Chargers of OCPP 2.0.1 and 2.1; the other end validates every frame by the official schemas."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -65,8 +65,9 @@ async def test_E12_an_offline_session_is_marked_and_delivered_with_its_own_times
         await charger.wait_ready()
         await charger.go_offline()
         await charger.plug_in(1, Vehicle())
+        earliest = charger.clock()
         assert await charger.tap(1, "04A2B3C4") == "Accepted"
-        began_at = charger.clock()
+        latest = charger.clock()
         await asyncio.sleep(0.3)
         await charger.unplug(1)
         await charger.go_online()
@@ -75,7 +76,7 @@ async def test_E12_an_offline_session_is_marked_and_delivered_with_its_own_times
     assert all(event["offline"] for event in events)
     assert events[-1]["transactionInfo"]["stoppedReason"] == "EVDisconnected"
     started_at = datetime.fromisoformat(events[0]["timestamp"])
-    assert abs(started_at - began_at) < timedelta(minutes=1)
+    assert earliest - timedelta(milliseconds=1) <= started_at <= latest  # whole milliseconds
     assert len(csms.sent("BootNotification")) == 1
 
 
@@ -189,7 +190,8 @@ async def test_a_slow_reader_answers_late_and_loses_nothing(csms: FakeCsms) -> N
         began = asyncio.get_running_loop().time()
         result = await charger.charge(1, "CARD", energy_wh=500, backdate=True)
         assert asyncio.get_running_loop().time() - began > 0.05 * len(csms.events())
+        ended_by = charger.clock()
     assert isinstance(result, ChargeResult) and result.energy_wh == 500
     times = [datetime.fromisoformat(event["timestamp"]) for event in csms.events()]
     assert all(earlier <= later for earlier, later in pairwise(times))
-    assert times[-1] <= datetime.now(UTC) + timedelta(hours=1)
+    assert times[-1] <= ended_by

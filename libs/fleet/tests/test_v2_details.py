@@ -9,7 +9,7 @@ from websockets.asyncio.server import ServerConnection
 
 from fleet import Charger, Vehicle
 
-from .fake_csms import FakeCsms
+from .fake_csms import LONGEST_S, FakeCsms
 from .second import CALLS, TOKEN, charger_of
 
 HEARTBEAT = {
@@ -49,7 +49,7 @@ async def test_F06_FR_15_and_FR_16_a_charger_that_is_done_is_idle(
     told = await csms.until("LogStatusNotification", 2)
     assert [one["status"] for one in told] == ["Uploading", "UploadFailure"]
     trigger = call.TriggerMessage(requested_message="LogStatusNotification")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LONGEST_S):
         while told[-1] != {"status": "Idle"}:  # the answer to the last word may be on its way
             assert (await csms.command(trigger)).status == "Accepted"
             told = await csms.until("LogStatusNotification", len(told) + 1)
