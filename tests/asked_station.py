@@ -84,5 +84,5 @@ class Station(Wire):
 @asynccontextmanager
 async def station(gateway: Gateway, protocol: str) -> AsyncIterator[Station]:
     station_id = await gateway.add_station()
-    async with gateway.connect(station_id, subprotocols=[protocol]) as socket:
+    async with gateway.connected(station_id, protocol) as socket:
         yield Station(gateway, station_id, socket)

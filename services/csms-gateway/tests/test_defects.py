@@ -116,8 +116,9 @@ async def test_a_command_in_flight_keeps_nothing_of_the_charger_s_own_waiting(
         async with gateway.service.as_(OPERATOR, "commands:write") as api:
             await api.post(f"/v1/stations/{station}/commands", json={"type": "reset"})
         call = json.loads(await asyncio.wait_for(socket.recv(), 5))
-        transaction = await asyncio.wait_for(start(wire, version), 2)
-        await asyncio.wait_for(stop(wire, version, transaction), 2)
+        # Our own is not answered before, so whatever waited for it would wait in vain.
+        transaction = await start(wire, version)
+        await stop(wire, version, transaction)
         await socket.send(json.dumps([3, call[1], {"status": "Accepted"}]))
 
         async def accepted() -> bool:

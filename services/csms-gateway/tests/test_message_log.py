@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql
 from stack import Issuer, Servers, eventually
 
 from common import paging
+from csms_gateway import message_log
 from csms_gateway.messages import Sought
 
 BOOT = {"chargePointVendor": "Acme", "chargePointModel": "One"}
@@ -294,8 +295,10 @@ async def test_the_log_is_exported_whole(gateway: Gateway) -> None:
 
 
 async def test_a_flood_fills_its_station_s_day_and_nobody_else_s(
-    servers: Servers, issuer: Issuer
+    servers: Servers, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    at = datetime.now(UTC)
+    monkeypatch.setattr(message_log, "now", lambda: at)  # no day ends meanwhile
     async with running_gateway(servers, issuer, message_log_rows_max=20) as gateway:
         flooding, quiet = await gateway.add_station(), await gateway.add_station()
         async with gateway.connect(flooding) as socket, gateway.connect(quiet) as other:

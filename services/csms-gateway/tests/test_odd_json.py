@@ -28,7 +28,7 @@ async def test_J_4_2_null_is_as_good_as_an_empty_payload(gateway: Gateway, versi
         answer = json.loads(await asyncio.wait_for(socket.recv(), 5))
         assert (answer[0], answer[1]) == (3, "1")
         asking = asyncio.ensure_future(
-            staff.command({"ocpp": {"action": "ClearCache", "payload": {}}}, wait_s=3)
+            staff.command({"ocpp": {"action": "ClearCache", "payload": {}}}, wait_s=10)
         )
         call = json.loads(await asyncio.wait_for(socket.recv(), 5))
         await socket.send(json.dumps([3, call[1], None]))

@@ -303,7 +303,7 @@ async def test_a_connection_below_a_profile_raised_by_staff_is_closed(gateway: G
     async with gateway.connect(station) as socket:
         await boots(socket, "ocpp1.6")
         await patch(gateway, station, security_profile=2)
-        await asyncio.wait_for(socket.wait_closed(), 10)
+        await asyncio.wait_for(socket.wait_closed(), 20)
 
 
 async def test_a_password_set_by_staff_is_kept_as_argon2_and_never_shown(gateway: Gateway) -> None:

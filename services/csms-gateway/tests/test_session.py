@@ -263,9 +263,10 @@ async def test_a_clock_an_hour_slow_makes_no_session_an_hour_longer(gateway: Gat
     async with gateway.connect(station) as socket:
         wire = Wire(socket)
         # Just connected, so an hour ago is taken for an offline session's start.
-        started = await wire.start(timestamp=stamp(3600))
+        began_at, over_at = stamp(3600), stamp(3600 - 1700)
+        started = await wire.start(timestamp=began_at)
         await gateway.held(station, reachable_for_s=1800)
-        assert await wire.stop(started["transactionId"], timestamp=stamp(3600 - 1700)) == {}
+        assert await wire.stop(started["transactionId"], timestamp=over_at) == {}
     (end,) = await gateway.told(SessionEnded, station_id=station)
     assert round((end.ended_at - end.started_at).total_seconds()) == 1700
 

@@ -50,9 +50,7 @@ async def test_E01_S3_a_session_of_an_authorised_driver_becomes_one_transaction(
 
     samples = [
         (str(report.session_id), str(sample.value), sample.context)
-        for event in await gateway.told(MeterValuesReported)
-        for report in event.reports
-        if report.station_id == station
+        for report in await gateway.reported(MeterValuesReported, station, 3)
         for sample in report.samples
     ]
     session = str(started.session_id)

@@ -22,10 +22,10 @@ async def reported(gateway: Gateway, station: str) -> dict[str, tuple[Any, int]]
 
 @pytest.mark.parametrize("text", ["1e300000", "-1e300000", "1e999999999999", "NaN", "", "1" * 65])
 def test_R8_a_register_that_is_no_meter_s_is_refused_at_once(text: str) -> None:
-    began = time.monotonic()
+    began_s = time.process_time()
     with pytest.raises(Violation):
         register({"meterStart": text}, "meterStart")
-    assert time.monotonic() - began < 0.5
+    assert time.process_time() - began_s < 0.5
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 from gateway_commands import V201, Staffed, staffed
 from gateway_wire import OPERATOR, Gateway, stamp
+from stack import eventually
 
 from csms_gateway import customer_information
 
@@ -144,10 +145,13 @@ async def test_TC_N_27_a_customers_data_is_shown_to_those_who_may_see_users_only
         async with gateway.service.as_(uuid4(), "users:read") as api:
             assert (await api.get(path)).json()["items"] == []
         assert await staff.notifications() == []
-        await gateway.service.app.state.beside.gateway.log.flush()
-        page = await staff.get("messages", "messages:read", action="NotifyCustomerInformation")
-        calls = [one["frame"] for one in page["items"] if one["kind"] == "call"]
-        assert len(calls) == 2
+
+        async def logged() -> list[str]:
+            page = await staff.get("messages", "messages:read", action="NotifyCustomerInformation")
+            frames = [one["frame"] for one in page["items"] if one["kind"] == "call"]
+            return frames if len(frames) == 2 else []
+
+        calls = await eventually(logged)
         assert not [frame for frame in calls if "Erika" in frame or "Heidestr" in frame]
 
 

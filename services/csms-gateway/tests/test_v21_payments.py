@@ -159,7 +159,7 @@ async def test_C20_FR_03_a_payment_cancelled_after_the_start_costs_nothing(
     servers: Servers, issuer: Issuer
 ) -> None:
     async with (
-        running_gateway(servers, issuer, final_cost_wait_s=5) as gateway,
+        running_gateway(servers, issuer, final_cost_wait_s=9) as gateway,
         staffed(gateway, V21) as staff,
     ):
         gateway.identity.decisions[REFERENCE] = "Accepted"

@@ -11,6 +11,7 @@ from gateway_commands import staffed
 from gateway_wire import EVSE, V21, Gateway, Wire, accepted, connect_v2, kinds, stamp
 
 from common.events import SessionEnded, SessionStarted
+from csms_gateway import authorizing
 
 VERSIONS = pytest.mark.parametrize("version", ["ocpp2.0.1", V21])
 
@@ -271,7 +272,10 @@ async def test_TC_E_16_a_card_that_was_good_offline_and_is_not_is_told_so_and_en
     )  # fmt: skip
 
 
-async def test_E01_a_session_that_identity_could_not_decide_runs_on(gateway: Gateway) -> None:
+async def test_E01_a_session_that_identity_could_not_decide_runs_on(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(authorizing, "TIMEOUT_S", 1.0)
     station, transaction = await gateway.add_station(), str(uuid4())
     gateway.identity.silent = True
     try:
