@@ -17,7 +17,7 @@ import asyncpg
 import httpx
 import nats
 from gateway_wire import Identity
-from stack import Issuer, Servers, eventually
+from stack import Issuer, Servers, cancelled, eventually
 from websockets.asyncio.client import connect
 
 from common import bus, credentials, ids, migrate
@@ -196,8 +196,7 @@ class Replicas:
             yield
         finally:
             balancer.close()
-            responding.cancel()
-            await asyncio.gather(responding, return_exceptions=True)
+            await cancelled(responding)
             await client.close()
 
 

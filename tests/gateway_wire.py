@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import nats
 import pytest
 from sqlalchemy import select, text
-from stack import WAIT_S, Issuer, Running, Servers, eventually, one_service
+from stack import WAIT_S, Issuer, Running, Servers, cancelled, eventually, one_service
 from websockets.asyncio.client import ClientConnection, connect
 
 from common import bus, credentials
@@ -189,7 +189,8 @@ class Wire:
         message_id = message_id or f"m{self._count}"
         await self.socket.send(json.dumps([2, message_id, action, payload]))
         while True:
-            frame = json.loads(await asyncio.wait_for(self.socket.recv(), WAIT_S))
+            async with asyncio.timeout(WAIT_S):
+                frame = json.loads(await self.socket.recv())
             if frame[0] in (3, 4) and frame[1] == message_id:
                 return frame[2] if frame[0] == 3 else frame[2:4]
 
@@ -305,6 +306,5 @@ async def running_gateway(
             bus.respond(client, "identity", SUBJECT, identity.answer)
         )
         yield Gateway(service, f"ws://127.0.0.1:{port}/ocpp", identity, events)
-        responding.cancel()
-        await asyncio.gather(responding, return_exceptions=True)
+        await cancelled(responding)
         await client.close()

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import httpx
-from stack import WAIT_S, eventually
+from stack import WAIT_S, cancelled, eventually
 from suite import Suite
 from test_end_to_end import charger
 
@@ -73,8 +73,7 @@ async def test_a_follower_sees_within_a_second_what_a_charger_says(suite: Suite)
 
         await eventually(offline)
     finally:
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
+        await cancelled(reading)
 
 
 async def plugged(one: Any, followed: Followed, turn: int) -> float:

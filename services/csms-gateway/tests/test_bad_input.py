@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 from gateway_wire import OPERATOR, PASSWORD, Gateway, Wire, running_gateway
-from stack import Issuer, Servers, eventually
+from stack import Issuer, Servers, cancelled, eventually
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -67,10 +67,8 @@ async def bystander(gateway: Gateway) -> AsyncIterator[None]:
             await asyncio.sleep(0.2)
             assert not beating.done()
         finally:
-            ticking.cancel()
-            beating.cancel()
-            with suppress(asyncio.CancelledError):
-                await beating
+            await cancelled(ticking)
+            await cancelled(beating)
         assert len(waits) > 3
         assert max(waits) < 2, "the other charger had to wait"
 

@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from gateway_wire import OPERATOR, Gateway
 from sqlalchemy import text
+from stack import cancelled
 
 AT_ONCE_S = 0.5  # long enough for a stream to tell what it would tell too soon
 
@@ -53,8 +54,7 @@ async def followed(
         try:
             yield seen
         finally:
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
+            await cancelled(reading)
 
 
 async def asked(gateway: Gateway, station: str) -> dict[str, Any]:

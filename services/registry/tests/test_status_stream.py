@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
-from stack import WAIT_S, eventually
+from stack import WAIT_S, cancelled, eventually
 
 from common import sse
 from common.auth import Principal
@@ -96,8 +96,7 @@ async def followed(
         try:
             yield seen
         finally:
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
+            await cancelled(reading)
 
 
 async def test_an_evse_and_a_station_are_told_whole_as_they_change(operator: Operator) -> None:
