@@ -76,6 +76,7 @@ class Engine:
         self.url = ""
         self.asked: list[tuple[str, Any]] = []
         self.answer: Callable[[Point, Point], Awaitable[Response]] | None = None
+        self._over = asyncio.Event()
 
     def says(self, body: Any, status: int = 200) -> None:
         async def fixed(*_: Point) -> Response:
@@ -97,7 +98,7 @@ class Engine:
 
     def hangs(self) -> None:
         async def never(*_: Point) -> Response:
-            await asyncio.sleep(20)
+            await self._over.wait()
             return Response()
 
         self.answer = never
@@ -129,4 +130,7 @@ class Engine:
             Route("/route", self._valhalla, methods=["POST"]),
         ]
         async with served(Starlette(routes=routes)) as self.url:
-            yield
+            try:
+                yield
+            finally:
+                self._over.set()
