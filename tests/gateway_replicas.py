@@ -17,12 +17,13 @@ import asyncpg
 import httpx
 import nats
 from gateway_wire import Identity
-from stack import Issuer, Servers, cancelled, eventually
+from stack import Issuer, Servers, eventually
 from websockets.asyncio.client import connect
 
 from common import bus, credentials, ids, migrate
 from common.authorize import SUBJECT
 from common.events import EVENTS, Event
+from common.tasks import cancelled
 from local_stack.servers import Nats, free_port
 
 OPERATOR = uuid4()

@@ -13,12 +13,13 @@ from uuid import UUID, uuid4
 import nats
 import pytest
 from sqlalchemy import select, text
-from stack import WAIT_S, Issuer, Running, Servers, cancelled, eventually, one_service
+from stack import WAIT_S, Issuer, Running, Servers, eventually, one_service
 from websockets.asyncio.client import ClientConnection, connect
 
 from common import bus, credentials
 from common.authorize import SUBJECT, AuthorizeAnswer, AuthorizeQuestion, AuthorizeStatus
 from common.events import EVENTS, Event, Evse, StationChanged, StationCredentialSet
+from common.tasks import cancelled
 from csms_gateway import authorizing, tariffs_told, transaction_endings
 from csms_gateway.tables import Station
 from local_stack.servers import free_port

@@ -34,16 +34,6 @@ from local_stack.servers import Nats, Postgres, free_port
 WAIT_S = 30.0
 
 
-async def cancelled(task: asyncio.Future[Any]) -> None:
-    """Cancel it until it has ended, in whatever way. Once may not be enough: before Python 3.12
-    asyncio.wait_for can lose a cancellation that comes together with its result.
-    """
-    while not task.done():
-        task.cancel()
-        await asyncio.wait([task], timeout=0.5)
-    await asyncio.gather(task, return_exceptions=True)
-
-
 async def eventually(
     check: Callable[[], Awaitable[Any]], timeout_s: float = WAIT_S, every_s: float = 0.03
 ) -> Any:

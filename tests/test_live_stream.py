@@ -7,9 +7,11 @@ import time
 from typing import Any
 
 import httpx
-from stack import WAIT_S, cancelled, eventually
+from stack import WAIT_S, eventually
 from suite import Suite
 from test_end_to_end import charger
+
+from common.tasks import cancelled
 
 TURNS = 10  # in and out again
 ROUNDS = 3  # of so many turns: a machine may be busy for one of them

@@ -12,10 +12,11 @@ from uuid import uuid4
 
 import pytest
 from gateway_wire import OPERATOR, PASSWORD, Gateway, Wire, running_gateway
-from stack import Issuer, Servers, cancelled, eventually
+from stack import Issuer, Servers, eventually
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from common.tasks import cancelled
 from csms_gateway.charger import BAD_FRAMES_MAX
 from csms_gateway.tables import Message
 

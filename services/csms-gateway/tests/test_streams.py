@@ -11,7 +11,8 @@ from uuid import uuid4
 import pytest
 from gateway_wire import OPERATOR, Gateway
 from sqlalchemy import text
-from stack import cancelled
+
+from common.tasks import cancelled
 
 AT_ONCE_S = 0.5  # long enough for a stream to tell what it would tell too soon
 

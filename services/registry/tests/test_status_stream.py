@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
-from stack import WAIT_S, cancelled, eventually
+from stack import WAIT_S, eventually
 
 from common import sse
 from common.auth import Principal
@@ -20,6 +20,7 @@ from common.clock import now
 from common.database import PLATFORM
 from common.events import GatewayBeat
 from common.ids import uuid7
+from common.tasks import cancelled
 from registry.live import following, news, silence
 from services.registry.tests.conftest import Operator
 from services.registry.tests.test_statuses import (

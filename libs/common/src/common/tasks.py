@@ -33,13 +33,19 @@ class Tasks:
             log.error("task %s failed", task.get_name(), exc_info=error)
 
     async def stop(self) -> None:
-        running = set(self._running)
-        while running:
-            for task in running:
-                task.cancel()
-            # Once may not be enough: before Python 3.12 asyncio.wait_for can lose a cancellation
-            # that comes together with its result.
-            _, running = await asyncio.wait(running, timeout=CANCEL_AGAIN_S)
+        await cancelled(*self._running)
+
+
+async def cancelled(*tasks: asyncio.Future[Any]) -> None:
+    """Cancel them until they have ended, in whatever way. Once may not be enough: before Python
+    3.12 asyncio.wait_for can lose a cancellation that comes together with its result.
+    """
+    running = set(tasks)
+    while running:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=CANCEL_AGAIN_S)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _forever(loop: Callable[[], Awaitable[None]], name: str) -> None:
