@@ -4,7 +4,7 @@ from typing import Final
 from uuid import UUID
 
 from fastapi import APIRouter
-from sqlalchemy import bindparam, func, select, text, update
+from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billing import tables, tariffs
@@ -15,9 +15,6 @@ from common.problems import NotFound, Problem
 
 router = APIRouter(prefix="/v1/tariffs", tags=["tariffs"])
 
-FIRST: Final = select(func.min(tables.Tariff.valid_from)).where(
-    tables.Tariff.series_id == bindparam("series"), tables.Tariff.withdrawn_at.is_(None)
-)
 VERSIONS: Final = "select id from tariff where series_id = :series"
 NAMES_IT: Final = text(
     f"""
@@ -57,7 +54,6 @@ async def withdraw_tariff(tariff_id: UUID, db: Db) -> None:
     if tariff is None:
         raise NotFound("there is no such tariff")
     await tariffs.lock(db, tariff.operator_id)
-    first = await db.scalar(FIRST, {"series": tariff.series_id})
     withdrawn = await db.scalar(
         update(tables.Tariff)
         .where(tables.Tariff.id == tariff_id, tables.Tariff.withdrawn_at.is_(None))
@@ -71,8 +67,9 @@ async def withdraw_tariff(tariff_id: UUID, db: Db) -> None:
         if tariff.withdrawn_at is None:
             raise TariffIsValid("set another one: it ends this one")
         return
-    if withdrawn.valid_from == first:
-        # After the update: who has locked the version to name it has done so by now.
+    # After the update: who has locked the version to name it has done so by now.
+    operator_id, begins = withdrawn.operator_id, withdrawn.valid_from
+    if await tariffs.find_of_series(db, operator_id, tariff_id, begins) is None:
         await _check_needed(db, withdrawn)
     await tariffs.tell(db, withdrawn)
 
